@@ -1,0 +1,94 @@
+"""Thalweg: measure and map how learning machines develop.
+
+import thalweg as tw
+
+landscape = tw.landscape(module, (inputs, targets), loss=F.cross_entropy)
+estimate = tw.estimate_llc(landscape)
+series = tw.checkpoints("runs/grok")
+survey = tw.survey(landscape, series, out="grok.zarr")
+tw.atlas(survey, "grok.html")
+"""
+
+import os
+
+# Before the first product: sums in an order that does not depend on memory alignment.
+os.environ.setdefault("MKL_CBWR", "AVX2")
+
+import sys
+from importlib import import_module
+from importlib.metadata import version
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from thalweg.atlas import atlas, plot
+    from thalweg.checkpoints import checkpoints
+    from thalweg.errors import InputError, ThalwegError, UnhealthyError
+    from thalweg.estimators import estimate_llc
+    from thalweg.landscape import Estimate, Landscape, Trace, landscape, potential
+    from thalweg.phases import Transition, transitions
+    from thalweg.samplers import Settings
+    from thalweg.survey import Survey, open_survey, survey
+    from thalweg.types import Verdict
+
+__all__ = [
+    "Estimate",
+    "InputError",
+    "Landscape",
+    "Settings",
+    "Survey",
+    "ThalwegError",
+    "Trace",
+    "Transition",
+    "UnhealthyError",
+    "Verdict",
+    "atlas",
+    "checkpoints",
+    "estimate_llc",
+    "landscape",
+    "open_survey",
+    "plot",
+    "potential",
+    "survey",
+    "transitions",
+]
+
+__version__ = version("thalweg")
+
+_ROOMS = {  # public name -> room; a room is entered when its name is first used
+    "Estimate": "landscape",
+    "InputError": "errors",
+    "Landscape": "landscape",
+    "Settings": "samplers",
+    "Survey": "survey",
+    "ThalwegError": "errors",
+    "Trace": "landscape",
+    "Transition": "phases",
+    "UnhealthyError": "errors",
+    "Verdict": "types",
+    "atlas": "atlas",
+    "checkpoints": "checkpoints",
+    "estimate_llc": "estimators",
+    "landscape": "landscape",
+    "open_survey": "survey",
+    "plot": "atlas",
+    "potential": "landscape",
+    "survey": "survey",
+    "transitions": "phases",
+}
+
+
+class _Package(ModuleType):
+    """The package: a public name is the thing, also where a room has the same name."""
+
+    def __getattribute__(self, name: str) -> Any:
+        room = _ROOMS.get(name)
+        if room is None:
+            return super().__getattribute__(name)
+        return getattr(import_module(f"thalweg.{room}"), name)
+
+    def __dir__(self) -> list[str]:
+        return sorted({*super().__dir__(), *_ROOMS})
+
+
+sys.modules[__name__].__class__ = _Package

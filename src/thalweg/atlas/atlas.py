@@ -1,0 +1,113 @@
+"""Draw what is stored; nothing is computed here but where things stand on the page."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from thalweg.atlas.chart import Chart, chart, columns_of
+from thalweg.atlas.figure import draw
+from thalweg.atlas.page import write
+from thalweg.phases import Transition
+from thalweg.store import VERDICTS, Store
+
+CELLS = {"train_loss": ".4f", "test_loss": ".4f", "llc": ".1f", "llc_stderr": ".1f", "rhat": ".3f", "ess": ".0f",
+         "weight_norm": ".2f", "gradient_norm": ".2g"}  # fmt: skip
+
+
+class Surveyed(Protocol):
+    """A survey, as far as the atlas knows it."""
+
+    store: Store
+
+    def transitions(self) -> list[Transition]:
+        """Its transitions."""
+        ...
+
+
+def atlas(
+    survey: Surveyed,
+    path: str | Path,
+    *,
+    title: str | None = None,
+    others: Mapping[str, Surveyed] | None = None,
+    lines: Mapping[str, Surveyed] | None = None,
+) -> Path:
+    """Write the map of a survey as one HTML page.
+
+    Args:
+        survey: what is drawn.
+        path: of the page.
+        title: of page and figure; default the survey's name.
+        others: further surveys of the same checkpoints, drawn faintly; label -> survey.
+        lines: surveys whose last estimate is drawn as a level; label -> survey.
+
+    Returns:
+        The path.
+
+    Raises:
+        InputError: a survey of which nothing is finished.
+    """
+    gathered = _gather(survey, title, others, lines)
+    attributes = survey.store.attributes
+    table = survey.store.read_table()
+    verdicts = [str(VERDICTS[code]) for code in table["verdict"].values]
+    rows = [_row(table, i, verdicts[i], table.attrs["reasons"][i]) for i in range(len(verdicts))]
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    return write(gathered, Path(path), rows=rows, attributes=attributes, notes=_notes(attributes, verdicts))
+
+
+def plot(
+    survey: Surveyed,
+    path: str | Path,
+    *,
+    title: str | None = None,
+    others: Mapping[str, Surveyed] | None = None,
+    lines: Mapping[str, Surveyed] | None = None,
+) -> Path:
+    """Write the map of a survey as a figure; arguments as for `atlas`, the ending says which kind."""
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    return draw(_gather(survey, title, others, lines), Path(path))
+
+
+def _gather(
+    survey: Surveyed,
+    title: str | None,
+    others: Mapping[str, Surveyed] | None,
+    lines: Mapping[str, Surveyed] | None,
+) -> Chart:
+    """The chart of a survey."""
+    columns = columns_of(survey.store)
+    last = {label: columns_of(line.store) for label, line in (lines or {}).items()}
+    return chart(
+        columns["step"],
+        columns,
+        survey.transitions(),
+        title=title or f"{survey.store.path.stem}: the learning coefficient along training",
+        others={label: columns_of(other.store) for label, other in (others or {}).items()},
+        levels={label: (float(c["llc"][-1]), float(c["llc_stderr"][-1])) for label, c in last.items()},
+    )
+
+
+def _row(table: Any, i: int, verdict: str, reasons: Sequence[str]) -> dict[str, str]:
+    """One line of the table, as text."""
+    cells = {"step": str(int(table["step"].values[i]))}
+    for name, form in CELLS.items():
+        value = float(table[name].values[i])
+        cells[name] = format(value, form) if np.isfinite(value) else "–"
+    if verdict != "healthy":
+        cells["llc"] = f"({cells['llc']})"
+    return cells | {"verdict": verdict, "reasons": "; ".join(reasons)}
+
+
+def _notes(attributes: dict[str, Any], verdicts: list[str]) -> list[str]:
+    """What was measured, in a sentence or two."""
+    s, lost = attributes["settings"], sum(v != "healthy" for v in verdicts)
+    where = "orthogonal to the gradient at w*" if s["orthogonal_to_gradient"] else "in all directions"
+    health = "all of them healthy" if lost == 0 else f"{lost} of them unhealthy"
+    return [
+        f"{len(verdicts)} checkpoints, {health}. {s['sampler'].upper()}: {s['chains']} chains of {s['draws']} draws"
+        f" after {s['burn_in']} of burn-in, step size {s['step_size']:.3g}, γ = {s['gamma']:g}, batches of"
+        f" {s['batch_size']}, {where}; n = {s['n']}, nβ = {s['nbeta']:.4g}, {s['weights']} weights."
+    ]

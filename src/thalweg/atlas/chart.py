@@ -1,0 +1,94 @@
+"""What a map shows, apart from how it is drawn: curves, bands and levels over training steps."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from thalweg.phases import Transition
+from thalweg.store import VERDICTS, Store
+
+BLUE, ORANGE, GREEN, PURPLE, GREY = "#2f6690", "#c8553d", "#1b7f5c", "#7b5ea7", "#6b7280"
+BANDS = {"A": GREEN, "B": PURPLE, "other": GREY}
+
+
+@dataclass(frozen=True, eq=False)
+class Curve:
+    """One quantity along training.
+
+    Attributes:
+        label: in the legend.
+        values: (T), NaN where there is none.
+        errors: (T) standard errors, or None.
+        healthy: (T) drawn filled; the others hollow.
+        colour: of line and points.
+        faint: drawn thin, as a second reading.
+    """
+
+    label: str
+    values: np.ndarray
+    errors: np.ndarray | None
+    healthy: np.ndarray
+    colour: str
+    faint: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Chart:
+    """Two panels over one time axis: losses above, learning coefficients below.
+
+    Attributes:
+        title: of the figure.
+        steps: (T) training steps.
+        losses: curves of the upper panel, nats per sample.
+        llcs: curves of the lower panel.
+        levels: horizontal lines of the lower panel: label -> (value, standard error).
+        transitions: shaded and named.
+    """
+
+    title: str
+    steps: np.ndarray
+    losses: tuple[Curve, ...]
+    llcs: tuple[Curve, ...]
+    levels: Mapping[str, tuple[float, float]]
+    transitions: tuple[Transition, ...]
+
+
+def chart(
+    steps: np.ndarray,
+    columns: Mapping[str, np.ndarray],
+    transitions: list[Transition],
+    *,
+    title: str,
+    others: Mapping[str, Mapping[str, np.ndarray]],
+    levels: Mapping[str, tuple[float, float]],
+) -> Chart:
+    """Gather what a survey holds.
+
+    Args:
+        steps: (T).
+        columns: `train_loss`, `test_loss`, `llc`, `llc_stderr` and `verdict` (T).
+        transitions: found in them.
+        title: of the figure.
+        others: further readings of the same checkpoints: label -> columns.
+        levels: readings to compare with: label -> (value, standard error).
+    """
+    everywhere = np.ones(len(steps), dtype=bool)
+    losses = [Curve("train loss", columns["train_loss"], None, everywhere, BLUE)]
+    if np.isfinite(columns["test_loss"]).any():
+        losses.append(Curve("test loss", columns["test_loss"], None, everywhere, ORANGE))
+    llcs = [_llc("λ̂", columns, GREEN)]
+    llcs += [_llc(f"λ̂, {label}", other, GREY, faint=True) for label, other in others.items()]
+    return Chart(title, steps, tuple(losses), tuple(llcs), levels, tuple(transitions))
+
+
+def _llc(label: str, columns: Mapping[str, np.ndarray], colour: str, faint: bool = False) -> Curve:
+    """The estimates of one survey."""
+    healthy = columns["verdict"] == VERDICTS.index("healthy")
+    return Curve(label, columns["llc"], columns["llc_stderr"], healthy, colour, faint)
+
+
+def columns_of(store: Store) -> dict[str, np.ndarray]:
+    """The columns of a store's table."""
+    table = store.read_table()
+    return {str(name): table[name].values for name in table.variables}

@@ -1,0 +1,155 @@
+"""The command line. Exit code 0: done; 1: done, but unhealthy; 2: the input is wrong, one line says how."""
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from thalweg.atlas import atlas, plot
+from thalweg.checkpoints import checkpoints
+from thalweg.cli import names
+from thalweg.errors import ThalwegError
+from thalweg.landscape import landscape
+from thalweg.recipes import RECIPES, UNHEALTHY_SHARE, find
+from thalweg.survey import open_survey, survey
+
+app = typer.Typer(
+    help="Measure and map how learning machines develop.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+recipe_app = typer.Typer(help="Studies that run from nothing to a page.", no_args_is_help=True)
+app.add_typer(recipe_app, name="recipe")
+
+Json = Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")]
+
+
+@recipe_app.command("list")
+def list_recipes(as_json: Json = False) -> None:
+    """List the recipes."""
+    if as_json:
+        _print_json([{"recipe": r.name, "summary": r.summary} for r in RECIPES.values()])
+        return
+    for recipe in RECIPES.values():
+        typer.echo(f"{recipe.name:20} {recipe.summary}")
+
+
+@recipe_app.command("run")
+def run_recipe(
+    name: Annotated[str, typer.Argument(help="From `thalweg recipe list`.")],
+    tiny: Annotated[bool, typer.Option("--tiny", help="The same study in seconds.")] = False,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for all that it writes. [default: runs/NAME-seedN]")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Names every random stream.")] = 0,
+    as_json: Json = False,
+) -> None:
+    """Run a recipe. Run again, it goes on where it stopped."""
+    recipe = find(name)
+    place = out or Path("runs") / f"{name}-{'tiny-' if tiny else ''}seed{seed}"
+    document = recipe.study(place, tiny=tiny, seed=seed)
+    if as_json:
+        _print_json(document)
+    else:
+        typer.echo(f"{document['verdict']}, {document['seconds']:.0f} s")
+        for transition in document["results"].get("transitions", []):
+            typer.echo(f"type {transition['kind']}: steps {transition['start']} to {transition['end']}")
+        typer.echo(Path(document["html"]).resolve())
+    raise typer.Exit(0 if document["verdict"] == "healthy" else 1)
+
+
+@app.command("survey")
+def run_survey(
+    folder: Annotated[Path, typer.Argument(help="Holds the checkpoints of one run.")],
+    model: Annotated[str, typer.Option(help="FILE.py:NAME of a module, or of what makes one.")],
+    data: Annotated[
+        str, typer.Option(help="FILE.py:NAME of (inputs, targets), a Dataset or DataLoader, or of what makes it.")
+    ],
+    loss: Annotated[str, typer.Option(help="cross_entropy, mse, …, or FILE.py:NAME.")],
+    out: Annotated[Path, typer.Option(help="Folder for the result.")],
+    test: Annotated[str | None, typer.Option(help="FILE.py:NAME of test data.")] = None,
+    restrict: Annotated[list[str] | None, typer.Option(help="Pattern of parameter names that move.")] = None,
+    orthogonal: Annotated[bool, typer.Option("--orthogonal", help="Only orthogonal to the gradient at w*.")] = False,
+    n: Annotated[int | None, typer.Option(help="Sample size of the theory. [default: samples]")] = None,
+    chains: Annotated[int, typer.Option(help="Chains for each checkpoint.")] = 4,
+    draws: Annotated[int, typer.Option(help="Steps that count.")] = 2000,
+    burn_in: Annotated[int, typer.Option(help="Steps before them.")] = 1000,
+    step_size: Annotated[float | None, typer.Option(help="eps. [default: 0.2 / nbeta]")] = None,
+    gamma: Annotated[float, typer.Option(help="Strength of the tether to w*.")] = 1.0,
+    nbeta: Annotated[float | None, typer.Option(help="[default: n / log n]")] = None,
+    batch_size: Annotated[int, typer.Option(help="Samples a step.")] = 256,
+    seed: Annotated[int, typer.Option(help="Names every random stream.")] = 0,
+    compiled: Annotated[bool, typer.Option("--compile", help="Compile the step; pays for long runs.")] = False,
+    workers: Annotated[int | None, typer.Option(help="Processes. [default: cores]")] = None,
+    memory: Annotated[
+        str | None, typer.Option(help="For all processes, e.g. 1GiB. [default: half of what is free]")
+    ] = None,
+    name: Annotated[str | None, typer.Option(help="Identity of lambdas and closures.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Estimate the learning coefficient of every checkpoint. Run again, it goes on where it stopped."""
+    began = time.monotonic()
+    series = checkpoints(folder)
+    module = names.built(names.from_file(model, "model"), "model")
+    samples = names.built(names.from_file(data, "data"), "data")
+    held_out = names.built(names.from_file(test, "test"), "test") if test else None
+    scape = landscape(module, samples, names.loss(loss), n=n, name=name)
+    if restrict or orthogonal:
+        scape = scape.restrict(restrict or None, orthogonal_to_gradient=orthogonal)
+    settings: dict[str, Any] = {
+        "chains": chains,
+        "draws": draws,
+        "burn_in": burn_in,
+        "step_size": step_size,
+        "gamma": gamma,
+        "nbeta": nbeta,
+        "batch_size": batch_size,
+        "seed": seed,
+        "compile": compiled,
+    }
+    done = survey(scape, series, out, test_data=held_out, workers=workers, memory=names.amount(memory), **settings)
+    unhealthy = float((~done.healthy).mean())
+    verdict = "unhealthy" if unhealthy > UNHEALTHY_SHARE else "healthy"
+    if as_json:
+        _print_json({"seconds": round(time.monotonic() - began, 1), "verdict": verdict, **done.to_dict()})
+    else:
+        typer.echo(done.to_dataframe()[["step", "train_loss", "llc", "llc_stderr", "verdict"]].to_string(index=False))
+        typer.echo(f"{verdict}: {unhealthy:.0%} of the estimates have no value; draw it with: thalweg atlas {out}")
+    raise typer.Exit(0 if verdict == "healthy" else 1)
+
+
+@app.command("atlas")
+def run_atlas(
+    out: Annotated[Path, typer.Argument(help="A survey's folder.")],
+    html: Annotated[Path | None, typer.Option(help="The page. [default: beside the folder]")] = None,
+    as_json: Json = False,
+) -> None:
+    """Draw the map of a survey: a page, and the figure as PDF and PNG."""
+    found = open_survey(out)
+    page = atlas(found, html or out.with_suffix(".html"))
+    figures = [plot(found, page.with_suffix(suffix)) for suffix in (".pdf", ".png")]
+    if as_json:
+        _print_json({"html": str(page), "figures": [str(f) for f in figures]})
+    else:
+        typer.echo(page.resolve())
+
+
+def _print_json(document: Any) -> None:
+    """One document; NaN has no place in it."""
+    typer.echo(json.dumps(document, indent=2, allow_nan=False, ensure_ascii=False))
+
+
+def main() -> None:
+    """Run the command line."""
+    try:
+        app()
+    except ThalwegError as error:
+        print(f"thalweg: {' '.join(str(error).split())}", file=sys.stderr)
+        sys.exit(2)
+
+
+__all__ = ["app", "main"]

@@ -1,0 +1,84 @@
+"""Things that a command line names: objects in Python files, amounts of memory."""
+
+import importlib.util
+import re
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import cloudpickle
+
+from thalweg.errors import InputError
+from thalweg.landscape.loss import Loss, by_name
+
+UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "KI": 1 << 10, "MI": 1 << 20, "GI": 1 << 30}
+
+
+def from_file(text: str, what: str) -> Any:
+    """The object that `FILE.py:NAME` names; a plain function is called and its result taken.
+
+    Raises:
+        InputError: no such file or name, or the file fails when it is run.
+    """
+    file, _, name = text.rpartition(":")
+    if not file.endswith(".py") or not name:
+        raise InputError(f"{what} {text!r} is not of the form FILE.py:NAME: name a Python file and an object in it")
+    module = _run(Path(file), what)
+    if not hasattr(module, name):
+        raise InputError(f"{what}: {file} has no {name!r}: name an object that the file defines")
+    return getattr(module, name)
+
+
+def built(thing: Any, what: str) -> Any:
+    """An object as it is, or what a class or function of no arguments makes."""
+    if not callable(thing) or (hasattr(thing, "forward") and not isinstance(thing, type)):
+        return thing
+    try:
+        return thing()
+    except Exception as error:
+        raise InputError(
+            f"{what} {getattr(thing, '__name__', thing)}() failed: {type(error).__name__}: {error}"
+        ) from error
+
+
+def loss(text: str) -> Loss:
+    """A torch loss by name, or `FILE.py:NAME`."""
+    return from_file(text, "loss") if ":" in text else by_name(text)
+
+
+def amount(text: str | None) -> int | None:
+    """Bytes of `1GiB`, `500MB`, `2e9`.
+
+    Raises:
+        InputError: no amount of memory.
+    """
+    if text is None:
+        return None
+    found = re.fullmatch(r"\s*([0-9.]+(?:e[0-9]+)?)\s*([KMG]I?)?B?\s*", text, re.IGNORECASE)
+    try:
+        return int(float(found[1]) * UNITS[(found[2] or "").upper()])  # type: ignore[index]
+    except (TypeError, ValueError) as error:
+        raise InputError(f"memory {text!r} is no amount: write 1GiB or 500MB") from error
+
+
+def _run(file: Path, what: str) -> ModuleType:
+    """Run a Python file as a module of its own, whose contents reach worker processes by value."""
+    name = f"_thalweg_file_{file.stem}"
+    if name in sys.modules and getattr(sys.modules[name], "__file__", None) == str(file.resolve()):
+        return sys.modules[name]
+    if not file.is_file():
+        raise InputError(f"{what}: no file {file}: give the path of a Python file")
+    spec = importlib.util.spec_from_file_location(name, file.resolve())
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    sys.path.insert(0, str(file.resolve().parent))
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        del sys.modules[name]
+        raise InputError(f"{what}: {file} failed: {type(error).__name__}: {error}") from error
+    cloudpickle.register_pickle_by_value(module)
+    return module

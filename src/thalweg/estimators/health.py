@@ -1,0 +1,146 @@
+"""Is a trace fit to be averaged? Each check has one number and one cut, and both are reported.
+
+Everything here reads the *excess*: the loss of a draw minus the loss of w* on the same batch. Batch
+noise, common to both, would hide that chains disagree. What is left of it would put single draws
+below L(w*), so that check reads means of blocks of draws.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from arviz_stats.base import array_stats
+
+from thalweg.types import Verdict
+
+RHAT_CUT = 1.05
+ESS_CUT = 100.0
+SHARE_CUT = 0.05  # of block means below L(w*)
+DRIFT_CUT = 4.0  # standard errors between the means of the two halves ...
+DRIFT_SIZE = 0.05  # ... and at least this share of the mean
+BLOCKS = 50  # block means of each chain
+
+
+@dataclass(frozen=True)
+class Health:
+    """What was found.
+
+    Attributes:
+        mean: of the excess over all draws, nats.
+        stderr: Monte Carlo standard error of the mean, nats.
+        ess: effective sample size of the excess, draws.
+        rhat: split R-hat of the excess.
+        share_below: share of block means below zero, that is below L(w*).
+        drift: distance between the means of the two halves, in standard errors.
+        verdict: the first check that failed, in the order of `Verdict`.
+        reasons: a sentence for each check that failed.
+    """
+
+    mean: float
+    stderr: float
+    ess: float
+    rhat: float
+    share_below: float
+    drift: float
+    verdict: Verdict
+    reasons: tuple[str, ...]
+
+
+def diagnose(excess: np.ndarray, burn_in: np.ndarray) -> Health:
+    """Check the trace of one checkpoint.
+
+    Args:
+        excess: (C, N) of the draws, nats.
+        burn_in: (C, N0) before them; only looked at for numbers that are not finite.
+
+    Returns:
+        Mean and error over all draws, and the verdict. Nothing is averaged around a lost chain.
+    """
+    excess = np.asarray(excess, dtype=np.float64)
+    lost = int((~(np.isfinite(excess).all(1) & np.isfinite(burn_in).all(1))).sum())
+    if lost:
+        nan = float("nan")
+        reason = f"{lost} of {len(excess)} chains left the finite numbers: take a smaller step_size"
+        return Health(nan, nan, nan, nan, nan, nan, Verdict.DIVERGED, (reason,))
+    ess, stderr = _precision(excess)
+    health = {
+        "mean": float(excess.mean()),
+        "stderr": stderr,
+        "ess": ess,
+        "rhat": split_rhat(excess),
+        "share_below": float((block_means(excess) < 0).mean()),
+        "drift": _drift(excess),
+    }
+    found = _found(excess, **health)
+    verdict = found[0][0] if found else Verdict.HEALTHY
+    return Health(**health, verdict=verdict, reasons=tuple(reason for _, reason in found))
+
+
+def _found(
+    excess: np.ndarray, *, mean: float, stderr: float, ess: float, rhat: float, share_below: float, drift: float
+) -> list[tuple[Verdict, str]]:
+    """The checks that failed, the gravest first."""
+    halves = np.array_split(excess, 2, axis=1)
+    moved = abs(halves[1].mean() - halves[0].mean())
+    found = []
+    if share_below > SHARE_CUT:
+        found.append(
+            (
+                Verdict.BELOW_BASELINE,
+                f"{share_below:.0%} of the block means lie below L(w*) (cut {SHARE_CUT:.0%}): w* is no local minimum",
+            )
+        )
+    if drift > DRIFT_CUT and moved > DRIFT_SIZE * abs(mean):
+        found.append(
+            (
+                Verdict.NOT_STATIONARY,
+                f"the two halves of the draws differ by {drift:.1f} standard errors, {moved / abs(mean):.0%} of the"
+                f" mean (cuts {DRIFT_CUT:g}, {DRIFT_SIZE:.0%}): take a longer burn_in",
+            )
+        )
+    if rhat > RHAT_CUT:
+        found.append(
+            (
+                Verdict.CHAINS_DISAGREE,
+                f"split R-hat {rhat:.3f} (cut {RHAT_CUT}): take more draws, or look at the chains",
+            )
+        )
+    if ess < ESS_CUT:
+        found.append((Verdict.NOT_STATIONARY, f"effective sample size {ess:.0f} (cut {ESS_CUT:g}): take more draws"))
+    return found
+
+
+def block_means(excess: np.ndarray) -> np.ndarray:
+    """Means of BLOCKS equal blocks of each chain, (C, blocks); the first draws are left over."""
+    size = max(1, excess.shape[1] // BLOCKS)
+    count = excess.shape[1] // size
+    return excess[:, excess.shape[1] - count * size :].reshape(len(excess), count, size).mean(2)
+
+
+def split_rhat(draws: np.ndarray) -> float:
+    """Split R-hat of (C, N); 1 for a constant trace.
+
+    Source: Gelman et al., Bayesian Data Analysis 3, eq. 11.4, by arviz-stats. The halves are made
+    here, so that a single chain has one too.
+    """
+    half = draws.shape[1] // 2
+    halves = np.concatenate([draws[:, :half], draws[:, -half:]])
+    if np.ptp(halves) == 0:
+        return 1.0
+    if np.ptp(halves, axis=1).max() == 0:
+        return float("inf")
+    return float(np.asarray(array_stats.rhat(halves, chain_axis=0, draw_axis=1, method="identity")))
+
+
+def _precision(draws: np.ndarray) -> tuple[float, float]:
+    """Effective sample size and standard error of the mean of (C, N)."""
+    if np.ptp(draws) == 0:
+        return float(draws.size), 0.0
+    ess = float(np.asarray(array_stats.ess(draws, chain_axis=0, draw_axis=1, method="mean")))
+    return ess, float(draws.std(ddof=1) / np.sqrt(ess))
+
+
+def _drift(excess: np.ndarray) -> float:
+    """Distance between the means of the two halves of all chains, in standard errors."""
+    first, second = np.array_split(excess, 2, axis=1)
+    error = np.hypot(_precision(first)[1], _precision(second)[1])
+    return float(abs(second.mean() - first.mean()) / error) if error > 0 else 0.0

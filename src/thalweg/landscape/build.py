@@ -1,0 +1,192 @@
+"""Make a Landscape of a module with data, or of an analytic function."""
+
+from collections.abc import Callable
+from copy import deepcopy
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call, grad, vmap
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.nn.modules.conv import _ConvNd
+
+from thalweg.errors import InputError
+from thalweg.landscape.data import materialise
+from thalweg.landscape.landscape import Landscape
+from thalweg.landscape.loss import Loss, PerSample, check
+from thalweg.tree import Layout, map_tensors
+from thalweg.types import Params, Tree
+
+LARGE = 1 << 18  # weights from which one replica fills the machine
+
+
+@dataclass(frozen=True)
+class ModuleLosses:
+    """Per-sample losses of a module, as a function of all its tensors."""
+
+    module: nn.Module
+    loss: PerSample
+
+    def __call__(self, params: Params, frozen: Params, inputs: Tree, targets: Tensor | None) -> Tensor:
+        """Losses (B,) of one replica."""
+        assert targets is not None
+        tensors = {**params, **frozen}
+        with sdpa_kernel(SDPBackend.MATH):  # vmap knows no other kernel of attention
+            if isinstance(inputs, dict):
+                outputs = functional_call(self.module, tensors, (), inputs)
+            else:
+                outputs = functional_call(self.module, tensors, inputs if isinstance(inputs, tuple) else (inputs,))
+        return self.loss(outputs, targets)
+
+
+@dataclass(frozen=True)
+class PotentialLosses:
+    """K(w), as the loss of a single sample."""
+
+    fn: Callable[[Params], Tensor]
+
+    def __call__(self, params: Params, frozen: Params, inputs: Tree, targets: Tensor | None) -> Tensor:
+        """Loss (1,) of one replica."""
+        return self.fn({**params, **frozen}).reshape(1)
+
+
+def landscape(
+    module: nn.Module, data: Any, loss: Loss, *, n: int | None = None, name: str | None = None
+) -> Landscape:
+    """Make the loss landscape of a module.
+
+    The module is copied and put in eval mode; its parameters that require gradients move, the rest
+    and the buffers stay as the checkpoint has them.
+
+    Args:
+        module: any `nn.Module`, its weights at w*.
+        data: `(inputs, targets)` as tensors, a `Dataset` or a `DataLoader`. A tuple of inputs is
+            given to the module as its arguments, a dict as keyword arguments.
+        loss: `loss(outputs, targets)`. Torch's losses get `reduction="none"`; any other returns one
+            number per sample, in nats. Axes behind the first are averaged over tokens where targets
+            are integers, summed where they are numbers.
+        n: sample size of the theory; default the number of samples (sequences, not tokens).
+        name: identity in a store of what its source cannot identify (lambdas, closures).
+
+    Returns:
+        A `Landscape` at the module's weights.
+
+    Raises:
+        InputError: data or loss of a kind that cannot be honoured, named with its remedy.
+    """
+    samples = materialise(data)
+    module = deepcopy(module).eval()
+    moving = {k: w.detach() for k, w in module.named_parameters() if w.requires_grad}
+    frozen = {k: w.detach() for k, w in module.named_parameters() if not w.requires_grad}
+    frozen |= {k: b.detach() for k, b in module.named_buffers()}
+    layout = Layout.of(moving)
+    module.requires_grad_(False)
+    result = Landscape(
+        losses=ModuleLosses(module, PerSample(loss)),
+        params=moving,
+        frozen=frozen,
+        data=samples.to(next(iter(moving.values())).device),
+        n=_sample_size(len(samples) if n is None else n),
+        engine="serial",
+        engine_reason="",
+        aliases=_aliases(module),
+        optional=frozenset(frozen) - frozenset(module.state_dict()),
+        name=name,
+    )
+    _probe(result)
+    return _with_engine(result, _static_reason(module, layout.width))
+
+
+def potential(fn: Callable[[Params], Tensor], center: Params, n: int, *, name: str | None = None) -> Landscape:
+    """Make the landscape of an analytic function.
+
+    Args:
+        fn: K(w) >= 0 as a scalar, nats per sample, of a dict of tensors like `center`.
+        center: w*, a dict of floating tensors.
+        n: sample size of the theory, at least 2.
+        name: identity in a store, for lambdas and closures.
+
+    Raises:
+        InputError: `fn` does not return a finite scalar.
+    """
+    params = {k: w.detach().clone() for k, w in center.items()}
+    width = Layout.of(params).width
+    value = fn(params)
+    if not isinstance(value, Tensor) or value.numel() != 1 or not torch.isfinite(value).all():
+        raise InputError(f"potential returned {value!r} at its centre: return K(w) as a finite scalar tensor")
+    result = Landscape(
+        losses=PotentialLosses(fn),
+        params=params,
+        frozen={},
+        data=None,
+        n=_sample_size(n),
+        engine="serial",
+        engine_reason="",
+        name=name,
+    )
+    return _with_engine(result, _static_reason(nn.Identity(), width))
+
+
+def _sample_size(n: int) -> int:
+    """N must have a logarithm that is positive."""
+    if int(n) != n or n < 2:
+        raise InputError(f"n = {n}: the sample size is a whole number of at least 2")
+    return int(n)
+
+
+def _aliases(module: nn.Module) -> tuple[tuple[str, str], ...]:
+    """Names of tied parameters, each with the name that `named_parameters` gives."""
+    first: dict[int, str] = {}
+    pairs = []
+    for key, w in module.named_parameters(remove_duplicate=False):
+        if first.setdefault(id(w), key) != key:
+            pairs.append((key, first[id(w)]))
+    return tuple(pairs)
+
+
+def _probe(scape: Landscape) -> None:
+    """Run the loss once on a few samples, and refuse what is not a per-sample loss of the weights alone."""
+    assert scape.data is not None
+    size = min(len(scape.data), 3)
+    inputs, targets = scape.data.take(slice(0, size))
+    with torch.no_grad():
+        first = scape.losses(scape.params, scape.frozen, inputs, targets)
+        if size > 1:
+            check(first, size)
+        again = scape.losses(scape.params, scape.frozen, inputs, targets)
+    if torch.isfinite(first).all() and not torch.equal(first, again):
+        raise InputError("the module draws random numbers in eval mode: make its forward pass deterministic")
+
+
+def _static_reason(module: nn.Module, width: int) -> str:
+    """Why a model runs replica by replica, or an empty string."""
+    kinds = {type(m).__name__ for m in module.modules() if isinstance(m, _ConvNd | nn.RNNBase)}
+    if kinds:
+        return f"{', '.join(sorted(kinds))}: vmap cannot take it or takes it slower"
+    if width >= LARGE:
+        return f"{width} weights, at least {LARGE}: one replica fills the machine"
+    return ""
+
+
+def _with_engine(scape: Landscape, reason: str) -> Landscape:
+    """Record the engine: batched where nothing speaks against it and vmap takes the model."""
+    if not reason:
+        try:
+            _try_vmap(scape)
+        except (RuntimeError, ValueError, NotImplementedError, TypeError) as error:
+            reason = f"vmap refused: {str(error).splitlines()[0][:160] if str(error) else type(error).__name__}"
+    engine = "serial" if reason else "batched"
+    return replace(scape, engine=engine, engine_reason=reason or "vmap takes the model")
+
+
+def _try_vmap(scape: Landscape) -> None:
+    """One gradient of two replicas on two samples."""
+    pair = {k: torch.stack([w, w]) for k, w in scape.params.items()}
+    inputs, targets = scape.data.take(slice(0, 2)) if scape.data else (None, None)
+
+    def mean_loss(params: Params) -> Tensor:
+        return scape.losses(params, scape.frozen, inputs, targets).mean()
+
+    with torch.no_grad():
+        map_tensors(torch.Tensor.detach, vmap(grad(mean_loss))(pair))

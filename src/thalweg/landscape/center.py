@@ -1,0 +1,86 @@
+"""What is read at w* before any step: per-sample losses and gradient over the full data."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from thalweg.errors import InputError
+from thalweg.landscape.data import Data
+from thalweg.landscape.landscape import Landscape
+from thalweg.landscape.loss import mean
+from thalweg.types import Params
+
+ROWS = 1024  # samples a pass; fixed, so that sums have one order
+
+
+@dataclass(frozen=True, eq=False)
+class Center:
+    """One point w*.
+
+    Attributes:
+        params: (D,) flat.
+        frozen: buffers and frozen parameters.
+        losses: (n,) per-sample losses at w*, nats; (1,) for a potential.
+        gradient: (D,) of L_n at w*, only over directions that move.
+    """
+
+    params: Tensor
+    frozen: Params
+    losses: Tensor
+    gradient: Tensor
+
+    @property
+    def loss(self) -> float:
+        """L_n(w*), nats per sample: the baseline."""
+        return mean(self.losses)
+
+    @property
+    def normal(self) -> Tensor:
+        """(D,) the gradient at unit length; zero where it vanishes, and no direction is closed."""
+        length = self.gradient.norm()
+        return self.gradient / length if length > 0 else torch.zeros_like(self.gradient)
+
+
+def measure(scape: Landscape) -> Center:
+    """Read the losses and the gradient of the full data at w*, in ordinary autograd.
+
+    Raises:
+        InputError: a loss that is not finite at w*.
+    """
+    layout = scape.layout
+    params = {k: w.detach().requires_grad_() for k, w in scape.params.items()}
+    total = {k: torch.zeros_like(w) for k, w in params.items()}
+    parts, count = [], 1 if scape.data is None else len(scape.data)
+    for start in range(0, count, ROWS):
+        batch = scape.data.take(slice(start, start + ROWS)) if scape.data else (None, None)
+        with torch.enable_grad():
+            losses = scape.losses(params, scape.frozen, *batch)
+            grads = torch.autograd.grad(losses.sum(), list(params.values()), allow_unused=True)
+        for name, g in zip(params, grads, strict=True):
+            if g is not None:
+                total[name] += g
+        parts.append(losses.detach())
+    losses = torch.cat(parts)
+    if not torch.isfinite(losses).all():
+        bad = int((~torch.isfinite(losses)).sum())
+        raise InputError(f"loss at w* is not finite on {bad} of {count} samples: check weights, data and loss")
+    flat = layout.flatten({k: w.detach() for k, w in params.items()})
+    gradient = layout.flatten(total) / count
+    return Center(flat, scape.frozen, losses, gradient if scape.mask is None else gradient * scape.mask)
+
+
+def full_loss(scape: Landscape, data: Data) -> float:
+    """Mean loss of w* over other data, nats per sample.
+
+    Raises:
+        InputError: a loss that is not finite.
+    """
+    parts = []
+    with torch.no_grad():
+        for start in range(0, len(data), ROWS):
+            parts.append(scape.losses(scape.params, scape.frozen, *data.take(slice(start, start + ROWS))))
+    value = mean(torch.cat(parts))
+    if value != value or value in (float("inf"), float("-inf")):
+        raise InputError("loss over the test data is not finite: check the data")
+    return value

@@ -1,0 +1,146 @@
+"""Landscape: per-sample losses as a function of parameters, with data and n. The first of the three records."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
+
+import torch
+from torch import Tensor
+
+from thalweg.errors import InputError
+from thalweg.landscape.data import Data
+from thalweg.landscape.posterior import Restriction
+from thalweg.tree import Layout
+from thalweg.types import Params, Tree
+
+Losses = Callable[[Params, Params, Tree, Tensor | None], Tensor]
+
+
+@dataclass(frozen=True, eq=False)
+class Landscape:
+    """Per-sample losses around a point w*.
+
+    Attributes:
+        losses: (params, frozen, inputs, targets) -> (B,) nats per sample, for one replica.
+        params: w*, the parameters that move.
+        frozen: what belongs to the checkpoint and stays: other parameters, buffers.
+        data: all samples, or None for an analytic function.
+        n: sample size of the theory; the number of samples (sequences) unless told otherwise.
+        engine: `batched` (vmap over replicas) or `serial` (one replica at a time).
+        engine_reason: the rule that chose it.
+        restriction: directions that are open.
+        aliases: names of tied parameters, each with the name that stands for it.
+        optional: names that a checkpoint may lack (buffers that are not saved).
+        name: identifies what cannot be identified by its source.
+    """
+
+    losses: Losses
+    params: Params
+    frozen: Params
+    data: Data | None
+    n: int
+    engine: str
+    engine_reason: str
+    restriction: Restriction = field(default_factory=Restriction)
+    aliases: tuple[tuple[str, str], ...] = ()
+    optional: frozenset[str] = frozenset()
+    name: str | None = None
+
+    @property
+    def layout(self) -> Layout:
+        """Where each moving parameter lies in the flat vector."""
+        return Layout.of(self.params)
+
+    @property
+    def device(self) -> torch.device:
+        """The device of the parameters."""
+        return next(iter(self.params.values())).device
+
+    @property
+    def mask(self) -> Tensor | None:
+        """(D,) 1 where a weight moves, None where all do."""
+        masks = self.restriction.masks
+        if not masks:
+            return None
+        whole = {k: torch.ones_like(w) for k, w in self.params.items()}
+        return self.layout.flatten(whole | {k: m.to(whole[k]) for k, m in masks.items()})
+
+    def restrict(
+        self,
+        names: str | list[str] | None = None,
+        masks: Params | None = None,
+        orthogonal_to_gradient: bool = False,
+    ) -> "Landscape":
+        """The same landscape, with fewer directions open.
+
+        Args:
+            names: pattern or patterns of parameter names that move (`"blocks.0.*"`); others freeze.
+            masks: {name: bool tensor of the parameter's shape}; False freezes a weight.
+            orthogonal_to_gradient: close the direction of the full-data gradient at w*, the
+                correction for checkpoints that are not minima.
+
+        Raises:
+            InputError: a pattern that matches nothing, a mask of another shape.
+        """
+        params, frozen = self.params, self.frozen
+        if names is not None:
+            patterns = [names] if isinstance(names, str) else list(names)
+            unmatched = [p for p in patterns if not any(fnmatchcase(k, p) for k in params)]
+            if unmatched or not patterns:
+                raise InputError(f"no parameter matches {unmatched}: there are {', '.join(params)}")
+            keep = {k for k in params if any(fnmatchcase(k, p) for p in patterns)}
+            frozen = frozen | {k: w for k, w in params.items() if k not in keep}
+            params = {k: w for k, w in params.items() if k in keep}
+        for key, mask in (masks or {}).items():
+            if key not in params or mask.shape != params[key].shape:
+                shape = tuple(params[key].shape) if key in params else "no such moving parameter"
+                raise InputError(
+                    f"mask of {key!r} has shape {tuple(mask.shape)}, the parameter: {shape}: give it the same shape"
+                )
+        if masks and not any(m.any() for m in masks.values()) and set(masks) == set(params):
+            raise InputError("the masks leave no weight to move: set some entries True")
+        merged = {**(self.restriction.masks or {}), **(masks or {})} or None
+        orthogonal = orthogonal_to_gradient or self.restriction.orthogonal_to_gradient
+        return replace(self, params=params, frozen=frozen, restriction=Restriction(merged, orthogonal))
+
+    def at(self, state: Params) -> "Landscape":
+        """The same landscape around another w*.
+
+        Args:
+            state: a state dict of the module, or the centre of a potential.
+
+        Raises:
+            InputError: names that are missing or unknown, other shapes, NaN in the weights.
+        """
+        state = {dict(self.aliases).get(k, k): v for k, v in state.items()}
+        known = self.params | self.frozen
+        missing = [k for k in known if k not in state and k not in self.optional]
+        unknown = [k for k in state if k not in known]
+        if missing or unknown:
+            raise InputError(
+                f"weights do not fit the module: missing {_few(missing)}, unknown {_few(unknown)}: build the module"
+                " that was trained"
+            )
+        fitted = {k: self._fit(k, w, state.get(k)) for k, w in known.items()}
+        return replace(self, params={k: fitted[k] for k in self.params}, frozen={k: fitted[k] for k in self.frozen})
+
+    @staticmethod
+    def _fit(name: str, known: Tensor, given: Tensor | None) -> Tensor:
+        """One tensor of the checkpoint, in our type and place."""
+        if given is None:
+            return known
+        if given.shape != known.shape:
+            raise InputError(
+                f"weights of {name!r} have shape {tuple(given.shape)}, the module {tuple(known.shape)}: build the"
+                " module that was trained"
+            )
+        if given.is_floating_point() and not torch.isfinite(given).all():
+            raise InputError(
+                f"weights of {name!r} hold NaN or infinity: the run had diverged, leave this checkpoint out"
+            )
+        return given.detach().to(known)
+
+
+def _few(names: list[str]) -> str:
+    """At most three names."""
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "") if names else "none"

@@ -1,0 +1,81 @@
+"""The records behind the waist: Trace, what a sampler saw; Estimate, what it means."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from thalweg.errors import UnhealthyError
+from thalweg.types import Verdict
+
+
+@dataclass(frozen=True)
+class Trace:
+    """Losses of every draw of the chains of one checkpoint.      C chains, N draws
+
+    Attributes:
+        loss: (C, N) nats per sample, on each draw's own batch.
+        excess: (C, N) the same minus the loss of w* on the same batch; its mean over batches is
+            L_n(w) - L_n(w*), without the noise that both share.
+        burn_in_loss: (C, N0), apart; it never enters an estimate.
+        burn_in_excess: (C, N0).
+        baseline: L_n(w*) over the full data, before any step.
+    """
+
+    loss: np.ndarray
+    excess: np.ndarray
+    burn_in_loss: np.ndarray
+    burn_in_excess: np.ndarray
+    baseline: float
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A number with its error, or a reason why there is none.
+
+    Attributes:
+        raw: the number, healthy or not.
+        stderr: Monte Carlo standard error of `raw`, in its unit.
+        rhat: split R-hat of the excess loss trace; healthy below 1.05.
+        ess: effective sample size, draws; healthy from 100.
+        verdict: health.
+        reasons: a sentence for each check that failed, with its number and its cut.
+        settings: what the estimate was made with.
+        trace: what it was computed from, where it was kept.
+    """
+
+    raw: float
+    stderr: float
+    rhat: float
+    ess: float
+    verdict: Verdict
+    reasons: tuple[str, ...]
+    settings: dict[str, Any] = field(repr=False)
+    trace: Trace | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def healthy(self) -> bool:
+        """Whether there is a value."""
+        return self.verdict is Verdict.HEALTHY
+
+    @property
+    def value(self) -> float:
+        """The number.
+
+        Raises:
+            UnhealthyError: the verdict is not healthy; `raw` holds the number.
+        """
+        if not self.healthy:
+            raise UnhealthyError(f"the estimate is {self.verdict}: {'; '.join(self.reasons)}; .raw holds the number")
+        return self.raw
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON: `value` is None where unhealthy, and so is every number that is not finite."""
+        numbers = {"raw": self.raw, "stderr": self.stderr, "rhat": self.rhat, "ess": self.ess}
+        return {
+            "value": self.raw if self.healthy else None,
+            **{name: number if np.isfinite(number) else None for name, number in numbers.items()},
+            "verdict": str(self.verdict),
+            "reasons": list(self.reasons),
+            "settings": self.settings,
+        }

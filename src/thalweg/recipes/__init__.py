@@ -1,0 +1,21 @@
+"""Recipes: one study a file, each with `paper()` and `tiny()`."""
+
+from thalweg.errors import InputError
+from thalweg.recipes import modular_addition
+from thalweg.recipes.recipe import UNHEALTHY_SHARE, Recipe
+
+RECIPES: dict[str, Recipe] = {recipe.name: recipe for recipe in (modular_addition.RECIPE,)}
+
+
+def find(name: str) -> Recipe:
+    """A recipe by name.
+
+    Raises:
+        InputError: lists the recipes that there are.
+    """
+    if name not in RECIPES:
+        raise InputError(f"unknown recipe {name!r}: there are {', '.join(RECIPES)}")
+    return RECIPES[name]
+
+
+__all__ = ["RECIPES", "UNHEALTHY_SHARE", "Recipe", "find"]

@@ -1,0 +1,18 @@
+"""The store: where results live, what identifies them, and how they are read again."""
+
+from thalweg.store.fingerprint import digest, of_checkpoint, of_data, of_landscape
+from thalweg.store.schema import VERDICTS, Row, shard_dataset, table_dataset
+from thalweg.store.store import Store, versions
+
+__all__ = [
+    "VERDICTS",
+    "Row",
+    "Store",
+    "digest",
+    "of_checkpoint",
+    "of_data",
+    "of_landscape",
+    "shard_dataset",
+    "table_dataset",
+    "versions",
+]

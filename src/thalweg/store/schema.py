@@ -1,0 +1,102 @@
+"""Names, dimensions and units of what a survey stores."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from thalweg.landscape import Estimate
+from thalweg.types import Verdict
+
+VERDICTS = tuple(Verdict)
+
+UNITS = {
+    "train_loss": "nats per sample",
+    "test_loss": "nats per sample",
+    "weight_norm": "Euclidean norm of the parameters that move",
+    "gradient_norm": "nats per sample and weight, of L_n at w*",
+    "llc": "1",
+    "llc_stderr": "1",
+    "rhat": "1",
+    "ess": "draws",
+    "verdict": "code, see flag_meanings",
+    "loss": "nats per sample, on each draw's batch",
+    "excess": "nats per sample, above w* on the same batch",
+}
+
+
+@dataclass(frozen=True)
+class Row:
+    """Scalars of one checkpoint.
+
+    Attributes:
+        step: training step.
+        key: hash of weights and buffers.
+        estimate: with its trace.
+        train_loss: L_n(w*), nats per sample.
+        test_loss: over the test data, or NaN where there are none.
+        weight_norm: of the parameters that move.
+        gradient_norm: of L_n at w*.
+    """
+
+    step: int
+    key: str
+    estimate: Estimate
+    train_loss: float
+    test_loss: float
+    weight_norm: float
+    gradient_norm: float
+
+
+def shard_dataset(rows: Sequence[Row]) -> xr.Dataset:
+    """Traces (checkpoint, chain, draw) and scalars (checkpoint) of one shard."""
+    traces = [row.estimate.trace for row in rows]
+    assert all(traces)
+    columns: dict[str, Any] = {}
+    for name, tail in (
+        ("loss", "draw"),
+        ("excess", "draw"),
+        ("burn_in_loss", "burn_in"),
+        ("burn_in_excess", "burn_in"),
+    ):
+        stacked = np.stack([getattr(t, name) for t in traces])
+        columns[name] = (("checkpoint", "chain", tail), stacked, {"units": UNITS[name.removeprefix("burn_in_")]})
+    return xr.Dataset(columns | _scalars(rows), attrs=_attributes(rows))
+
+
+def table_dataset(shards: Sequence[xr.Dataset]) -> xr.Dataset:
+    """Scalars of all checkpoints, in order, from shards that are finished."""
+    scalars = [shard[[name for name, v in shard.variables.items() if v.dims == ("checkpoint",)]] for shard in shards]
+    table = xr.concat(scalars, "checkpoint", combine_attrs="drop").sortby("step")
+    order = np.argsort(np.concatenate([s["step"].values for s in shards]), kind="stable")
+    for name in ("keys", "reasons"):
+        flat = [entry for shard in shards for entry in shard.attrs[name]]
+        table.attrs[name] = [flat[i] for i in order]
+    return table
+
+
+def _scalars(rows: Sequence[Row]) -> dict[str, Any]:
+    """One column for each quantity."""
+    estimates = [row.estimate for row in rows]
+    columns = {
+        **{
+            name: [getattr(row, name) for row in rows]
+            for name in ("train_loss", "test_loss", "weight_norm", "gradient_norm")
+        },
+        "llc": [e.raw for e in estimates],
+        "llc_stderr": [e.stderr for e in estimates],
+        "rhat": [e.rhat for e in estimates],
+        "ess": [e.ess for e in estimates],
+    }
+    out: dict[str, Any] = {"step": ("checkpoint", np.array([row.step for row in rows], dtype=np.int64))}
+    out |= {k: ("checkpoint", np.array(v, dtype=np.float64), {"units": UNITS[k]}) for k, v in columns.items()}
+    codes = np.array([VERDICTS.index(e.verdict) for e in estimates], dtype=np.int8)
+    meanings = {"flag_values": list(range(len(VERDICTS))), "flag_meanings": " ".join(VERDICTS)}
+    return out | {"verdict": ("checkpoint", codes, {"units": UNITS["verdict"], **meanings})}
+
+
+def _attributes(rows: Sequence[Row]) -> dict[str, Any]:
+    """Words that arrays do not hold."""
+    return {"keys": [row.key for row in rows], "reasons": [list(row.estimate.reasons) for row in rows]}

@@ -1,0 +1,86 @@
+"""Where tasks run: worker processes of one torch thread each, or this process.
+
+Two torch threads in one process are slower than two processes of one, and collapse when the machine
+is shared. A survey that fits into one chunk, and a machine of one core, stay in this process.
+"""
+
+import os
+from collections.abc import Callable
+from concurrent.futures import Executor, Future
+from typing import Any
+
+import psutil
+from loky import ProcessPoolExecutor
+
+from thalweg.errors import InputError
+from thalweg.samplers import memory
+from thalweg.survey import work
+from thalweg.survey.work import Job, Worker
+
+PROCESS = 350 << 20  # bytes of a process that has imported torch and nothing else
+SHORT = 8000  # steps of chunks that are over before workers have started
+
+
+class InProcess(Executor):
+    """An executor that does each task when it is handed in."""
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future:
+        """Run it now."""
+        future: Future = Future()
+        try:
+            future.set_result(fn(*args, **kwargs))
+        except Exception as error:
+            future.set_exception(error)
+        return future
+
+
+class Pool:
+    """An executor together with the two tasks of a survey."""
+
+    def __init__(self, job: Job, workers: int) -> None:
+        """Start the workers; one or none means this process."""
+        self.workers = max(1, workers)
+        if workers > 1:
+            environment = {"MKL_CBWR": os.environ.get("MKL_CBWR", ""), "OMP_NUM_THREADS": str(job.settings.threads)}
+            self.executor: Executor = ProcessPoolExecutor(
+                workers, initializer=work.enter, initargs=(job,), env=environment
+            )
+            self.read: Callable = work.read
+            self.move: Callable = work.move
+        else:
+            worker = Worker(job)
+            self.executor, self.read, self.move = InProcess(), worker.read, worker.move
+
+    def __enter__(self) -> "Pool":
+        return self
+
+    def __exit__(self, kind: type | None, *_: object) -> None:
+        if isinstance(self.executor, ProcessPoolExecutor):
+            self.executor.shutdown(wait=True, kill_workers=kind is not None)
+
+
+def workers_for(job: Job, chunks: int, asked: int | None, budget: int | None) -> int:
+    """How many worker processes: as many as cores, chunks and memory allow.
+
+    Args:
+        job: what they would do.
+        chunks: how many there are to move.
+        asked: by the user, or None.
+        budget: bytes for all processes together; default half of the free memory.
+
+    Raises:
+        InputError: not even one chunk fits into the budget.
+    """
+    free = psutil.virtual_memory().available // 2 if budget is None else budget
+    each = memory(job.landscape, job.settings)
+    if free < PROCESS + each:
+        raise InputError(
+            f"memory of {free >> 20} MiB is too small, one chunk needs about {(PROCESS + each) >> 20} MiB: give more"
+            " with --memory, or a smaller batch_size"
+        )
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    short = chunks * job.settings.steps < SHORT
+    wanted = asked if asked is not None else 1 if short else max(1, cores // job.settings.threads)
+    fitting = (free - PROCESS) // (PROCESS + each)
+    count = min(wanted, chunks, max(1, fitting))
+    return count if count > 1 else 1

@@ -1,0 +1,170 @@
+"""The loop of a survey: hand out tasks, keep states, write shards as they are finished.
+
+Chunks go to workers block by block, since a block's state is explicit. They are taken in order, so
+that shards are finished (and safe) early; only among the last few does the least advanced come
+first, so that no worker waits for another at the end.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+
+from thalweg.estimators import estimate, trace
+from thalweg.samplers import Block, Chunk, Settings, State, chunks, start, width
+from thalweg.store import Row, Store
+from thalweg.survey.plan import Shard
+from thalweg.survey.pool import Pool
+from thalweg.survey.work import Job, Reading
+
+Tick = Callable[[int], None]  # replica steps that were taken
+
+
+@dataclass(eq=False)
+class Part:
+    """A chunk of a shard under way."""
+
+    chunk: Chunk
+    state: State
+    seen: list[Block]
+
+
+@dataclass(eq=False)
+class Progress:
+    """A shard under way: first its checkpoints are read, then its chunks are moved."""
+
+    shard: Shard
+    readings: dict[int, Reading] = field(default_factory=dict)
+    asked: int = 0  # checkpoints handed out for reading
+    parts: list[Part] | None = None
+
+
+class Schedule:
+    """Runs the missing shards of a survey."""
+
+    def __init__(self, job: Job, store: Store, shards: Sequence[Shard], pool: Pool, tick: Tick) -> None:
+        """Nothing runs before `finished` is iterated."""
+        self.job, self.store, self.pool, self.tick = job, store, pool, tick
+        self.waiting = [Progress(shard) for shard in shards]
+        self.running: dict[Future, tuple[Progress, int]] = {}
+
+    def finished(self) -> Iterator[tuple[Shard, list[Row]]]:
+        """Yield each shard with its rows as soon as its last block is done."""
+        while self.waiting:
+            while len(self.running) < self.pool.workers and self._submit():
+                pass
+            done, _ = wait(self.running, return_when=FIRST_COMPLETED)
+            for future in done:
+                progress, index = self.running.pop(future)
+                if progress.parts is None:
+                    self._read(progress, index, future.result())
+                else:
+                    self._moved(progress, index, *future.result())
+            for progress in [p for p in self.waiting if self._complete(p)]:
+                self.waiting.remove(progress)
+                yield progress.shard, self._rows(progress)
+
+    def _submit(self) -> bool:
+        """Hand out the next task; False when all that is left is being done."""
+        for progress in self.waiting:
+            if progress.parts is None and progress.asked < len(progress.shard.checkpoints):
+                ready = self._next_part()
+                if ready is not None and ready[0] is not progress and not self._few_left():
+                    break
+                index, progress.asked = progress.asked, progress.asked + 1
+                checkpoint = progress.shard.checkpoints[index]
+                self.running[self.pool.executor.submit(self.pool.read, checkpoint)] = (progress, index)
+                return True
+        ready = self._next_part()
+        if ready is None:
+            return False
+        progress, index = ready
+        part = progress.parts[index]  # type: ignore[index]
+        self.running[self.pool.executor.submit(self.pool.move, part.chunk, part.state)] = ready
+        return True
+
+    def _next_part(self) -> tuple[Progress, int] | None:
+        """The chunk that should move next, among those that nobody moves."""
+        busy = set(self.running.values())
+        ready = [
+            (progress, index)
+            for progress in self.waiting
+            for index, part in enumerate(progress.parts or [])
+            if (progress, index) not in busy and part.state.step < self.job.settings.steps
+        ]
+        if self._few_left():
+            return min(ready, key=lambda r: r[0].parts[r[1]].state.step, default=None)  # type: ignore[index]
+        return ready[0] if ready else None
+
+    def _few_left(self) -> bool:
+        """Whether fewer than two chunks for each worker are left."""
+        left = 0
+        for progress in self.waiting:
+            if progress.parts is None:
+                replicas = len(progress.shard.checkpoints) * self.job.settings.chains
+                left += -(-replicas // width(self.job.landscape))
+            else:
+                left += sum(part.state.step < self.job.settings.steps for part in progress.parts)
+            if left >= 2 * self.pool.workers:
+                return False
+        return True
+
+    def _read(self, progress: Progress, index: int, reading: Reading) -> None:
+        """Keep what was read; when it is all there, cut the shard into chunks, and go on where they stopped."""
+        progress.readings[index] = reading
+        shard, settings = progress.shard, self.job.settings
+        if len(progress.readings) < len(shard.checkpoints):
+            return
+        centers = [progress.readings[i].center for i in range(len(shard.checkpoints))]
+        steps = [c.step for c in shard.checkpoints]
+        cut = chunks(centers, steps, settings.chains, width(self.job.landscape))
+        progress.parts = [self._resume(shard, i, chunk) for i, chunk in enumerate(cut)]
+
+    def _resume(self, shard: Shard, index: int, chunk: Chunk) -> Part:
+        """A chunk at its last saved state, or at its start."""
+        kept = self.store.load_state(shard.key, index)
+        if kept is None:
+            return Part(chunk, start(chunk), [])
+        tensors, step = kept
+        self.tick(len(chunk.which) * step)
+        return Part(chunk, State(tensors["params"], step), [Block(tensors["loss"], tensors["excess"])])
+
+    def _moved(self, progress: Progress, index: int, state: State, block: Block) -> None:
+        """Keep a block, in memory and on disk."""
+        part = progress.parts[index]  # type: ignore[index]
+        part.state, part.seen = state, [_join([*part.seen, block])]
+        self.tick(block.loss.numel())
+        tensors = {"params": state.params, "loss": part.seen[0].loss, "excess": part.seen[0].excess}
+        self.store.save_state(progress.shard.key, index, tensors, state.step)
+
+    def _complete(self, progress: Progress) -> bool:
+        """Whether every chunk of a shard is at its end."""
+        return progress.parts is not None and all(p.state.step >= self.job.settings.steps for p in progress.parts)
+
+    def _rows(self, progress: Progress) -> list[Row]:
+        """Scalars and traces of a shard's checkpoints."""
+        assert progress.parts is not None
+        seen = _join([block for part in progress.parts for block in part.seen], axis=0)
+        shape = (len(progress.shard.checkpoints), self.job.settings.chains, -1)
+        loss, excess = (t.cpu().numpy().reshape(shape) for t in (seen.loss, seen.excess))
+        return [self._row(progress, i, loss[i], excess[i], self.job.settings) for i in range(shape[0])]
+
+    def _row(self, progress: Progress, i: int, loss: np.ndarray, excess: np.ndarray, settings: Settings) -> Row:
+        """One checkpoint."""
+        reading, center = progress.readings[i], progress.readings[i].center
+        return Row(
+            step=progress.shard.checkpoints[i].step,
+            key=progress.shard.hashes[i],
+            estimate=estimate(trace(loss, excess, settings, center.loss), settings, self.job.landscape),
+            train_loss=center.loss,
+            test_loss=reading.test_loss,
+            weight_norm=float(center.params.double().norm()),
+            gradient_norm=float(center.gradient.double().norm()),
+        )
+
+
+def _join(blocks: list[Block], axis: int = 1) -> Block:
+    """Blocks one after another in time (axis 1), or replicas one below another (axis 0)."""
+    return Block(torch.cat([b.loss for b in blocks], axis), torch.cat([b.excess for b in blocks], axis))

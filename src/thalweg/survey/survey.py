@@ -1,0 +1,236 @@
+"""Survey: the learning coefficient of every checkpoint of a run, on disk, resumable."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import xarray as xr
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from thalweg.checkpoints import Series
+from thalweg.errors import InputError
+from thalweg.estimators import describe
+from thalweg.landscape import Landscape, materialise
+from thalweg.phases import FEWEST, Transition, transitions
+from thalweg.samplers import Settings, width
+from thalweg.store import VERDICTS, Store, shard_dataset, table_dataset, versions
+from thalweg.store import digest as digest_of
+from thalweg.survey.plan import Plan, Shard, plan
+from thalweg.survey.pool import Pool, workers_for
+from thalweg.survey.schedule import Schedule
+from thalweg.survey.work import Job
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+OTHERS = ("train_loss", "test_loss", "weight_norm", "gradient_norm")
+
+
+class Survey:
+    """A survey on disk. What it knows is read from there."""
+
+    def __init__(self, path: str | Path) -> None:
+        """Open a survey.
+
+        Raises:
+            InputError: no survey there, or nothing of it is finished.
+        """
+        self.store = Store(path)
+        self.table: xr.Dataset = self.store.read_table()
+        self.attributes: dict[str, Any] = self.store.attributes
+
+    def __len__(self) -> int:
+        return self.table.sizes["checkpoint"]
+
+    def __repr__(self) -> str:
+        return f"Survey({str(self.path)!r}, checkpoints={len(self)}, complete={self.complete})"
+
+    @property
+    def path(self) -> Path:
+        """The folder."""
+        return self.store.path
+
+    @property
+    def complete(self) -> bool:
+        """Whether every checkpoint of the series is in it."""
+        return bool(self.attributes["complete"])
+
+    @property
+    def verdicts(self) -> list[str]:
+        """Health of each estimate."""
+        return [str(VERDICTS[code]) for code in self.table["verdict"].values]
+
+    @property
+    def reasons(self) -> list[list[str]]:
+        """Why estimates are unhealthy."""
+        return self.table.attrs["reasons"]
+
+    @property
+    def healthy(self) -> np.ndarray:
+        """(T,) which estimates have a value."""
+        return np.array([v == "healthy" for v in self.verdicts])
+
+    def column(self, name: str) -> np.ndarray:
+        """(T,) one quantity along training, as stored."""
+        return self.table[name].values
+
+    def to_dataframe(self) -> "pd.DataFrame":
+        """One row a checkpoint; `llc` is missing where unhealthy, `llc_raw` always there."""
+        frame = self.table.to_dataframe().rename(columns={"llc": "llc_raw"})
+        frame["verdict"] = self.verdicts
+        frame.insert(1, "llc", frame["llc_raw"].where(self.healthy))
+        frame["reasons"] = ["; ".join(r) for r in self.reasons]
+        return frame
+
+    def traces(self, step: int) -> xr.Dataset:
+        """Losses of every draw at one checkpoint: `loss`, `excess` (chain, draw) and their burn-in.
+
+        Raises:
+            InputError: no checkpoint of that step.
+        """
+        for key in self.attributes["shards"]:
+            shard = self.store.read_shard(key) if self.store.has_shard(key) else None
+            if shard is not None and step in shard["step"].values:
+                return shard.isel(checkpoint=int(np.flatnonzero(shard["step"].values == step)[0]))
+        raise InputError(f"no checkpoint of step {step} in {self.path}: there are {self.column('step').tolist()}")
+
+    def transitions(self) -> list[Transition]:
+        """Transitions of kinds A and B along training; see `tw.transitions`.
+
+        Unhealthy estimates are left out, each of them; they have no value. Fewer than five healthy
+        ones show no transition.
+        """
+        keep = self.healthy
+        if keep.sum() < FEWEST:
+            return []
+        logged = {name: self.column(name)[keep] for name in OTHERS if np.isfinite(self.column(name)[keep]).all()}
+        loss = logged["train_loss"]
+        return transitions(
+            self.column("step")[keep], loss, self.column("llc")[keep], self.column("llc_stderr")[keep], others=logged
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON: lists along checkpoints, null where there is no number."""
+        healthy = self.healthy
+        columns = {name: _plain(self.column(name)) for name in (*OTHERS, "llc_stderr", "rhat", "ess")}
+        return {
+            "out": str(self.path),
+            "complete": self.complete,
+            "steps": self.column("step").tolist(),
+            "llc": _plain(np.where(healthy, self.column("llc"), np.nan)),
+            "llc_raw": _plain(self.column("llc")),
+            **columns,
+            "verdicts": self.verdicts,
+            "reasons": self.reasons,
+            "transitions": [t.to_dict() for t in self.transitions()],
+        }
+
+
+def open_survey(path: str | Path) -> Survey:
+    """Open a survey that was written before, finished or not."""
+    return Survey(path)
+
+
+def survey(
+    landscape: Landscape,
+    series: Series,
+    out: str | Path,
+    *,
+    settings: Settings | None = None,
+    test_data: Any = None,
+    workers: int | None = None,
+    memory: int | None = None,
+    progress: bool | None = None,
+    **changes: Any,
+) -> Survey:
+    """Estimate the LLC of every checkpoint of a run.
+
+    Killed at any moment, the same call goes on where it stopped. What is finished is not computed
+    again; a checkpoint whose weights, data, loss or settings changed is.
+
+    Args:
+        landscape: of the module that was trained, at any weights.
+        series: from `tw.checkpoints`.
+        out: folder for the result, an xarray DataTree on Zarr.
+        settings: of the sampler, the same for all checkpoints; default `Settings()`.
+        test_data: as data of `tw.landscape`; its loss is logged at each checkpoint.
+        workers: processes; default one for each core, as far as memory goes. 1 stays in this process.
+        memory: bytes for all processes together; default half of the free memory.
+        progress: a bar on standard error; default when that is a terminal.
+        **changes: single settings, e.g. `step_size=1e-4`.
+
+    Returns:
+        The survey, read back from `out`.
+
+    Raises:
+        InputError: a checkpoint that does not fit, an `out` that holds something else, settings out
+            of range. Nothing is written then.
+    """
+    store = Store(out)
+    store.check_free()
+    test = materialise(test_data).to(landscape.device) if test_data is not None else None
+    job = Job(landscape, Settings.of(settings, **changes).resolve(landscape.n), test)
+    planned = plan(landscape, series.items, job.settings, test)
+    missing = [shard for shard in planned.shards if not store.has_shard(shard.key)]
+    count = sum(-(-len(s.checkpoints) * job.settings.chains // width(landscape)) for s in missing)
+    pool_size = workers_for(job, max(count, 1), workers, memory)
+    with store.writing():
+        _write_table(store, planned, job)
+        if missing:
+            with Pool(job, pool_size) as pool, _bar(job, planned, missing, progress) as tick:
+                for shard, rows in Schedule(job, store, missing, pool, tick).finished():
+                    store.write_shard(shard.key, shard_dataset(rows))
+                    _write_table(store, planned, job)
+        store.finish()
+    return Survey(out)
+
+
+def _write_table(store: Store, planned: Plan, job: Job) -> None:
+    """Gather the scalars of all finished shards, and say what the survey is."""
+    finished = [shard for shard in planned.shards if store.has_shard(shard.key)]
+    attributes = {
+        "complete": len(finished) == len(planned.shards),
+        "settings": describe(job.settings, job.landscape),
+        "versions": versions(),
+        "hashes": planned.hashes,
+        "shards": [shard.key for shard in planned.shards],
+        "checkpoints": sum(len(shard.checkpoints) for shard in planned.shards),
+    }
+    if finished:
+        table = table_dataset([store.read_shard(shard.key) for shard in finished])
+        store.write_table(digest_of([shard.key for shard in finished]), table, attributes)
+    else:
+        store.write_attributes(attributes)
+
+
+class _bar:  # noqa: N801  (a context manager, used as a function)
+    """A progress bar of replica steps on standard error, silent when that is no terminal."""
+
+    def __init__(self, job: Job, planned: Plan, missing: list[Shard], wanted: bool | None) -> None:
+        console = Console(stderr=True)
+        shown = console.is_terminal if wanted is None else wanted
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.percentage:>3.0f}%"),
+            TimeRemainingColumn(),
+        )
+        self.progress = Progress(*columns, console=console, disable=not shown)
+        size = job.settings.chains * job.settings.steps
+        self.total = size * sum(len(s.checkpoints) for s in planned.shards)
+        self.done = self.total - size * sum(len(s.checkpoints) for s in missing)
+
+    def __enter__(self) -> Callable[[int], None]:
+        self.progress.start()
+        task = self.progress.add_task("survey", total=self.total, completed=self.done)
+        return lambda steps: self.progress.advance(task, steps)
+
+    def __exit__(self, *_: object) -> None:
+        self.progress.stop()
+
+
+def _plain(numbers: np.ndarray) -> list[float | None]:
+    """Numbers for JSON, null where not finite."""
+    return [float(x) if np.isfinite(x) else None for x in numbers]
