@@ -8,7 +8,7 @@ below L(w*), so that check reads means of blocks of draws.
 from dataclasses import dataclass
 
 import numpy as np
-from arviz_stats.base import array_stats
+from arviz_stats.base.array import array_stats
 
 from thalweg.types import Verdict
 

@@ -16,7 +16,7 @@ from thalweg.samplers import threads
 
 @dataclass(frozen=True)
 class Training:
-    """How a classifier is trained: Adam, batches by reshuffled epochs.
+    """How a classifier is trained: Adam, each batch drawn anew with replacement.
 
     Attributes:
         batches: in all.
@@ -51,7 +51,7 @@ def train(
         data: inputs (n, ...) and class labels (n).
         training: how.
         folder: where checkpoints go.
-        seed: of initialisation and data order.
+        seed: of initialisation and batches.
         tick: called with 1 after each batch.
 
     Returns:
@@ -65,16 +65,14 @@ def train(
         return module
     optimizer = torch.optim.Adam(module.parameters(), lr=training.learning_rate, weight_decay=training.weight_decay)
     inputs, targets = data
-    order, own = torch.empty(0, dtype=torch.long), stream(seed, "data order")
+    own = stream(seed, "batches")
     with threads(1):
         for batch in range(training.batches + 1):
             if batch % training.every == 0 or batch == training.batches:
                 _keep(module, _place(folder, batch), batch)
             if batch == training.batches:
                 break
-            if len(order) < training.batch_size:
-                order = torch.cat([order, torch.randperm(len(targets), generator=own)])
-            rows, order = order[: training.batch_size], order[training.batch_size :]
+            rows = torch.randint(len(targets), (training.batch_size,), generator=own)
             optimizer.zero_grad()
             F.cross_entropy(module(inputs[rows]), targets[rows]).backward()
             optimizer.step()
