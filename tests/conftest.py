@@ -48,12 +48,12 @@ def write_run(folder: Path, count: int = 6, seed: int = 0) -> Path:
     return folder
 
 
-@pytest.fixture()
+@pytest.fixture
 def run_folder(tmp_path: Path) -> Path:
     return write_run(tmp_path / "run")
 
 
-@pytest.fixture()
+@pytest.fixture
 def net_landscape() -> tw.Landscape:
     with torch.random.fork_rng():
         torch.manual_seed(0)

@@ -16,15 +16,22 @@ class Adder(nn.Module):
     def __init__(self):
         super().__init__()
         self.embed, self.left, self.out = nn.Embedding(13, 6), nn.Linear(6, 17), nn.Linear(17, 13, bias=False)
+        self.register_buffer("running_scale", torch.ones(13))
 
     def forward(self, pairs):
-        return self.out(F.gelu(self.left(self.embed(pairs[..., 0])) + self.left(self.embed(pairs[..., 1]))))
+        hidden = F.gelu(self.left(self.embed(pairs[..., 0])) + self.left(self.embed(pairs[..., 1])))
+        return self.out(hidden) * self.running_scale
 
 
 class Attention(nn.Module):
     def __init__(self):
         super().__init__()
-        self.embed, self.qkv, self.norm, self.out = nn.Embedding(11, 12), nn.Linear(12, 36), nn.LayerNorm(12), nn.Linear(12, 11)
+        self.embed, self.qkv, self.norm, self.out = (
+            nn.Embedding(11, 12),
+            nn.Linear(12, 36),
+            nn.LayerNorm(12),
+            nn.Linear(12, 11),
+        )
 
     def forward(self, tokens):
         q, k, v = self.qkv(self.norm(self.embed(tokens))).chunk(3, -1)
@@ -39,6 +46,13 @@ def normed():
     return nn.Sequential(nn.Linear(7, 33), nn.BatchNorm1d(33), nn.ReLU(), nn.Linear(33, 5), nn.LogSoftmax(1))
 
 
+def layered():
+    """In-place activations, layer norm, odd widths in float32."""
+    return nn.Sequential(
+        nn.Linear(20, 33), nn.ReLU(inplace=True), nn.LayerNorm(33), nn.Linear(33, 9), nn.SiLU(), nn.Linear(9, 10)
+    )
+
+
 def convolutional():
     return nn.Sequential(nn.Conv2d(1, 3, 3), nn.ReLU(), nn.Flatten(), nn.Linear(3 * 9, 4))
 
@@ -50,6 +64,7 @@ def random_data(kind):
         "gelu64": lambda: (torch.randn(90, 7, generator=g).double(), torch.randn(90, 3, generator=g).double()),
         "attention": lambda: (torch.randint(11, (90, 9), generator=g), torch.randint(11, (90,), generator=g)),
         "normed": lambda: (torch.randn(90, 7, generator=g), torch.randint(5, (90,), generator=g)),
+        "layered": lambda: (torch.randn(90, 20, generator=g), torch.randint(10, (90,), generator=g)),
         "convolutional": lambda: (torch.randn(90, 1, 5, 5, generator=g), torch.randint(4, (90,), generator=g)),
     }[kind]()
 
@@ -58,7 +73,8 @@ MODELS = {
     "adder": (Adder, F.cross_entropy, "batched"),
     "gelu64": (gelu64, F.mse_loss, "batched"),
     "attention": (Attention, F.cross_entropy, "batched"),
-    "normed": (normed, F.nll_loss, "batched"),
+    "normed": (normed, F.nll_loss, "serial"),
+    "layered": (layered, F.cross_entropy, "batched"),
     "convolutional": (convolutional, F.cross_entropy, "serial"),
 }
 

@@ -23,7 +23,9 @@ def z_of_mean_loss(init, step, seed):
     posterior = Posterior(torch.zeros(R, D).double(), one, 0 * one, None, None)
     state, seen = init(torch.zeros(R, D).double()), []
     for t in range(BURN + N):
-        state, info = step(state, torch.zeros(R, 0), noise[t], gradient=quadratic, posterior=posterior, step_size=EPS * one)
+        state, info = step(
+            state, torch.zeros(R, 0), noise[t], gradient=quadratic, posterior=posterior, step_size=EPS * one
+        )
         seen.append(info.loss)
     assert state.step == BURN + N
     rho, var = 1 - EPS * A / 2, 1 / (A * (1 - EPS * A / 4))  # lag-1 correlation, variance of w

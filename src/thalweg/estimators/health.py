@@ -98,11 +98,13 @@ def _found(
             )
         )
     if rhat > RHAT_CUT:
+        within = _rhat_within(excess)
+        verdict = Verdict.NOT_STATIONARY if within > RHAT_CUT else Verdict.CHAINS_DISAGREE
+        who = (
+            f"the halves of each chain alone give {within:.3f}" if within > RHAT_CUT else "each chain alone is steady"
+        )
         found.append(
-            (
-                Verdict.CHAINS_DISAGREE,
-                f"split R-hat {rhat:.3f} (cut {RHAT_CUT}): take more draws, or look at the chains",
-            )
+            (verdict, f"split R-hat {rhat:.3f} (cut {RHAT_CUT}), {who}: take more draws, or look at the chains")
         )
     if ess < ESS_CUT:
         found.append((Verdict.NOT_STATIONARY, f"effective sample size {ess:.0f} (cut {ESS_CUT:g}): take more draws"))
@@ -129,6 +131,15 @@ def split_rhat(draws: np.ndarray) -> float:
     if np.ptp(halves, axis=1).max() == 0:
         return float("inf")
     return float(np.asarray(array_stats.rhat(halves, chain_axis=0, draw_axis=1, method="identity")))
+
+
+def _rhat_within(draws: np.ndarray) -> float:
+    """R-hat of each chain's own two halves, pooled over chains: large where chains wander."""
+    half = draws.shape[1] // 2
+    first, second = draws[:, :half], draws[:, -half:]
+    spread = 0.5 * (first.var(1, ddof=1) + second.var(1, ddof=1)).mean()
+    apart = 0.5 * np.square(first.mean(1) - second.mean(1)).mean()
+    return float(np.sqrt(1 - 1 / half + apart / spread)) if spread > 0 else float("inf")
 
 
 def _precision(draws: np.ndarray) -> tuple[float, float]:

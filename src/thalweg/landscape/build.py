@@ -9,16 +9,18 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, grad, vmap
 from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.modules.conv import _ConvNd
 
 from thalweg.errors import InputError
 from thalweg.landscape.data import materialise
 from thalweg.landscape.landscape import Landscape
 from thalweg.landscape.loss import Loss, PerSample, check
-from thalweg.tree import Layout, map_tensors
+from thalweg.tree import Layout
 from thalweg.types import Params, Tree
 
 LARGE = 1 << 18  # weights from which one replica fills the machine
+TWINS, ROWS = 16, 64  # equal replicas, and samples, with which the batched engine is tried
 
 
 @dataclass(frozen=True)
@@ -151,7 +153,13 @@ def _probe(scape: Landscape) -> None:
     size = min(len(scape.data), 3)
     inputs, targets = scape.data.take(slice(0, size))
     with torch.no_grad():
-        first = scape.losses(scape.params, scape.frozen, inputs, targets)
+        try:
+            first = scape.losses(scape.params, scape.frozen, inputs, targets)
+        except Exception as error:
+            raise InputError(
+                f"module and loss fail on {size} samples: {type(error).__name__}: {_first_line(error)}: check that"
+                " the data fit the module, and its outputs the loss"
+            ) from error
         if size > 1:
             check(first, size)
         again = scape.losses(scape.params, scape.frozen, inputs, targets)
@@ -164,6 +172,9 @@ def _static_reason(module: nn.Module, width: int) -> str:
     kinds = {type(m).__name__ for m in module.modules() if isinstance(m, _ConvNd | nn.RNNBase)}
     if kinds:
         return f"{', '.join(sorted(kinds))}: vmap cannot take it or takes it slower"
+    norms = {type(m).__name__ for m in module.modules() if isinstance(m, _NormBase)}
+    if norms:  # one channel for each replica's channel: sums over samples are cut across replicas
+        return f"{', '.join(sorted(norms))}: under vmap a replica's bits would depend on its neighbours"
     if width >= LARGE:
         return f"{width} weights, at least {LARGE}: one replica fills the machine"
     return ""
@@ -173,20 +184,27 @@ def _with_engine(scape: Landscape, reason: str) -> Landscape:
     """Record the engine: batched where nothing speaks against it and vmap takes the model."""
     if not reason:
         try:
-            _try_vmap(scape)
+            reason = _try_vmap(scape)
         except (RuntimeError, ValueError, NotImplementedError, TypeError) as error:
-            reason = f"vmap refused: {str(error).splitlines()[0][:160] if str(error) else type(error).__name__}"
+            reason = f"vmap refused: {_first_line(error)}"
     engine = "serial" if reason else "batched"
     return replace(scape, engine=engine, engine_reason=reason or "vmap takes the model")
 
 
-def _try_vmap(scape: Landscape) -> None:
-    """One gradient of two replicas on two samples."""
-    pair = {k: torch.stack([w, w]) for k, w in scape.params.items()}
-    inputs, targets = scape.data.take(slice(0, 2)) if scape.data else (None, None)
+def _first_line(error: Exception) -> str:
+    """What an error says, short."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:160]
+
+
+def _try_vmap(scape: Landscape) -> str:
+    """Gradients of equal replicas on a few samples: empty if vmap takes the model and gives them equal bits."""
+    twins = {k: torch.stack([w] * TWINS) for k, w in scape.params.items()}
+    inputs, targets = scape.data.take(slice(0, ROWS)) if scape.data else (None, None)
 
     def mean_loss(params: Params) -> Tensor:
         return scape.losses(params, scape.frozen, inputs, targets).mean()
 
     with torch.no_grad():
-        map_tensors(torch.Tensor.detach, vmap(grad(mean_loss))(pair))
+        grads = vmap(grad(mean_loss))(twins)
+    equal = all(torch.equal(g[:1].expand_as(g).nan_to_num(), g.nan_to_num()) for g in grads.values())
+    return "" if equal else "under vmap equal replicas have other bits"

@@ -46,7 +46,7 @@ class PerSample:
     def __call__(self, outputs: Any, targets: Tensor) -> Tensor:
         """Losses (B,) in nats."""
         losses = self.call(outputs, targets)
-        if losses.ndim < 2:
+        if not isinstance(losses, Tensor) or losses.ndim < 2:
             return losses
         losses = losses.flatten(1)
         if targets.is_floating_point():

@@ -11,13 +11,13 @@ from collections.abc import Callable
 from contextlib import contextmanager
 
 import torch
-from functorch import make_fx
 from torch import Tensor
 from torch.func import grad_and_value, vmap
 
 from thalweg.errors import InputError
 from thalweg.landscape import Landscape, Posterior
 from thalweg.samplers import sgld
+from thalweg.samplers.graph import trace
 from thalweg.samplers.sgld import State
 from thalweg.types import Params
 
@@ -92,9 +92,7 @@ class Engine:
 
         if self.scape.engine == "serial":
             return step
-        # Tracing takes two names of one tensor for one input: give it copies.
-        example = [t.clone() for t in (params, noise, batch, *fixed, *frozen.values())]
-        graph = make_fx(step)(*example)
+        graph = trace(step, [params, noise, batch, *fixed, *frozen.values()])
         return torch.compile(graph, dynamic=False) if self.compiled else graph
 
     def _batched(self, frozen: Params) -> sgld.Gradient:

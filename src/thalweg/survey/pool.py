@@ -18,6 +18,8 @@ from thalweg.survey import work
 from thalweg.survey.work import Job, Worker
 
 PROCESS = 350 << 20  # bytes of a process that has imported torch and nothing else
+# Freed blocks stay with the process: giving them back costs a page fault for every page, every step.
+KEEP_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(1 << 30), "MALLOC_TRIM_THRESHOLD_": str(1 << 30)}
 SHORT = 8000  # steps of chunks that are over before workers have started
 
 
@@ -41,7 +43,11 @@ class Pool:
         """Start the workers; one or none means this process."""
         self.workers = max(1, workers)
         if workers > 1:
-            environment = {"MKL_CBWR": os.environ.get("MKL_CBWR", ""), "OMP_NUM_THREADS": str(job.settings.threads)}
+            environment = {
+                "MKL_CBWR": os.environ.get("MKL_CBWR", ""),
+                "OMP_NUM_THREADS": str(job.settings.threads),
+                **KEEP_MEMORY,
+            }
             self.executor: Executor = ProcessPoolExecutor(
                 workers, initializer=work.enter, initargs=(job,), env=environment
             )

@@ -1,0 +1,206 @@
+"""Surveys on disk: resumed after kill -9, keyed by content, the same bits however they are run."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+import xarray as xr
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+
+import thalweg as tw
+from conftest import Net, classes, write_run
+from thalweg.samplers import BLOCK
+from thalweg.survey.work import Worker
+
+SETTINGS = {"chains": 4, "burn_in": 60, "draws": 200, "batch_size": 32, "gamma": 5.0, "step_size": 1e-3}
+
+
+def net_landscape(loss=F.cross_entropy, data=None):
+    with torch.random.fork_rng():
+        torch.manual_seed(1)
+        return tw.landscape(Net(), data or classes(), loss)
+
+
+def arrays(survey):
+    """Every stored number of a survey."""
+    out = {name: survey.table[name].values for name in survey.table.variables}
+    for step in survey.column("step"):
+        trace = survey.traces(int(step))
+        out |= {f"{step} {name}": trace[name].values for name in ("loss", "excess", "burn_in_loss", "burn_in_excess")}
+    return out
+
+
+def same(a, b):
+    return a.keys() == b.keys() and all(np.array_equal(a[k], b[k], equal_nan=a[k].dtype.kind == "f") for k in a)
+
+
+def test_a_survey_is_what_single_estimates_are(run_folder, tmp_path):
+    series = tw.checkpoints(run_folder)
+    survey = tw.survey(net_landscape(), series, tmp_path / "s.zarr", test_data=classes(seed=9), workers=1, **SETTINGS)
+    assert survey.complete
+    assert len(survey) == 6
+    frame = survey.to_dataframe()
+    assert frame["step"].tolist() == [0, 10, 20, 30, 40, 50]
+    assert (frame["llc_raw"] > 0).any()
+    assert frame["train_loss"].is_monotonic_decreasing
+    net = Net()
+    net.load_state_dict(load_file(run_folder / "step-30.safetensors"))
+    inputs, targets = classes(seed=9)
+    assert np.isclose(frame["test_loss"][3], F.cross_entropy(net(inputs), targets).item())
+    assert np.isclose(frame["weight_norm"][3], torch.cat([w.flatten() for w in net.parameters()]).norm().item())
+    nbeta = 200 / np.log(200)
+    for i, step in enumerate(frame["step"]):
+        assert np.isclose(frame["llc_raw"][i], nbeta * survey.traces(step)["excess"].values.mean(dtype=np.float64))
+
+
+def test_workers_and_order_change_no_bit(run_folder, tmp_path):
+    """Two processes, one process, and each checkpoint in a survey of its own: the same numbers."""
+    series = tw.checkpoints(run_folder)
+    one = tw.survey(net_landscape(), series, tmp_path / "one.zarr", workers=1, **SETTINGS)
+    two = tw.survey(net_landscape(), series, tmp_path / "two.zarr", workers=2, **SETTINGS)
+    assert same(arrays(one), arrays(two))
+    for i in (0, 5):
+        alone = tw.survey(net_landscape(), series[i : i + 1], tmp_path / f"{i}.zarr", workers=1, **SETTINGS)
+        step = int(alone.column("step")[0])
+        assert np.array_equal(alone.traces(step)["loss"].values, one.traces(step)["loss"].values)
+    other = tw.survey(net_landscape(), series[:1], tmp_path / "seed.zarr", workers=1, seed=1, **SETTINGS)
+    assert not np.array_equal(other.traces(0)["loss"].values, one.traces(0)["loss"].values)  # control
+
+
+def test_the_store_is_a_datatree_that_xarray_opens(run_folder, tmp_path):
+    survey = tw.survey(net_landscape(), tw.checkpoints(run_folder), tmp_path / "s.zarr", workers=1, **SETTINGS)
+    tree = xr.open_datatree(survey.path, engine="zarr", consolidated=False)
+    assert len(tree["shards"].children) == 2  # 4 checkpoints and 2
+    shard = next(iter(tree["shards"].children.values()))
+    assert set(shard["loss"].dims) == {"checkpoint", "chain", "draw"}
+    assert len(tree["tables"].children) == 1
+    assert {"settings", "versions", "hashes"} <= set(survey.attributes)
+    files = sum(1 for p in survey.path.rglob("*") if p.is_file())
+    assert files < 120
+    assert not (survey.path / ".partial").exists()
+
+
+@pytest.mark.parametrize("change", ["nothing", "weight", "data", "loss", "settings", "buffer of the loss"])
+def test_what_changed_is_computed_again_and_nothing_else(run_folder, tmp_path, change, monkeypatch):
+    moved = []
+    move = Worker.move
+
+    def counted(self, chunk, state):
+        moved.append(chunk)
+        return move(self, chunk, state)
+
+    monkeypatch.setattr(Worker, "move", counted)
+    out, series = tmp_path / "s.zarr", tw.checkpoints(run_folder)
+    tw.survey(net_landscape(), series, out, workers=1, **SETTINGS)
+    each = len(moved) // 2
+    moved.clear()
+    scape, settings = net_landscape(), SETTINGS
+    if change == "weight":
+        place = run_folder / "step-50.safetensors"
+        state = load_file(place)
+        state["layers.0.bias"][0] += 1e-6
+        save_file(state, place, {"step": "50"})
+    elif change == "data":
+        inputs, targets = classes()
+        inputs[0, 0] += 1e-6
+        scape = net_landscape(data=(inputs, targets))
+    elif change == "loss":
+        scape = net_landscape(loss=torch.nn.CrossEntropyLoss(label_smoothing=0.1))
+    elif change == "settings":
+        settings = {**SETTINGS, "gamma": 5.5}
+    elif change == "buffer of the loss":
+        scape = net_landscape(loss=torch.nn.CrossEntropyLoss(weight=torch.tensor([1.0, 1.0, 2.0])))
+    survey = tw.survey(scape, tw.checkpoints(run_folder), out, workers=1, **settings)
+    assert len(moved) == {"nothing": 0, "weight": each}.get(change, 2 * each)
+    assert survey.complete
+    assert len(survey) == 6
+
+
+SCRIPT = """
+import sys
+sys.path.insert(0, {tests!r})
+import thalweg as tw
+from test_survey import LONG, net_landscape
+tw.survey(net_landscape(), tw.checkpoints({run!r}), {out!r}, workers=1, **LONG)
+"""
+LONG = {"chains": 4, "burn_in": 300, "draws": 2200, "batch_size": 64, "gamma": 5.0, "step_size": 1e-3}
+
+
+def test_killed_in_the_middle_it_goes_on_and_ends_with_the_same_bits(tmp_path, monkeypatch):
+    run, out = write_run(tmp_path / "run", count=24), tmp_path / "killed.zarr"
+    script = SCRIPT.format(tests=str(Path(__file__).parent), run=str(run), out=str(out))
+    process = subprocess.Popen([sys.executable, "-c", script], start_new_session=True)
+    deadline = time.monotonic() + 120
+    while not (len(list(out.glob("shards/*/zarr.json"))) >= 2 and list(out.glob(".partial/*.safetensors"))):
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.002)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+    finished = {p.parent.name: p.stat().st_mtime_ns for p in out.glob("shards/*/zarr.json")}
+    assert 2 <= len(finished) < 6
+    assert not tw.open_survey(out).complete
+    kept = 0
+    for state in out.glob(".partial/*.safetensors"):
+        with safe_open(state, framework="pt") as file:
+            kept += int(file.metadata()["step"])
+    assert 0 < kept < LONG["burn_in"] + LONG["draws"]
+
+    steps = []
+    move = Worker.move
+
+    def counted(self, chunk, state):
+        after, block = move(self, chunk, state)
+        steps.append(after.step - state.step)
+        return after, block
+
+    monkeypatch.setattr(Worker, "move", counted)
+    resumed = tw.survey(net_landscape(), tw.checkpoints(run), out, workers=1, **LONG)
+    total = (6 - len(finished)) * (LONG["burn_in"] + LONG["draws"])
+    assert sum(steps) == total - kept  # nothing is done twice but the block that was being done
+    assert max(steps) == BLOCK
+    for key, when in finished.items():
+        assert (out / "shards" / key / "zarr.json").stat().st_mtime_ns == when
+    whole = tw.survey(net_landscape(), tw.checkpoints(run), tmp_path / "whole.zarr", workers=2, **LONG)
+    assert same(arrays(resumed), arrays(whole))
+
+
+def test_what_cannot_be_identified_needs_a_name(run_folder, tmp_path):
+    def closure(outputs, targets):
+        return F.cross_entropy(outputs, targets, reduction="none") * weight
+
+    weight = 1.0
+    series, out = tw.checkpoints(run_folder), tmp_path / "s.zarr"
+    with pytest.raises(tw.InputError, match="name="):
+        tw.survey(net_landscape(loss=closure), series, out, **SETTINGS)
+    assert not out.exists()
+    named = tw.landscape(Net(), classes(), closure, name="weighted once")
+    assert tw.survey(named, series[:2], out, workers=1, **SETTINGS).complete
+
+
+def test_one_writer_at_a_time_and_no_folder_of_others(run_folder, tmp_path):
+    series, out = tw.checkpoints(run_folder), tmp_path / "s.zarr"
+    survey = tw.survey(net_landscape(), series, out, workers=1, **SETTINGS)
+    with survey.store.writing(), pytest.raises(tw.InputError, match="another process"):
+        tw.survey(net_landscape(), series, out, workers=1, **SETTINGS)
+    other = tmp_path / "thesis"
+    other.mkdir()
+    (other / "chapter.tex").write_text("x")
+    with pytest.raises(tw.InputError, match="something else"):
+        tw.survey(net_landscape(), series, other, workers=1, **SETTINGS)
+    assert [p.name for p in other.iterdir()] == ["chapter.tex"]
+
+
+def test_too_little_memory_is_said_before_anything_is_written(run_folder, tmp_path):
+    with pytest.raises(tw.InputError, match="memory"):
+        tw.survey(net_landscape(), tw.checkpoints(run_folder), tmp_path / "s.zarr", memory=1 << 20, **SETTINGS)
+    assert not (tmp_path / "s.zarr").exists()

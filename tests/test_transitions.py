@@ -1,0 +1,75 @@
+"""Transitions: found where they were planted, and nowhere else."""
+
+import numpy as np
+import pytest
+
+import thalweg as tw
+
+STEPS = np.arange(0, 1560, 60)
+
+
+def hump(seed=0, error=3.0):
+    """The shape of the essay's curve: slow, steep rise to 700 at 780, then a fall to 560."""
+    rng = np.random.default_rng(seed)
+    knots, values = [0, 300, 780, 1200, 1500], [80, 120, 700, 590, 560]
+    llc = np.interp(STEPS, knots, values) + rng.normal(0, error, len(STEPS))
+    loss = np.interp(STEPS, [0, 300, 780, 1500], [4.0, 3.8, 1.0, 0.05])
+    return loss, llc, np.full(len(STEPS), error)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_rise_and_a_fall_are_one_a_and_one_b(seed):
+    loss, llc, error = hump(seed)
+    norm = np.linspace(20, 45, len(STEPS))
+    found = tw.transitions(STEPS, loss, llc, error, others={"weight_norm": norm, "train_loss": loss})
+    assert [t.kind for t in found if abs(t.d_llc) > 100] == ["A", "B"]
+    rise, fall = (t for t in found if abs(t.d_llc) > 100)
+    assert rise.start_interval[0] <= 300 + 120
+    assert abs(rise.end - 780) <= 120
+    assert rise.d_loss < -2
+    assert fall.d_llc < -80
+    assert fall.rising == ("weight_norm",)
+    assert rise.probability > 0.9
+    assert rise.start < rise.end <= fall.start < fall.end
+    assert "weight norm" in fall.sentence()
+
+
+def test_nothing_rises_is_an_answer():
+    loss, llc, error = hump()
+    fall = tw.transitions(STEPS, loss, llc, error, others={"weight_norm": -np.linspace(20, 45, len(STEPS))})[-1]
+    assert fall.kind == "B"
+    assert fall.rising == ()
+
+
+def test_noise_without_structure_yields_no_transition():
+    alarms = 0
+    for seed in range(100):
+        rng = np.random.default_rng(seed)
+        flat = 200 + rng.normal(0, 4.0, len(STEPS))
+        alarms += bool(tw.transitions(STEPS, np.ones(len(STEPS)), flat, np.full(len(STEPS), 4.0)))
+    assert alarms <= 5
+
+
+def test_a_constant_curve_has_none_and_a_clean_line_has_one():
+    zeros = np.zeros(len(STEPS))
+    assert tw.transitions(STEPS, zeros, zeros + 5.0, zeros) == []
+    (line,) = tw.transitions(STEPS, -STEPS / 100.0, STEPS / 10.0, zeros)
+    assert (line.kind, line.start, line.end) == ("A", 0, 1500)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"steps": STEPS[::-1]}, "ascending"),
+        ({"steps": np.repeat(STEPS[::2], 2)}, "ascending"),
+        ({"llc": np.where(STEPS == 60, np.nan, 1.0)}, "llc holds NaN"),
+        ({"loss": np.ones(3)}, "loss has shape"),
+        ({"llc_stderr": -np.ones(len(STEPS))}, "negative"),
+    ],
+)
+def test_bad_input_is_named(change, message):
+    columns = {"steps": STEPS, "loss": np.ones(len(STEPS)), "llc": np.ones(len(STEPS)), **change}
+    with pytest.raises(tw.InputError, match=message):
+        tw.transitions(**columns)
+    with pytest.raises(tw.InputError, match="too few"):
+        tw.transitions([1, 2], [1.0, 1.0], [1.0, 1.0])
