@@ -8,7 +8,7 @@ import numpy as np
 
 from thalweg.atlas.chart import Chart, chart, columns_of
 from thalweg.atlas.figure import draw
-from thalweg.atlas.page import write
+from thalweg.atlas.page import Row, write
 from thalweg.phases import Transition
 from thalweg.store import VERDICTS, Store
 
@@ -90,7 +90,7 @@ def _gather(
     )
 
 
-def _row(table: Any, i: int, verdict: str, reasons: Sequence[str]) -> dict[str, str]:
+def _row(table: Any, i: int, verdict: str, reasons: Sequence[str]) -> Row:
     """One line of the table, as text."""
     cells = {"step": str(int(table["step"].values[i]))}
     for name, form in CELLS.items():
@@ -98,7 +98,7 @@ def _row(table: Any, i: int, verdict: str, reasons: Sequence[str]) -> dict[str, 
         cells[name] = format(value, form) if np.isfinite(value) else "–"
     if verdict != "healthy":
         cells["llc"] = f"({cells['llc']})"
-    return cells | {"verdict": verdict, "reasons": "; ".join(reasons)}
+    return Row(cells | {"verdict": verdict}, "; ".join(reasons))
 
 
 def _notes(attributes: dict[str, Any], verdicts: list[str]) -> list[str]:

@@ -42,8 +42,9 @@ def draw(chart: Chart, path: Path) -> Path:
     above.set_ylabel("loss (nats per sample)")
     below.set_ylabel("learning coefficient λ̂")
     below.set_xlabel("training step")
-    below.set_ylim(bottom=min(0.0, below.get_ylim()[0]))
-    above.set_ylim(bottom=min(0.0, above.get_ylim()[0]))
+    for axes in (above, below):
+        low, high = axes.get_ylim()
+        axes.set_ylim(min(0.0, low), high + 0.08 * (high - low))  # room for names
     above.legend(frameon=False, fontsize=9)
     if len(chart.llcs) > 1:
         below.legend(frameon=False, fontsize=9, loc="lower right")

@@ -36,9 +36,15 @@ class Axis:
         return [(self(v), f"{v:,.10g}".replace(",", " ")) for v in values]
 
 
-def write(
-    chart: Chart, path: Path, *, rows: list[dict[str, Any]], attributes: dict[str, Any], notes: list[str]
-) -> Path:
+@dataclass(frozen=True)
+class Row:
+    """One checkpoint of the table: its cells by column, and why it is unhealthy, if it is."""
+
+    cells: dict[str, str]
+    reasons: str
+
+
+def write(chart: Chart, path: Path, *, rows: list[Row], attributes: dict[str, Any], notes: list[str]) -> Path:
     """Write the page, whole or not at all.
 
     Args:
@@ -104,7 +110,7 @@ def _axis(curves: tuple[Curve, ...], levels: Any, start: float, end: float) -> A
         tops += list((curve.values + error)[seen])
         bottoms += list((curve.values - error)[seen])
     low, high = min(bottoms), max([*tops, 0.0])
-    return Axis(low, high + 0.06 * (high - low or 1.0), start, end)
+    return Axis(low, high + 0.12 * (high - low or 1.0), start, end)
 
 
 def _curve(curve: Curve, time: Axis, scale: Axis, chart: Chart) -> dict[str, Any]:

@@ -122,7 +122,7 @@ def run(config: Config, out: Path, seed: int, stages: Stages) -> Outcome:
     published = measured("published", main, config.sampler, outside)
     large = measured("large-batch", main, config.large_batch, outside)
     random = measured("random-labels", control, config.sampler, None, last=True)
-    others = {f"batch {config.large_batch.batch_size}": large}
+    others = {f"batches of {config.large_batch.batch_size}": large}
     title = f"Addition mod {p}: the learning coefficient along training"
     lines = {"random labels, at the end": random}
     html = atlas(published, out / "map.html", title=title, others=others, lines=lines)

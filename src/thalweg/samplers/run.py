@@ -94,7 +94,8 @@ def advance(engine: Engine, settings: Settings, chunk: Chunk, state: State) -> t
     slab = slab_steps(params.shape[1])
     end = min(state.step + BLOCK, settings.steps)
     losses, excess = [], []
-    with torch.no_grad():
+    # Serial steps need autograd inside; the others save its bookkeeping.
+    with torch.no_grad() if scape.engine == "serial" else torch.inference_mode():
         for first in range(state.step, end, slab):
             noise, batch = _draw(chunk, settings, scape, first // slab, slab, rows)
             taken = min(slab, end - first)

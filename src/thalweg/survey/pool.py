@@ -37,11 +37,17 @@ class InProcess(Executor):
 
 
 class Pool:
-    """An executor together with the two tasks of a survey."""
+    """An executor together with the two tasks of a survey.
+
+    Attributes:
+        workers: processes that work; 1 is this process.
+        depth: tasks to keep handed out; twice the workers, so that none waits for the next.
+    """
 
     def __init__(self, job: Job, workers: int) -> None:
         """Start the workers; one or none means this process."""
         self.workers = max(1, workers)
+        self.depth = 2 * workers if workers > 1 else 1
         if workers > 1:
             environment = {
                 "MKL_CBWR": os.environ.get("MKL_CBWR", ""),

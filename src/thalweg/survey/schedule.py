@@ -53,7 +53,7 @@ class Schedule:
     def finished(self) -> Iterator[tuple[Shard, list[Row]]]:
         """Yield each shard with its rows as soon as its last block is done."""
         while self.waiting:
-            while len(self.running) < self.pool.workers and self._submit():
+            while len(self.running) < self.pool.depth and self._submit():
                 pass
             done, _ = wait(self.running, return_when=FIRST_COMPLETED)
             for future in done:
@@ -99,7 +99,7 @@ class Schedule:
         return ready[0] if ready else None
 
     def _few_left(self) -> bool:
-        """Whether fewer than two chunks for each worker are left."""
+        """Whether the chunks that are left are barely enough to keep every worker busy to the end."""
         left = 0
         for progress in self.waiting:
             if progress.parts is None:
@@ -107,7 +107,7 @@ class Schedule:
                 left += -(-replicas // width(self.job.landscape))
             else:
                 left += sum(part.state.step < self.job.settings.steps for part in progress.parts)
-            if left >= 2 * self.pool.workers:
+            if left >= self.pool.depth + self.pool.workers:
                 return False
         return True
 
