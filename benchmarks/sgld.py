@@ -158,7 +158,7 @@ print("RATE", 4 * steps / (t2 - t1), t1 - t0)
 """
 
 
-def peer(name: str, steps: int) -> dict[str, float | str]:
+def peer(name: str, steps: int) -> dict:
     """The best of the ways in which a peer can use two cores."""
     python = _environment(name)
     ways = {"one process of 1 thread": (1, 1), "one process of 2 threads": (1, 2), "two processes of 1": (2, 1)}
@@ -246,7 +246,7 @@ def amount(text: str) -> int:
 
 def main() -> None:
     """Measure, and print a table of rates and ratios."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--quick", action="store_true", help="a tenth of the steps")
     parser.add_argument("--memory", default="1GiB", help="budget of the memory run")
     parser.add_argument("--json", type=Path, help="write the figures here")

@@ -67,8 +67,9 @@ def _idle_source(node: Node) -> Node | None:
         return None
     if node.target in VIEWS:
         before, after = source.meta.get("val"), node.meta.get("val")
-        same = before is not None and after is not None
-        return source if same and before.shape == after.shape and before.stride() == after.stride() else None
+        if before is None or after is None:
+            return None
+        return source if before.shape == after.shape and before.stride() == after.stride() else None
     if node.target is aten.transpose.int and source.target is aten.transpose.int and node.args[1:] == source.args[1:]:
         first = source.args[0]
         return first if isinstance(first, Node) else None
