@@ -9,7 +9,6 @@ Nothing is ever seen half-written: groups are renamed into place, and the root's
 file, are replaced by a rename.
 """
 
-import fcntl
 import json
 import os
 import shutil
@@ -20,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import xarray as xr
+from filelock import FileLock, Timeout
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
@@ -82,12 +82,11 @@ class Store:
         self._partial.mkdir(exist_ok=True)
         if not (self.path / "zarr.json").exists():
             self.write_attributes({"complete": False})
-        with (self._partial / "lock").open("w") as handle:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as error:
-                raise InputError(f"{self.path} is being written by another process: wait for it") from error
-            yield
+        try:
+            with FileLock(self._partial / "lock", timeout=0):
+                yield
+        except Timeout as error:
+            raise InputError(f"{self.path} is being written by another process: wait for it") from error
 
     def write_attributes(self, attributes: dict[str, Any]) -> None:
         """Replace the root's attributes at once."""
