@@ -80,13 +80,13 @@ def checkpoints(folder: str | Path) -> Series:
 def _step(path: Path) -> int:
     """Training step of a file: stated inside, else the last integer of its name."""
     stated = step_stated(path)
-    named = LAST_INTEGER.search(path.stem)
+    if stated is None and path.suffix != ".safetensors":
+        stated = read(path)[1]
     if stated is not None:
         return stated
-    if path.suffix != ".safetensors":
-        stated = read(path)[1]
-    if stated is None and named is None:
+    named = LAST_INTEGER.search(path.stem)
+    if named is None:
         raise InputError(
             f"{path.name} states no step and has no number in its name: rename it to name-STEP{path.suffix}"
         )
-    return stated if stated is not None else int(named[1])  # type: ignore[index]
+    return int(named[1])

@@ -56,10 +56,9 @@ def amount(text: str | None) -> int | None:
     if text is None:
         return None
     found = re.fullmatch(r"\s*([0-9.]+(?:e[0-9]+)?)\s*([KMG]I?)?B?\s*", text, re.IGNORECASE)
-    try:
-        return int(float(found[1]) * UNITS[(found[2] or "").upper()])  # type: ignore[index]
-    except (TypeError, ValueError) as error:
-        raise InputError(f"memory {text!r} is no amount: write 1GiB or 500MB") from error
+    if found is None or found[1].count(".") > 1 or found[1] == ".":
+        raise InputError(f"memory {text!r} is no amount: write 1GiB or 500MB")
+    return int(float(found[1]) * UNITS[(found[2] or "").upper()])
 
 
 def _run(file: Path, what: str) -> ModuleType:

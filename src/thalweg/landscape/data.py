@@ -112,7 +112,8 @@ def _tensors(part: Any) -> Any:
 
 def _refuse_loader(loader: DataLoader) -> None:
     """Name what a loader does that our own batches would not honour."""
-    dataset, sampler = loader.dataset, loader.sampler
+    dataset: Any = loader.dataset
+    sampler: Any = loader.sampler
     if isinstance(dataset, IterableDataset):
         raise InputError(
             f"IterableDataset {type(dataset).__name__} has no length: give a map-style Dataset or tensors"
@@ -120,13 +121,13 @@ def _refuse_loader(loader: DataLoader) -> None:
     if loader.batch_sampler is not None and type(loader.batch_sampler) is not torch.utils.data.BatchSampler:
         raise InputError(f"batch sampler {type(loader.batch_sampler).__name__} cannot be honoured: give its Dataset")
     plain = type(sampler) is SequentialSampler
-    shuffled = type(sampler) is RandomSampler and not sampler.replacement and len(sampler) == len(dataset)  # type: ignore[arg-type]
+    shuffled = type(sampler) is RandomSampler and not sampler.replacement and len(sampler) == len(dataset)
     if not (plain or shuffled):
         raise InputError(
             f"sampler {type(sampler).__name__} cannot be honoured, batches are drawn uniformly here: give a Dataset"
             " of the samples that count (torch.utils.data.Subset)"
         )
-    if loader.drop_last and loader.batch_size and len(dataset) % loader.batch_size:  # type: ignore[arg-type]
+    if loader.drop_last and loader.batch_size and len(dataset) % loader.batch_size:
         raise InputError("drop_last would drop samples: give the DataLoader drop_last=False")
 
 

@@ -77,7 +77,7 @@ def _unreduced(loss: Loss) -> Loss:
     if isinstance(loss, nn.Module):
         if hasattr(loss, "reduction"):
             loss = copy(loss)
-            loss.reduction = "none"  # type: ignore[assignment]
+            setattr(loss, "reduction", "none")  # noqa: B010  (its type is unknown to a checker)
         return loss
     if isinstance(loss, functools.partial) and _is_torch(loss.func):
         return functools.partial(loss.func, *loss.args, **{**loss.keywords, "reduction": "none"})

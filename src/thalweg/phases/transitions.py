@@ -212,7 +212,7 @@ def _rising(a: int, b: int, others: dict[str, np.ndarray]) -> tuple[str, ...]:
         part = values[a : b + 1]
         if np.ptp(part) == 0 or part[-1] <= part[0]:
             continue
-        trend = kendalltau(np.arange(len(part)), part)
-        if trend.statistic > 0 and trend.pvalue < LEVEL / len(others):  # type: ignore[attr-defined]
+        tau, p = np.asarray(kendalltau(np.arange(len(part)), part))
+        if tau > 0 and p < LEVEL / len(others):
             names.append(name)
     return tuple(names)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from thalweg.errors import InputError
 from thalweg.landscape import Data, Landscape
-from thalweg.landscape.build import ModuleLosses
+from thalweg.landscape.build import ModuleLosses, PotentialLosses
 from thalweg.tree import leaves, structure_of
 from thalweg.types import Params
 
@@ -28,7 +28,7 @@ def of_tensors(tensors: Params) -> str:
     for name in sorted(tensors):
         w = tensors[name].detach().cpu().contiguous()
         total.update(json.dumps([name, str(w.dtype), list(w.shape)]).encode())
-        total.update(memoryview(w.reshape(-1).view(torch.uint8).numpy()))  # type: ignore[arg-type]
+        total.update(w.reshape(-1).view(torch.uint8).numpy().data)
     return total.hexdigest()[:24]
 
 
@@ -70,7 +70,9 @@ def _of_losses(scape: Landscape) -> list[Any]:
     if isinstance(scape.losses, ModuleLosses):
         module, loss = scape.losses.module, scape.losses.loss.given
         return ["module", _of_module(module, scape.name), _of_callable(loss, "loss", scape.name)]
-    return ["potential", _of_callable(scape.losses.fn, "potential", scape.name)]  # type: ignore[attr-defined]
+    if isinstance(scape.losses, PotentialLosses):
+        return ["potential", _of_callable(scape.losses.fn, "potential", scape.name)]
+    return ["losses", _of_callable(scape.losses, "losses", scape.name)]
 
 
 def _of_module(module: nn.Module, name: str | None) -> list[Any]:

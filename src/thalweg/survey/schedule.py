@@ -38,7 +38,7 @@ class Progress:
     shard: Shard
     readings: dict[int, Reading] = field(default_factory=dict)
     asked: int = 0  # checkpoints handed out for reading
-    parts: list[Part] | None = None
+    parts: list[Part] = field(default_factory=list)  # empty until all is read
 
 
 class Schedule:
@@ -58,7 +58,7 @@ class Schedule:
             done, _ = wait(self.running, return_when=FIRST_COMPLETED)
             for future in done:
                 progress, index = self.running.pop(future)
-                if progress.parts is None:
+                if not progress.parts:
                     self._read(progress, index, future.result())
                 else:
                     self._moved(progress, index, *future.result())
@@ -69,7 +69,7 @@ class Schedule:
     def _submit(self) -> bool:
         """Hand out the next task; False when all that is left is being done."""
         for progress in self.waiting:
-            if progress.parts is None and progress.asked < len(progress.shard.checkpoints):
+            if not progress.parts and progress.asked < len(progress.shard.checkpoints):
                 ready = self._next_part()
                 if ready is not None and ready[0] is not progress and not self._few_left():
                     break
@@ -81,7 +81,7 @@ class Schedule:
         if ready is None:
             return False
         progress, index = ready
-        part = progress.parts[index]  # type: ignore[index]
+        part = progress.parts[index]
         self.running[self.pool.executor.submit(self.pool.move, part.chunk, part.state)] = ready
         return True
 
@@ -91,18 +91,18 @@ class Schedule:
         ready = [
             (progress, index)
             for progress in self.waiting
-            for index, part in enumerate(progress.parts or [])
+            for index, part in enumerate(progress.parts)
             if (progress, index) not in busy and part.state.step < self.job.settings.steps
         ]
         if self._few_left():
-            return min(ready, key=lambda r: r[0].parts[r[1]].state.step, default=None)  # type: ignore[index]
+            return min(ready, key=lambda r: r[0].parts[r[1]].state.step, default=None)
         return ready[0] if ready else None
 
     def _few_left(self) -> bool:
         """Whether the chunks that are left are barely enough to keep every worker busy to the end."""
         left = 0
         for progress in self.waiting:
-            if progress.parts is None:
+            if not progress.parts:
                 replicas = len(progress.shard.checkpoints) * self.job.settings.chains
                 left += -(-replicas // width(self.job.landscape))
             else:
@@ -133,7 +133,7 @@ class Schedule:
 
     def _moved(self, progress: Progress, index: int, state: State, block: Block) -> None:
         """Keep a block, in memory and on disk."""
-        part = progress.parts[index]  # type: ignore[index]
+        part = progress.parts[index]
         part.state, part.seen = state, [_join([*part.seen, block])]
         self.tick(block.loss.numel())
         tensors = {"params": state.params, "loss": part.seen[0].loss, "excess": part.seen[0].excess}
@@ -141,11 +141,10 @@ class Schedule:
 
     def _complete(self, progress: Progress) -> bool:
         """Whether every chunk of a shard is at its end."""
-        return progress.parts is not None and all(p.state.step >= self.job.settings.steps for p in progress.parts)
+        return bool(progress.parts) and all(p.state.step >= self.job.settings.steps for p in progress.parts)
 
     def _rows(self, progress: Progress) -> list[Row]:
         """Scalars and traces of a shard's checkpoints."""
-        assert progress.parts is not None
         seen = _join([block for part in progress.parts for block in part.seen], axis=0)
         shape = (len(progress.shard.checkpoints), self.job.settings.chains, -1)
         loss, excess = (t.cpu().numpy().reshape(shape) for t in (seen.loss, seen.excess))
