@@ -211,3 +211,43 @@ def test_settings_out_of_range_are_named(net_landscape):
     }.items():
         with pytest.raises(tw.InputError, match=name):
             tw.estimate_llc(net_landscape, **{name: value})
+
+
+def test_a_sample_whose_loss_depends_on_its_neighbours_is_refused():
+    class Centred(Net):
+        def forward(self, x):
+            return super().forward(x - x.mean(0))
+
+    x, y = torch.randn(30, 7), torch.randn(30)
+    cases = {
+        "broadcast": (nn.Linear(7, 1), (x, y), F.mse_loss),  # (B, 1) against (B,)
+        "mixed": (Centred(), classes(), F.cross_entropy),
+        "labels": (nn.Linear(7, 3), classes(), F.mse_loss),
+    }
+    for module, data, loss in cases.values():
+        with pytest.raises(tw.InputError, match="beside it|broadcasting"):
+            tw.landscape(module, data, loss)
+
+
+def test_wrong_input_is_said_in_our_words():
+    x, y = classes()
+    late = y.clone()
+    late[150] = 7  # far behind the samples that are tried first
+    with pytest.raises(tw.InputError, match="Target 7"):
+        measure(tw.landscape(Net(), (x, late), F.cross_entropy))
+    with pytest.raises(tw.InputError, match="does not require grad"):
+        measure(tw.landscape(Net(), (x, y), lambda o, t: F.cross_entropy(o, t, reduction="none").detach()))
+    with pytest.raises(tw.InputError, match="bfloat16"):
+        tw.landscape(Net().bfloat16(), (x.bfloat16(), y), F.cross_entropy)
+    with pytest.raises(tw.InputError, match="module is a int"):
+        tw.landscape(3, (x, y), F.cross_entropy)
+    with pytest.raises(tw.InputError, match="dict of tensors"):
+        tw.potential(lambda w: (w**2).sum(), torch.zeros(3), 100)
+
+
+def test_the_data_are_copied():
+    x, y = classes()
+    scape = tw.landscape(Net(), (x, y), F.cross_entropy)
+    before = measure(scape).loss
+    x.mul_(3)
+    assert measure(scape).loss == before

@@ -124,6 +124,35 @@ def test_what_changed_is_computed_again_and_nothing_else(run_folder, tmp_path, c
     assert len(survey) == 6
 
 
+class Scaled(Net):
+    def __init__(self, scale):
+        super().__init__()
+        self.scale = scale  # neither weight nor buffer nor source
+
+    def forward(self, x):
+        return self.scale * super().forward(x)
+
+
+def test_what_no_source_shows_is_seen_by_what_it_does(run_folder, tmp_path):
+    series, out = tw.checkpoints(run_folder)[:2], tmp_path / "s.zarr"
+    seen = []
+    for scale in (1.0, 3.0):
+        scape = tw.landscape(Scaled(scale), classes(), F.cross_entropy)
+        seen.append(tw.survey(scape, series, out, workers=1, **SETTINGS).column("train_loss"))
+    assert not np.allclose(*seen)
+
+
+def test_data_that_fail_late_leave_nothing_behind(run_folder, tmp_path):
+    inputs, targets = classes()
+    targets[150] = 7
+    out = tmp_path / "s.zarr"
+    with pytest.raises(tw.InputError, match="Target 7"):
+        tw.survey(net_landscape(data=(inputs, targets)), tw.checkpoints(run_folder), out, workers=1, **SETTINGS)
+    with pytest.raises(tw.InputError, match="test data"):
+        tw.survey(net_landscape(), run_folder, out, test_data=(inputs, targets), workers=1, **SETTINGS)
+    assert not out.exists()
+
+
 SCRIPT = """
 import sys
 sys.path.insert(0, {tests!r})

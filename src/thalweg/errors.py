@@ -1,5 +1,8 @@
 """What goes wrong, in two kinds: the input is wrong, or an estimate is unhealthy."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 
 class ThalwegError(Exception):
     """Base of every error that this package raises on purpose."""
@@ -11,3 +14,26 @@ class InputError(ThalwegError, ValueError):
 
 class UnhealthyError(ThalwegError):
     """The value of an unhealthy estimate was asked for; `.raw` holds the number."""
+
+
+@contextmanager
+def guarded(what: str) -> Iterator[None]:
+    """Run the user's own code; what it raises is wrong input, said in one line.
+
+    Raises:
+        InputError: whatever was raised, by name.
+    """
+    try:
+        yield
+    except ThalwegError:
+        raise
+    except Exception as error:
+        raise InputError(
+            f"{what} failed: {type(error).__name__}: {first_line(error)}: check that the data fit the module, and its"
+            " outputs the loss (torch wants logits of sequences as (B, classes, T))"
+        ) from error
+
+
+def first_line(error: BaseException) -> str:
+    """What an error says, short."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]

@@ -40,7 +40,7 @@ class Layout:
         if not params:
             raise InputError("no parameters to move: none requires grad, or the restriction left none")
         dtypes = {str(w.dtype) for w in params.values()}
-        if len(dtypes) > 1 or not next(iter(params.values())).is_floating_point():
+        if len(dtypes) > 1 or not dtypes <= {"torch.float32", "torch.float64"}:
             raise InputError(f"parameters of types {sorted(dtypes)}: convert the module to one, float32 or float64")
         shapes = tuple(tuple(w.shape) for w in params.values())
         return cls(tuple(params), shapes, next(iter(params.values())).dtype)

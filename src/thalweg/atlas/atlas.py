@@ -9,6 +9,7 @@ import numpy as np
 from thalweg.atlas.chart import Chart, chart, columns_of
 from thalweg.atlas.figure import draw
 from thalweg.atlas.page import Row, write
+from thalweg.errors import InputError
 from thalweg.phases import Transition
 from thalweg.store import VERDICTS, Store
 
@@ -49,6 +50,8 @@ def atlas(
     Raises:
         InputError: a survey of which nothing is finished.
     """
+    if Path(path).suffix not in (".html", ".htm"):
+        raise InputError(f"page {Path(path).name}: its name must end in .html; tw.plot writes figures")
     gathered = _gather(survey, title, others, lines)
     attributes = survey.store.attributes
     table = survey.store.read_table()
@@ -86,7 +89,13 @@ def _gather(
         survey.transitions(),
         title=title or f"{survey.store.path.stem}: the learning coefficient along training",
         others={label: columns_of(other.store) for label, other in (others or {}).items()},
-        levels={label: (float(c["llc"][-1]), float(c["llc_stderr"][-1])) for label, c in last.items()},
+        levels={
+            label if VERDICTS[c["verdict"][-1]] == "healthy" else f"{label} (unhealthy)": (
+                float(c["llc"][-1]),
+                float(c["llc_stderr"][-1]),
+            )
+            for label, c in last.items()
+        },
     )
 
 

@@ -49,6 +49,9 @@ def draw(chart: Chart, path: Path) -> Path:
     if len(chart.llcs) > 1:
         below.legend(frameon=False, fontsize=9, loc="lower right")
     figure.suptitle(chart.title, x=0.01, ha="left", fontsize=11)
+    figure.supxlabel(
+        "bands: 95 %; hollow points: unhealthy, raw numbers", x=0.99, ha="right", fontsize=7, color="0.45"
+    )
     stamp = {".pdf": {"CreationDate": None}, ".svg": {"Date": None}}.get(path.suffix)
     figure.savefig(path, dpi=180, metadata=stamp)
     return path

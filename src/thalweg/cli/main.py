@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+import thalweg
 from thalweg.atlas import atlas, plot
 from thalweg.checkpoints import checkpoints
 from thalweg.cli import names
@@ -24,6 +25,15 @@ app = typer.Typer(
 )
 recipe_app = typer.Typer(help="Studies that run from nothing to a page.", no_args_is_help=True)
 app.add_typer(recipe_app, name="recipe")
+
+
+@app.callback(invoke_without_command=True)
+def version_or_help(version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> None:
+    """Measure and map how learning machines develop."""
+    if version:
+        typer.echo(thalweg.__version__)
+        raise typer.Exit
+
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")]
 
@@ -117,7 +127,11 @@ def run_survey(
     if as_json:
         _print_json({"seconds": round(time.monotonic() - began, 1), "verdict": verdict, **done.to_dict()})
     else:
-        typer.echo(done.to_dataframe()[["step", "train_loss", "llc", "llc_stderr", "verdict"]].to_string(index=False))
+        columns = ["step", "train_loss", "llc", "llc_raw", "llc_stderr", "verdict"]
+        typer.echo(done.to_dataframe()[columns].to_string(index=False))
+        for step, reasons in zip(done.column("step"), done.reasons, strict=True):
+            if reasons:
+                typer.echo(f"step {step}: {'; '.join(reasons)}")
         typer.echo(f"{verdict}: {unhealthy:.0%} of the estimates have no value; draw it with: thalweg atlas {out}")
     raise typer.Exit(0 if verdict == "healthy" else 1)
 
@@ -149,6 +163,9 @@ def main() -> None:
         app()
     except ThalwegError as error:
         print(f"thalweg: {' '.join(str(error).split())}", file=sys.stderr)
+        sys.exit(2)
+    except OSError as error:
+        print(f"thalweg: {error.filename}: {error.strerror}: give a place that can be written", file=sys.stderr)
         sys.exit(2)
 
 

@@ -36,7 +36,7 @@ def built(thing: Any, what: str) -> Any:
         return thing
     try:
         return thing()
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise InputError(
             f"{what} {getattr(thing, '__name__', thing)}() failed: {type(error).__name__}: {error}"
         ) from error
@@ -76,7 +76,7 @@ def _run(file: Path, what: str) -> ModuleType:
     sys.path.insert(0, str(file.resolve().parent))
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         del sys.modules[name]
         raise InputError(f"{what}: {file} failed: {type(error).__name__}: {error}") from error
     cloudpickle.register_pickle_by_value(module)

@@ -12,7 +12,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.modules.conv import _ConvNd
 
-from thalweg.errors import InputError
+from thalweg.errors import InputError, first_line, guarded
 from thalweg.landscape.data import materialise
 from thalweg.landscape.landscape import Landscape
 from thalweg.landscape.loss import Loss, PerSample, check
@@ -34,11 +34,9 @@ class ModuleLosses:
         """Losses (B,) of one replica."""
         assert targets is not None
         tensors = {**params, **frozen}
+        positional = () if isinstance(inputs, dict) else inputs if isinstance(inputs, tuple) else (inputs,)
         with sdpa_kernel(SDPBackend.MATH):  # vmap knows no other kernel of attention
-            if isinstance(inputs, dict):
-                outputs = functional_call(self.module, tensors, (), inputs)
-            else:
-                outputs = functional_call(self.module, tensors, inputs if isinstance(inputs, tuple) else (inputs,))
+            outputs = functional_call(self.module, tensors, positional, inputs if isinstance(inputs, dict) else None)
         return self.loss(outputs, targets)
 
 
@@ -77,6 +75,8 @@ def landscape(
     Raises:
         InputError: data or loss of a kind that cannot be honoured, named with its remedy.
     """
+    if not isinstance(module, nn.Module):
+        raise InputError(f"module is a {type(module).__name__}: give an instance of torch.nn.Module")
     samples = materialise(data)
     module = deepcopy(module).eval()
     moving = {k: w.detach() for k, w in module.named_parameters() if w.requires_grad}
@@ -96,7 +96,8 @@ def landscape(
         optional=frozenset(frozen) - frozenset(module.state_dict()),
         name=name,
     )
-    _probe(result)
+    with guarded("module and loss"):
+        _probe(result)
     return _with_engine(result, _static_reason(module, layout.width))
 
 
@@ -112,6 +113,8 @@ def potential(fn: Callable[[Params], Tensor], center: Params, n: int, *, name: s
     Raises:
         InputError: `fn` does not return a finite scalar.
     """
+    if not isinstance(center, dict):
+        raise InputError(f"center is a {type(center).__name__}: give a dict of tensors, and take one in fn")
     params = {k: w.detach().clone() for k, w in center.items()}
     width = Layout.of(params).width
     value = fn(params)
@@ -148,23 +151,21 @@ def _aliases(module: nn.Module) -> tuple[tuple[str, str], ...]:
 
 
 def _probe(scape: Landscape) -> None:
-    """Run the loss once on a few samples, and refuse what is not a per-sample loss of the weights alone."""
+    """Run the loss on a few samples, and refuse what is not a per-sample loss of the weights alone."""
     assert scape.data is not None
     size = min(len(scape.data), 3)
-    inputs, targets = scape.data.take(slice(0, size))
     with torch.no_grad():
-        try:
-            first = scape.losses(scape.params, scape.frozen, inputs, targets)
-        except Exception as error:
+        first = scape.losses(scape.params, scape.frozen, *scape.data.take(slice(0, size)))
+        check(first, size) if size > 1 else None
+        again = scape.losses(scape.params, scape.frozen, *scape.data.take(slice(0, size)))
+        if torch.isfinite(first).all() and not torch.equal(first, again):
+            raise InputError("the module draws random numbers in eval mode: make its forward pass deterministic")
+        alone = [scape.losses(scape.params, scape.frozen, *scape.data.take(slice(i, i + 1))) for i in range(size)]
+        if not torch.allclose(torch.cat(alone), first, rtol=1e-3, atol=1e-5, equal_nan=True):
             raise InputError(
-                f"module and loss fail on {size} samples: {type(error).__name__}: {_first_line(error)}: check that"
-                " the data fit the module, and its outputs the loss"
-            ) from error
-        if size > 1:
-            check(first, size)
-        again = scape.losses(scape.params, scape.frozen, inputs, targets)
-    if torch.isfinite(first).all() and not torch.equal(first, again):
-        raise InputError("the module draws random numbers in eval mode: make its forward pass deterministic")
+                "the loss of a sample changes with the samples beside it: give outputs and targets one shape (none is"
+                " broadcast against the other), and let the forward pass treat samples one by one"
+            )
 
 
 def _static_reason(module: nn.Module, width: int) -> str:
@@ -186,25 +187,22 @@ def _with_engine(scape: Landscape, reason: str) -> Landscape:
         try:
             reason = _try_vmap(scape)
         except (RuntimeError, ValueError, NotImplementedError, TypeError) as error:
-            reason = f"vmap refused: {_first_line(error)}"
+            reason = f"vmap refused: {first_line(error)}"
     engine = "serial" if reason else "batched"
     return replace(scape, engine=engine, engine_reason=reason or "vmap takes the model")
-
-
-def _first_line(error: Exception) -> str:
-    """What an error says, short."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:160]
 
 
 def _try_vmap(scape: Landscape) -> str:
     """Gradients of equal replicas on a few samples: empty if vmap takes the model and gives them equal bits."""
     twins = {k: torch.stack([w] * TWINS) for k, w in scape.params.items()}
-    inputs, targets = scape.data.take(slice(0, ROWS)) if scape.data else (None, None)
+    rows = torch.arange(min(ROWS, len(scape.data) if scape.data else 0), device=scape.device).repeat(TWINS, 1)
+    inputs, targets = scape.data.take(rows) if scape.data else (None, None)
 
-    def mean_loss(params: Params) -> Tensor:
+    def mean_loss(params: Params, inputs: Tree, targets: Tensor | None) -> Tensor:
         return scape.losses(params, scape.frozen, inputs, targets).mean()
 
     with torch.no_grad():
-        grads = vmap(grad(mean_loss))(twins)
+        axis = None if scape.data is None else 0
+        grads = vmap(grad(mean_loss), in_dims=(0, axis, axis))(twins, inputs, targets)
     equal = all(torch.equal(g[:1].expand_as(g).nan_to_num(), g.nan_to_num()) for g in grads.values())
     return "" if equal else "under vmap equal replicas have other bits"

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from thalweg.errors import InputError
+from thalweg.errors import InputError, guarded
 from thalweg.landscape.data import Data
 from thalweg.landscape.landscape import Landscape
 from thalweg.landscape.loss import mean
@@ -54,7 +54,7 @@ def measure(scape: Landscape) -> Center:
     parts, count = [], 1 if scape.data is None else len(scape.data)
     for start in range(0, count, ROWS):
         batch = scape.data.take(slice(start, start + ROWS)) if scape.data else (None, None)
-        with torch.enable_grad():
+        with guarded(f"loss over samples {start} to {min(start + ROWS, count) - 1}"), torch.enable_grad():
             losses = scape.losses(params, scape.frozen, *batch)
             grads = torch.autograd.grad(losses.sum(), list(params.values()), allow_unused=True)
         for name, g in zip(params, grads, strict=True):
@@ -77,7 +77,7 @@ def full_loss(scape: Landscape, data: Data) -> float:
         InputError: a loss that is not finite.
     """
     parts = []
-    with torch.no_grad():
+    with guarded("loss over the test data"), torch.no_grad():
         for start in range(0, len(data), ROWS):
             parts.append(scape.losses(scape.params, scape.frozen, *data.take(slice(start, start + ROWS))))
     value = mean(torch.cat(parts))

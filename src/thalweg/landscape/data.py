@@ -57,6 +57,10 @@ class Data:
         """Inputs and targets at an index of any shape; its axes replace the first axis."""
         return map_tensors(lambda t: t[index], self.inputs), self.targets[index]
 
+    def head(self, count: int) -> "Data":
+        """The first samples."""
+        return Data(*self.take(slice(0, count)))
+
     def sample_tensors(self) -> list[Tensor]:
         """The tensors of one sample."""
         return [t[0] for t in [*leaves(self.inputs), self.targets]]
@@ -82,10 +86,13 @@ def materialise(data: Any) -> Data:
     if isinstance(data, Data):
         return data
     if isinstance(data, tuple | list) and len(data) == 2:
-        return Data(_tensors(data[0]), _tensors(data[1]))
+        found = Data(_tensors(data[0]), _tensors(data[1]))
+        return Data(map_tensors(torch.clone, found.inputs), found.targets.clone())  # the caller may write to theirs
     if isinstance(data, DataLoader):
         _refuse_loader(data)
         return _read(data.dataset, data.collate_fn)
+    if isinstance(data, dict):
+        raise InputError("data is a dict: give (inputs, targets); the inputs may be a dict of tensors")
     if isinstance(data, Dataset) or (hasattr(data, "__getitem__") and hasattr(data, "__len__")):
         return _read(data, default_collate)
     raise InputError(

@@ -16,7 +16,7 @@ from thalweg.types import Params, Tree
 Losses = Callable[[Params, Params, Tree, Tensor | None], Tensor]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Landscape:
     """Per-sample losses around a point w*.
 
@@ -45,6 +45,9 @@ class Landscape:
     aliases: tuple[tuple[str, str], ...] = ()
     optional: frozenset[str] = frozenset()
     name: str | None = None
+
+    def __repr__(self) -> str:
+        return f"Landscape({self.layout.width} weights, n={self.n}, engine={self.engine!r})"
 
     @property
     def layout(self) -> Layout:

@@ -73,8 +73,8 @@ def tiny() -> Config:
         train_share=0.9,
         training=Training(batches=240, batch_size=32, every=40, learning_rate=0.01, weight_decay=2e-4),
         control=Training(batches=400, batch_size=32, every=400, learning_rate=0.01, weight_decay=0.0),
-        sampler=Settings(chains=4, burn_in=100, draws=300, step_size=1e-3, gamma=5.0, batch_size=32),
-        large_batch=Settings(chains=4, burn_in=50, draws=150, step_size=1e-3, gamma=5.0, batch_size=64),
+        sampler=Settings(chains=4, burn_in=500, draws=2000, step_size=2e-3, gamma=20.0, batch_size=32),
+        large_batch=Settings(chains=4, burn_in=250, draws=1000, step_size=2e-3, gamma=20.0, batch_size=64),
     )
 
 

@@ -49,6 +49,11 @@ class Settings(BaseModel):
         Raises:
             InputError: one line that names the setting.
         """
+        if settings is not None and not isinstance(settings, Settings):
+            raise InputError(f"settings is a {type(settings).__name__}: give tw.Settings(...), or names and values")
+        unknown = [name for name in changes if name not in cls.model_fields]
+        if unknown:
+            raise InputError(f"unknown setting {unknown[0]!r}: there are {', '.join(cls.model_fields)}")
         base = settings.model_dump() if settings else {}
         try:
             return cls(**{**base, **changes})

@@ -1,6 +1,6 @@
 """The store: where results live, what identifies them, and how they are read again."""
 
-from thalweg.store.fingerprint import digest, of_checkpoint, of_data, of_landscape
+from thalweg.store.fingerprint import digest, of_checkpoint, of_data, of_landscape, of_tensors
 from thalweg.store.schema import VERDICTS, Row, shard_dataset, table_dataset
 from thalweg.store.store import Store, versions
 
@@ -12,6 +12,7 @@ __all__ = [
     "of_checkpoint",
     "of_data",
     "of_landscape",
+    "of_tensors",
     "shard_dataset",
     "table_dataset",
     "versions",

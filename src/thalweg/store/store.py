@@ -24,7 +24,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from thalweg.errors import InputError
+from thalweg.errors import InputError, first_line
 
 SCHEMA = 1
 MARK = "thalweg"
@@ -171,8 +171,11 @@ def versions() -> dict[str, str]:
 
 def _read(place: Path) -> xr.Dataset:
     """A group, in memory."""
-    with xr.open_zarr(place, consolidated=False) as group:
-        return group.load()
+    try:
+        with xr.open_zarr(place, consolidated=False) as group:
+            return group.load()
+    except Exception as error:
+        raise InputError(f"{place} is damaged ({first_line(error)}): remove it and run the survey again") from error
 
 
 def _group(attributes: dict[str, Any]) -> str:

@@ -2,15 +2,16 @@
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from thalweg.checkpoints import Checkpoint
 from thalweg.errors import InputError
-from thalweg.landscape import Data, Landscape
-from thalweg.samplers import Settings
-from thalweg.store import digest, of_checkpoint, of_data, of_landscape, versions
+from thalweg.landscape import Data, Landscape, full_loss, measure
+from thalweg.samplers import Settings, threads
+from thalweg.store import digest, of_checkpoint, of_data, of_landscape, of_tensors, versions
 
 SHARD = 4  # checkpoints, whatever the memory
+FEW = 64  # samples whose losses and gradients are part of a checkpoint's identity
 
 
 @dataclass(frozen=True)
@@ -44,19 +45,36 @@ def plan(landscape: Landscape, series: Sequence[Checkpoint], settings: Settings,
     """
     hashes = {"landscape": of_landscape(landscape), "data": of_data(landscape.data), "test_data": of_data(test)}
     shared = digest(hashes, settings.model_dump(), versions()["torch"], os.environ.get("MKL_CBWR", ""))
+    with threads(settings.threads):
+        shards = _shards(landscape, series, shared)
+        first = landscape.at(series[0].load())
+        measure(first)  # all data once, so that what is wrong with them is said before anything is written
+        if test is not None:
+            full_loss(first, test)
+    return Plan(tuple(shards), hashes)
+
+
+def _shards(landscape: Landscape, series: Sequence[Checkpoint], shared: str) -> list[Shard]:
+    """Checkpoints in groups, each with its key."""
     shards = []
     for first in range(0, len(series), SHARD):
         part = tuple(series[first : first + SHARD])
         own = tuple(_fingerprint(landscape, checkpoint) for checkpoint in part)
         key = digest(shared, [[c.step, h] for c, h in zip(part, own, strict=True)])
         shards.append(Shard(key, part, own))
-    return Plan(tuple(shards), hashes)
+    return shards
 
 
 def _fingerprint(landscape: Landscape, checkpoint: Checkpoint) -> str:
-    """Hash of one checkpoint, as the landscape takes it."""
+    """Hash of one checkpoint, and of what the landscape makes of it.
+
+    Losses and gradients of a few samples stand for all that sources do not show: globals, helpers,
+    attributes of the module.
+    """
     try:
-        return of_checkpoint(landscape.at(checkpoint.load()))
+        scape = landscape.at(checkpoint.load())
+        few = measure(replace(scape, data=scape.data.head(FEW) if scape.data else None))
+        return digest(of_checkpoint(scape), of_tensors({"losses": few.losses, "gradient": few.gradient}))
     except InputError as error:
         message = str(error)
         raise InputError(message if str(checkpoint.path) in message else f"{checkpoint.path}: {message}") from error

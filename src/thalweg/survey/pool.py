@@ -83,6 +83,8 @@ def workers_for(job: Job, chunks: int, asked: int | None, budget: int | None) ->
     Raises:
         InputError: not even one chunk fits into the budget.
     """
+    if asked is not None and asked < 1:
+        raise InputError(f"workers = {asked}: give at least 1, which stays in this process")
     free = psutil.virtual_memory().available // 2 if budget is None else budget
     each = memory(job.landscape, job.settings)
     if free < PROCESS + each:

@@ -9,7 +9,7 @@ import xarray as xr
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from thalweg.checkpoints import Series
+from thalweg.checkpoints import Series, checkpoints
 from thalweg.errors import InputError
 from thalweg.estimators import describe
 from thalweg.landscape import Landscape, materialise
@@ -82,7 +82,8 @@ class Survey:
         frame["verdict"] = self.verdicts
         frame.insert(1, "llc", frame["llc_raw"].where(self.healthy))
         frame["reasons"] = ["; ".join(r) for r in self.reasons]
-        return frame
+        first = ["step", "train_loss", "test_loss", "llc", "llc_raw", "llc_stderr", "verdict"]
+        return frame.reindex(columns=[*first, *(name for name in frame.columns if name not in first)])
 
     def traces(self, step: int) -> xr.Dataset:
         """Losses of every draw at one checkpoint: `loss`, `excess` (chain, draw) and their burn-in.
@@ -135,7 +136,7 @@ def open_survey(path: str | Path) -> Survey:
 
 def survey(
     landscape: Landscape,
-    series: Series,
+    series: Series | str | Path,
     out: str | Path,
     *,
     settings: Settings | None = None,
@@ -152,7 +153,7 @@ def survey(
 
     Args:
         landscape: of the module that was trained, at any weights.
-        series: from `tw.checkpoints`.
+        series: from `tw.checkpoints`, or the folder.
         out: folder for the result, an xarray DataTree on Zarr.
         settings: of the sampler, the same for all checkpoints; default `Settings()`.
         test_data: as data of `tw.landscape`; its loss is logged at each checkpoint.
@@ -170,6 +171,7 @@ def survey(
     """
     store = Store(out)
     store.check_free()
+    series = series if isinstance(series, Series) else checkpoints(series)
     test = materialise(test_data).to(landscape.device) if test_data is not None else None
     job = Job(landscape, Settings.of(settings, **changes).resolve(landscape.n), test)
     planned = plan(landscape, series.items, job.settings, test)
@@ -227,8 +229,10 @@ class _bar:  # noqa: N801  (a context manager, used as a function)
         task = self.progress.add_task("survey", total=self.total, completed=self.done)
         return lambda steps: self.progress.advance(task, steps)
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type | None, *_: object) -> None:
         self.progress.stop()
+        if kind is not None and issubclass(kind, KeyboardInterrupt):
+            self.progress.console.print("stopped: every finished block is kept, the same call goes on from there")
 
 
 def _plain(numbers: np.ndarray) -> list[float | None]:
