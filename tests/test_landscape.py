@@ -76,7 +76,9 @@ def test_only_parameters_that_require_gradients_move():
 
 
 def test_buffers_belong_to_their_checkpoint():
-    net = nn.Sequential(nn.Linear(7, 9), nn.BatchNorm1d(9), nn.ReLU(), nn.Linear(9, 3))
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        net = nn.Sequential(nn.Linear(7, 9), nn.BatchNorm1d(9), nn.ReLU(), nn.Linear(9, 3))
     scape = tw.landscape(net, classes(), F.cross_entropy)
     state = {k: v.clone() for k, v in net.state_dict().items()}
     state["1.running_mean"] += 1.0
@@ -225,7 +227,7 @@ def test_a_sample_whose_loss_depends_on_its_neighbours_is_refused():
         "labels": (nn.Linear(7, 3), classes(), F.mse_loss),
     }
     for module, data, loss in cases.values():
-        with pytest.raises(tw.InputError, match="beside it|broadcasting"):
+        with pytest.raises(tw.InputError, match=r"beside it|broadcasting"):
             tw.landscape(module, data, loss)
 
 
@@ -251,3 +253,23 @@ def test_the_data_are_copied():
     before = measure(scape).loss
     x.mul_(3)
     assert measure(scape).loss == before
+
+
+def test_restrictions_add_up():
+    scape = tw.landscape(Net(), classes(), F.cross_entropy)
+    low, high = torch.arange(13) < 7, torch.arange(13) > 4
+    both = scape.restrict(masks={"layers.0.bias": low}).restrict(masks={"layers.0.bias": high})
+    assert both.restriction.masks is not None
+    assert torch.equal(both.restriction.masks["layers.0.bias"], low & high)  # nothing is opened again
+    other = both.restrict(names="layers.2.*")
+    assert other.mask is None
+    bias = scape.restrict(names="layers.0.bias", masks={"layers.0.bias": low})
+    with pytest.raises(tw.InputError, match="no weight"):
+        bias.restrict(masks={"layers.0.bias": ~low})
+
+
+def test_ignored_labels_are_refused_where_they_are_samples():
+    x, y = classes()
+    y[3] = -100
+    with pytest.raises(tw.InputError, match="-100"):
+        tw.landscape(Net(), (x, y), F.cross_entropy)

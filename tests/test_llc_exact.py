@@ -140,3 +140,66 @@ def test_units_of_a_module_loss():
     assert np.isclose(estimate.trace.baseline, F.cross_entropy(module(inputs), targets).item(), rtol=1e-6)
     assert estimate.trace.loss.shape == (2, 50)
     assert estimate.trace.burn_in_loss.shape == (2, 10)
+
+
+def line(n, batch=None, **changes):
+    """One weight, realizable noise: lambda = 1/2, and batch noise far above the signal."""
+    g = torch.Generator().manual_seed(2)
+    inputs = torch.randn(n, 1, generator=g, dtype=torch.float64)
+    targets = torch.randn(n, 1, generator=g, dtype=torch.float64)
+    module = torch.nn.Linear(1, 1, bias=False).double()
+    with torch.no_grad():
+        module.weight.copy_(torch.linalg.lstsq(inputs, targets).solution.T)
+    scape = tw.landscape(module, (inputs, targets), half_square)
+    return tw.estimate_llc(scape, batch_size=batch or n, **changes)
+
+
+def half_square(outputs, targets):
+    return 0.5 * (outputs - targets).square().sum(1)
+
+
+def test_small_batches_do_not_condemn_a_healthy_chain():
+    """Blocks fall below zero by batch noise alone; only significantly low ones speak against w*."""
+    n = 5000
+    for batch, draws in ((64, 2000), (256, 800)):
+        estimate = line(n, batch, draws=draws, burn_in=500, chains=8, step_size=0.02 * math.log(n) / n)
+        assert estimate.verdict != "below-baseline"
+
+
+def test_the_default_step_keeps_batch_noise_small():
+    """At n = 20,000 the step of a full gradient would inflate by two fifths with batches of 256, and look healthy."""
+    estimate = line(20_000, 256, chains=16, draws=8000, burn_in=2000)
+    settings = estimate.settings
+    assert settings["step_size"] < 0.2 / settings["nbeta"]
+    inflation = 1 + settings["step_size"] * settings["nbeta"] ** 2 / (4 * 256)
+    assert inflation < 1.06
+    assert abs(estimate.raw - 0.5 * inflation) < 4 * estimate.stderr
+    assert estimate.stderr < 0.05
+
+
+def test_at_an_exact_minimum_rounding_closes_no_direction():
+    """A gradient of 1e-17 has no direction."""
+    from thalweg.landscape import measure
+
+    g = torch.Generator().manual_seed(0)
+    inputs, targets = torch.randn(300, 3, generator=g).double(), torch.randn(300, 1, generator=g).double()
+    module = torch.nn.Linear(3, 1, bias=False).double()
+    with torch.no_grad():
+        module.weight.copy_(torch.linalg.lstsq(inputs, targets).solution.T)
+    center = measure(tw.landscape(module, (inputs, targets), half_square))
+    assert center.gradient.abs().max() == 0
+    assert center.normal.abs().max() == 0
+    with torch.no_grad():
+        module.weight.add_(1e-3)
+    moved = measure(tw.landscape(module, (inputs, targets), half_square))
+    assert moved.normal.norm().item() == pytest.approx(1)
+
+
+def test_burn_in_never_enters_and_pairing_saves_noise():
+    scape = tw.potential(lambda w: 0.5 * (w["w"] ** 2).sum(), {"w": torch.zeros(4, dtype=torch.float64)}, n=1000)
+    with_start = tw.estimate_llc(scape, step_size=1e-4, chains=16, burn_in=0, draws=800)
+    without = tw.estimate_llc(scape, step_size=1e-4, chains=16, burn_in=800, draws=2000)
+    assert with_start.raw < 0.9 * without.raw  # the climb from w* is seen where it is not thrown away
+    trace = line(2000, 64, chains=4, draws=500, burn_in=100).trace
+    assert trace is not None
+    assert trace.excess.std() < 0.3 * trace.loss.std()

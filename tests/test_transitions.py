@@ -73,3 +73,34 @@ def test_bad_input_is_named(change, message):
         tw.transitions(**columns)
     with pytest.raises(tw.InputError, match="too few"):
         tw.transitions([1, 2], [1.0, 1.0], [1.0, 1.0])
+
+
+def test_errors_need_not_be_given():
+    loss, llc, _ = hump()
+    assert [t.kind for t in tw.transitions(STEPS, loss, llc) if abs(t.d_llc) > 100] == ["A", "B"]
+    assert tw.transitions(range(8), [1.0] * 8, [1.0, 2, 3, 5, 4, 7, 8, 9]) is not None
+
+
+def test_a_rise_without_a_fall_of_loss_is_no_type_a():
+    _, llc, error = hump()
+    for seed in range(10):
+        flat = 1.0 + 1e-6 * np.random.default_rng(seed).normal(size=len(STEPS))
+        assert "A" not in [t.kind for t in tw.transitions(STEPS, flat, llc, error)]
+
+
+def test_intervals_reach_into_the_gaps_between_checkpoints():
+    """A knot at 330 lies between checkpoints at 300 and 360: its interval must be able to hold it."""
+    held = 0
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        llc = np.interp(STEPS, [0, 330, 1500], [100, 100, 900]) + rng.normal(0, 3, len(STEPS))
+        rise = tw.transitions(STEPS, -llc, llc, np.full(len(STEPS), 3.0))[-1]
+        held += rise.start_interval[0] <= 330 <= rise.start_interval[1]
+    assert held >= 17
+
+
+def test_quantities_that_fall_or_wiggle_do_not_rise():
+    loss, llc, error = hump()
+    wiggle = np.sin(np.arange(len(STEPS)) * 2.0)
+    fall = tw.transitions(STEPS, loss, llc, error, others={"falling": loss, "wiggle": wiggle})[-1]
+    assert fall.rising == ()

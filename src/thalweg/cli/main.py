@@ -88,7 +88,7 @@ def run_survey(
     chains: Annotated[int, typer.Option(help="Chains for each checkpoint.")] = 4,
     draws: Annotated[int, typer.Option(help="Steps that count.")] = 2000,
     burn_in: Annotated[int, typer.Option(help="Steps before them.")] = 1000,
-    step_size: Annotated[float | None, typer.Option(help="eps. [default: 0.2 / nbeta]")] = None,
+    step_size: Annotated[float | None, typer.Option(help="eps. [default: at most 0.2 / nbeta]")] = None,
     gamma: Annotated[float, typer.Option(help="Strength of the tether to w*.")] = 1.0,
     nbeta: Annotated[float | None, typer.Option(help="[default: n / log n]")] = None,
     batch_size: Annotated[int, typer.Option(help="Samples a step.")] = 256,

@@ -14,7 +14,8 @@ from thalweg.types import Verdict
 
 RHAT_CUT = 1.05
 ESS_CUT = 100.0
-SHARE_CUT = 0.05  # of block means below L(w*)
+SHARE_CUT = 0.05  # of block means significantly below L(w*)
+BELOW = 3.0  # standard errors of a block mean
 DRIFT_CUT = 4.0  # standard errors between the means of the two halves ...
 DRIFT_SIZE = 0.05  # ... and at least this share of the mean
 BLOCKS = 50  # block means of each chain
@@ -29,7 +30,7 @@ class Health:
         stderr: Monte Carlo standard error of the mean, nats.
         ess: effective sample size of the excess, draws.
         rhat: split R-hat of the excess.
-        share_below: share of block means below zero, that is below L(w*).
+        share_below: share of block means significantly below zero, that is below L(w*).
         drift: distance between the means of the two halves, in standard errors.
         verdict: the first check that failed, in the order of `Verdict`.
         reasons: a sentence for each check that failed.
@@ -67,7 +68,7 @@ def diagnose(excess: np.ndarray, burn_in: np.ndarray) -> Health:
         "stderr": stderr,
         "ess": ess,
         "rhat": split_rhat(excess),
-        "share_below": float((block_means(excess) < 0).mean()),
+        "share_below": share_below(excess),
         "drift": _drift(excess),
     }
     found = _found(excess, **health)
@@ -86,7 +87,8 @@ def _found(
         found.append(
             (
                 Verdict.BELOW_BASELINE,
-                f"{share_below:.0%} of the block means lie below L(w*) (cut {SHARE_CUT:.0%}): w* is no local minimum",
+                f"{share_below:.0%} of the block means lie significantly below L(w*) (cut {SHARE_CUT:.0%}): w* is no"
+                " local minimum",
             )
         )
     if drift > DRIFT_CUT and moved > DRIFT_SIZE * abs(mean):
@@ -99,23 +101,26 @@ def _found(
         )
     if rhat > RHAT_CUT:
         within = _rhat_within(excess)
-        verdict = Verdict.NOT_STATIONARY if within > RHAT_CUT else Verdict.CHAINS_DISAGREE
-        who = (
-            f"the halves of each chain alone give {within:.3f}" if within > RHAT_CUT else "each chain alone is steady"
-        )
-        found.append(
-            (verdict, f"split R-hat {rhat:.3f} (cut {RHAT_CUT}), {who}: take more draws, or look at the chains")
-        )
+        steady = rhat - 1 > 3 * (within - 1)
+        verdict = Verdict.CHAINS_DISAGREE if steady else Verdict.NOT_STATIONARY
+        who = "each chain alone is steady" if steady else f"the halves of each chain alone give {within:.3f}"
+        reason = f"split R-hat {rhat:.3f} (cut {RHAT_CUT}), {who}: take more draws, or look at the chains"
+        found.append((verdict, reason))
     if ess < ESS_CUT:
         found.append((Verdict.NOT_STATIONARY, f"effective sample size {ess:.0f} (cut {ESS_CUT:g}): take more draws"))
     return found
 
 
-def block_means(excess: np.ndarray) -> np.ndarray:
-    """Means of BLOCKS equal blocks of each chain, (C, blocks); the first draws are left over."""
-    size = max(1, excess.shape[1] // BLOCKS)
+def share_below(excess: np.ndarray) -> float:
+    """Share of blocks of draws whose mean lies significantly below zero, BLOCKS equal blocks a chain.
+
+    Batch noise is independent from draw to draw, so a block's own spread bounds the error of its mean: with few
+    samples a batch, single draws and short blocks fall below zero on healthy chains too.
+    """
+    size = max(2, excess.shape[1] // BLOCKS)
     count = excess.shape[1] // size
-    return excess[:, excess.shape[1] - count * size :].reshape(len(excess), count, size).mean(2)
+    blocks = excess[:, excess.shape[1] - count * size :].reshape(len(excess), count, size)
+    return float((blocks.mean(2) < -BELOW * blocks.std(2, ddof=1) / np.sqrt(size)).mean())
 
 
 def split_rhat(draws: np.ndarray) -> float:

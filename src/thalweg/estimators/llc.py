@@ -30,7 +30,7 @@ def estimate_llc(landscape: Landscape, settings: Settings | None = None, **chang
     Raises:
         InputError: a setting out of its range, a loss that is not finite at w*.
     """
-    chosen = Settings.of(settings, **changes).resolve(landscape.n)
+    chosen = Settings.of(settings, **changes).resolve(landscape.n, len(landscape.data) if landscape.data else None)
     center = measure(landscape)
     with threads(chosen.threads):
         loss, excess = _sample(landscape, chosen, chunks([center], [0], chosen.chains, width(landscape)))

@@ -78,6 +78,11 @@ def landscape(
     if not isinstance(module, nn.Module):
         raise InputError(f"module is a {type(module).__name__}: give an instance of torch.nn.Module")
     samples = materialise(data)
+    per_sample = PerSample(loss)
+    if samples.targets.ndim == 1 and per_sample.ignores(samples.targets):
+        raise InputError(
+            f"targets hold the label {per_sample.ignored}, which the loss ignores: leave those samples out"
+        )
     module = deepcopy(module).eval()
     moving = {k: w.detach() for k, w in module.named_parameters() if w.requires_grad}
     frozen = {k: w.detach() for k, w in module.named_parameters() if not w.requires_grad}
@@ -85,7 +90,7 @@ def landscape(
     layout = Layout.of(moving)
     module.requires_grad_(False)
     result = Landscape(
-        losses=ModuleLosses(module, PerSample(loss)),
+        losses=ModuleLosses(module, per_sample),
         params=moving,
         frozen=frozen,
         data=samples.to(next(iter(moving.values())).device),

@@ -9,8 +9,10 @@ from thalweg.errors import InputError, guarded
 from thalweg.landscape.data import Data
 from thalweg.landscape.landscape import Landscape
 from thalweg.landscape.loss import mean
+from thalweg.tree import Layout
 from thalweg.types import Params
 
+ROUNDING = 10.0  # roundings of one sample's gradient, below which the sum of all is taken for zero
 ROWS = 1024  # samples a pass; fixed, so that sums have one order
 
 
@@ -22,7 +24,7 @@ class Center:
         params: (D,) flat.
         frozen: buffers and frozen parameters.
         losses: (n,) per-sample losses at w*, nats; (1,) for a potential.
-        gradient: (D,) of L_n at w*, only over directions that move.
+        gradient: (D,) of L_n at w*, only over directions that move; zero where it is mere rounding.
     """
 
     params: Tensor
@@ -67,7 +69,21 @@ def measure(scape: Landscape) -> Center:
         raise InputError(f"loss at w* is not finite on {bad} of {count} samples: check weights, data and loss")
     flat = layout.flatten({k: w.detach() for k, w in params.items()})
     gradient = layout.flatten(total) / count
-    return Center(flat, scape.frozen, losses, gradient if scape.mask is None else gradient * scape.mask)
+    gradient = gradient if scape.mask is None else gradient * scape.mask
+    if gradient.norm() < ROUNDING * torch.finfo(flat.dtype).eps * _single_gradient(scape, params, layout):
+        gradient = torch.zeros_like(gradient)
+    return Center(flat, scape.frozen, losses, gradient)
+
+
+def _single_gradient(scape: Landscape, params: Params, layout: Layout) -> Tensor:
+    """Length of the gradient of the first sample alone: the scale against which sums round."""
+    if scape.data is None:
+        return torch.zeros(())
+    with torch.enable_grad():
+        loss = scape.losses(params, scape.frozen, *scape.data.take(slice(0, 1))).sum()
+        grads = torch.autograd.grad(loss, list(params.values()), allow_unused=True)
+    known = {k: torch.zeros_like(w) if g is None else g for (k, w), g in zip(params.items(), grads, strict=True)}
+    return layout.flatten(known).norm()
 
 
 def full_loss(scape: Landscape, data: Data) -> float:

@@ -100,11 +100,12 @@ class Landscape:
                 raise InputError(
                     f"mask of {key!r} has shape {tuple(mask.shape)}, the parameter: {shape}: give it the same shape"
                 )
-        if masks and not any(m.any() for m in masks.values()) and set(masks) == set(params):
+        known = {k: m for k, m in (self.restriction.masks or {}).items() if k in params}
+        merged = known | {k: m & known[k] if k in known else m for k, m in (masks or {}).items()}
+        if set(merged) == set(params) and not any(m.any() for m in merged.values()):
             raise InputError("the masks leave no weight to move: set some entries True")
-        merged = {**(self.restriction.masks or {}), **(masks or {})} or None
         orthogonal = orthogonal_to_gradient or self.restriction.orthogonal_to_gradient
-        return replace(self, params=params, frozen=frozen, restriction=Restriction(merged, orthogonal))
+        return replace(self, params=params, frozen=frozen, restriction=Restriction(merged or None, orthogonal))
 
     def at(self, state: Params) -> "Landscape":
         """The same landscape around another w*.

@@ -56,6 +56,11 @@ class PerSample:
         counted = (targets.flatten(1) != self.ignored).to(losses.dtype)
         return losses.sum(1) / counted.sum(1)
 
+    def ignores(self, targets: Tensor) -> bool:
+        """Whether some of the targets do not count."""
+        classes = not targets.is_floating_point() and self.call is not self.given
+        return classes and bool((targets == self.ignored).any())
+
 
 def check(outputs_loss: Tensor, size: int) -> None:
     """Refuse a loss that is not one finite number per sample.

@@ -4,10 +4,10 @@
     type B   lambda falls; `rising` names the logged quantities that rise meanwhile, if any does
     other    lambda rises, and loss does not fall
 
-A curve is cut where its *slope* changes (continuous piecewise-linear fit, penalised), since level
+A curve is cut where its *slope* changes (chords between checkpoints, penalised), since level
 splits on a drifting curve wander from seed to seed. The fit runs over checkpoints in their order,
 so that any monotone time axis gives the same phases. Boundaries are refitted on curves drawn from
-the errors of the estimates: their intervals hold 90 % of the draws.
+the errors of the estimates: their intervals hold 90 % of the draws and the gaps beside them.
 """
 
 import itertools
@@ -41,7 +41,7 @@ class Transition:
         d_loss: change of train loss, nats per sample.
         d_llc: change of the learning coefficient.
         rising: names of quantities that rise meanwhile; only looked for in kind B.
-        probability: share of redrawn curves that have a transition of this kind here.
+        probability: share of redrawn curves in which λ̂ moves this way here.
     """
 
     kind: str
@@ -87,7 +87,7 @@ def transitions(
         steps: (T) training steps, ascending, T >= 5.
         loss: (T) train loss, nats per sample.
         llc: (T) learning coefficient.
-        llc_stderr: (T) its standard errors; scatter about the smooth curve is added to them.
+        llc_stderr: (T) its standard errors; where the curve scatters more than they say, the scatter counts.
         others: quantities (T) that may rise in type B, by name.
 
     Returns:
@@ -102,7 +102,9 @@ def transitions(
     arrays = {name: np.asarray(column, dtype=np.float64) for name, column in columns.items()}
     _check(arrays)
     curve, time = arrays["llc"], arrays["steps"]
-    error = np.hypot(arrays.get("llc_stderr", 0.0), _scatter(curve))
+    stated = arrays.get("llc_stderr", np.zeros_like(curve))
+    rounding = 1e-9 * float(np.abs(curve).max())
+    error = np.maximum(np.maximum(stated, _scatter(curve)), rounding)  # scatter holds the stated errors already
     found = _moves(curve, error)
     redrawn = _redraw(curve, error)
     logged = {name: arrays[name] for name in others or {}}
@@ -173,15 +175,16 @@ def _describe(
 ) -> Transition:
     """One move as a transition, with its uncertainty."""
     d_loss = float(loss[b] - loss[a])
-    kind = "B" if sign < 0 else "A" if d_loss < 0 else "other"
+    falls = -d_loss > SIGNIFICANT * np.sqrt(2) * _scatter(loss) + 1e-9 * float(np.abs(loss).max())
+    kind = "B" if sign < 0 else "A" if falls else "other"
     matches = [match for moves in redrawn if (match := _overlapping(moves, a, b, sign))]
-    starts, ends = ([time[m[i]] for m in matches] or [time[(a, b)[i]]] for i in (0, 1))
+    starts, ends = ([m[i] for m in matches] or [(a, b)[i]] for i in (0, 1))
     return Transition(
         kind=kind,
         start=int(time[a]),
         end=int(time[b]),
-        start_interval=_interval(starts),
-        end_interval=_interval(ends),
+        start_interval=_interval(starts, time),
+        end_interval=_interval(ends, time),
         d_loss=d_loss,
         d_llc=float(curve[b] - curve[a]),
         rising=_rising(a, b, others) if kind == "B" else (),
@@ -199,10 +202,10 @@ def _overlapping(moves: list[tuple[int, int, int]], a: int, b: int, sign: int) -
     return best if best is not None and shared(best) > 0 else None
 
 
-def _interval(values: Sequence[float]) -> tuple[float, float]:
-    """The middle 90 %."""
-    low, high = np.quantile(values, [0.05, 0.95])
-    return float(low), float(high)
+def _interval(knots: Sequence[int], time: np.ndarray) -> tuple[float, float]:
+    """The middle 90 %, and the gaps to the checkpoints beside it, in which a turn can hide."""
+    low, high = np.quantile(knots, [0.05, 0.95])
+    return float(time[max(int(low) - 1, 0)]), float(time[min(int(np.ceil(high)) + 1, len(time) - 1)])
 
 
 def _rising(a: int, b: int, others: dict[str, np.ndarray]) -> tuple[str, ...]:
@@ -212,7 +215,7 @@ def _rising(a: int, b: int, others: dict[str, np.ndarray]) -> tuple[str, ...]:
         part = values[a : b + 1]
         if np.ptp(part) == 0 or part[-1] <= part[0]:
             continue
-        tau, p = np.asarray(kendalltau(np.arange(len(part)), part))
+        tau, p = np.asarray(kendalltau(np.arange(len(part)), part, alternative="greater"))
         if tau > 0 and p < LEVEL / len(others):
             names.append(name)
     return tuple(names)

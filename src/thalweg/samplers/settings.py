@@ -17,8 +17,9 @@ class Settings(BaseModel):
         burn_in: steps that are thrown away, kept apart in the trace.
         draws: N, steps that count.
         step_size: eps of drift -(eps/2) grad U and noise sqrt(eps) xi; libraries that drift by eps
-            take half of it. Default 0.2 / nbeta: stable up to curvature 20 nats per squared weight,
-            its bias below 5 % up to curvature 1.
+            take half of it. Default 0.2 / nbeta, or 0.2 B / nbeta^2 where batches of B are drawn and
+            that is less: up to curvature 1 nat per squared weight, the finite step and the noise of
+            batches then add about 5 % each (docs/conventions.md), and stay stable up to 20.
         gamma: strength of the tether to w*, nats per squared weight.
         nbeta: n times inverse temperature; default n / log n.
         batch_size: samples drawn, with replacement, for each step of each chain. The default is the
@@ -62,10 +63,17 @@ class Settings(BaseModel):
             name = ".".join(str(part) for part in first["loc"])
             raise InputError(f"setting {name} = {first['input']!r}: {first['msg'].lower()}") from error
 
-    def resolve(self, n: int) -> "Settings":
-        """The same with nbeta and step size filled in for n samples."""
+    def resolve(self, n: int, samples: int | None = None) -> "Settings":
+        """The same with nbeta and step size filled in.
+
+        Args:
+            n: sample size of the theory.
+            samples: there are; None where the full gradient is taken, of a potential.
+        """
         nbeta = self.nbeta or n / log(n)
-        return self.model_copy(update={"nbeta": nbeta, "step_size": self.step_size or 0.2 / nbeta})
+        noisy = samples is not None and self.batch_size < samples
+        default = min(0.2 / nbeta, 0.2 * self.batch_size / nbeta**2) if noisy else 0.2 / nbeta
+        return self.model_copy(update={"nbeta": nbeta, "step_size": self.step_size or default})
 
     @property
     def steps(self) -> int:

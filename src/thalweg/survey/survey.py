@@ -173,7 +173,8 @@ def survey(
     store.check_free()
     series = series if isinstance(series, Series) else checkpoints(series)
     test = materialise(test_data).to(landscape.device) if test_data is not None else None
-    job = Job(landscape, Settings.of(settings, **changes).resolve(landscape.n), test)
+    samples = len(landscape.data) if landscape.data else None
+    job = Job(landscape, Settings.of(settings, **changes).resolve(landscape.n, samples), test)
     planned = plan(landscape, series.items, job.settings, test)
     missing = [shard for shard in planned.shards if not store.has_shard(shard.key)]
     count = sum(-(-len(s.checkpoints) * job.settings.chains // width(landscape)) for s in missing)
