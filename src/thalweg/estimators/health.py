@@ -101,7 +101,7 @@ def _found(
         )
     if rhat > RHAT_CUT:
         within = _rhat_within(excess)
-        steady = rhat - 1 > 3 * (within - 1)
+        steady = within <= RHAT_CUT and rhat - 1 > 3 * (within - 1)
         verdict = Verdict.CHAINS_DISAGREE if steady else Verdict.NOT_STATIONARY
         who = "each chain alone is steady" if steady else f"the halves of each chain alone give {within:.3f}"
         reason = f"split R-hat {rhat:.3f} (cut {RHAT_CUT}), {who}: take more draws, or look at the chains"
