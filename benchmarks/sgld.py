@@ -24,6 +24,7 @@ import tempfile
 import threading
 import time
 import venv
+from concurrent.futures import FIRST_COMPLETED, wait
 from pathlib import Path
 
 os.environ.setdefault("MKL_CBWR", "AVX2")
@@ -35,6 +36,7 @@ from loky import ProcessPoolExecutor
 from safetensors.torch import save_file
 
 import thalweg as tw
+from thalweg.cli.names import amount
 from thalweg.landscape import measure
 from thalweg.recipes.modular_addition import Adder
 from thalweg.samplers import Chunk, Settings, State, chunks, start, width
@@ -80,15 +82,8 @@ def drive(hands: pool.Pool, parts: list[Chunk], steps: int) -> None:
         idle.sort(key=lambda i: states[i].step)
         for i in idle[: hands.depth - len(running)]:
             running[hands.executor.submit(hands.move, parts[i], states[i])] = i
-        done = next(iter(pool_wait(running)))
+        done = next(iter(wait(running, return_when=FIRST_COMPLETED).done))
         states[running.pop(done)] = done.result()[0]
-
-
-def pool_wait(running: dict) -> set:
-    """Futures that are done, at least one."""
-    from concurrent.futures import FIRST_COMPLETED, wait
-
-    return wait(running, return_when=FIRST_COMPLETED).done
 
 
 def limit(steps: int) -> float:
@@ -237,13 +232,6 @@ def _watch(process: psutil.Process, peak: dict[str, int]) -> None:
         time.sleep(0.05)
 
 
-def amount(text: str) -> int:
-    """Bytes of 1GiB or 500MiB."""
-    from thalweg.cli.names import amount as parse
-
-    return parse(text) or 0
-
-
 def main() -> None:
     """Measure, and print a table of rates and ratios."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
@@ -263,7 +251,7 @@ def main() -> None:
         report["limit, again"] = {"rate": limit(2000 // scale)}
         _table(report)
     if words.only != "speed":
-        report["memory"] = memory(amount(words.memory), 256 // scale)
+        report["memory"] = memory(amount(words.memory) or 0, 256 // scale)
         print("26 x 256 replicas: " + ", ".join(f"{k} {v:,.0f}" for k, v in report["memory"].items()))
     if words.json:
         words.json.write_text(json.dumps(report, indent=1))

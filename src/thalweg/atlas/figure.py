@@ -2,10 +2,6 @@
 
 from pathlib import Path
 
-import matplotlib
-
-matplotlib.use("agg", force=False)
-
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure

@@ -16,7 +16,7 @@ UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "KI": 1 << 10, "MI": 1 << 20
 
 
 def from_file(text: str, what: str) -> Any:
-    """The object that `FILE.py:NAME` names; a plain function is called and its result taken.
+    """The object that `FILE.py:NAME` names.
 
     Raises:
         InputError: no such file or name, or the file fails when it is run.

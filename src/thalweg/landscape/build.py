@@ -161,7 +161,8 @@ def _probe(scape: Landscape) -> None:
     size = min(len(scape.data), 3)
     with torch.no_grad():
         first = scape.losses(scape.params, scape.frozen, *scape.data.take(slice(0, size)))
-        check(first, size) if size > 1 else None
+        if size > 1:
+            check(first, size)
         again = scape.losses(scape.params, scape.frozen, *scape.data.take(slice(0, size)))
         if torch.isfinite(first).all() and not torch.equal(first, again):
             raise InputError("the module draws random numbers in eval mode: make its forward pass deterministic")

@@ -58,10 +58,9 @@ def measure(scape: Landscape) -> Center:
         batch = scape.data.take(slice(start, start + ROWS)) if scape.data else (None, None)
         with guarded(f"loss over samples {start} to {min(start + ROWS, count) - 1}"), torch.enable_grad():
             losses = scape.losses(params, scape.frozen, *batch)
-            grads = torch.autograd.grad(losses.sum(), list(params.values()), allow_unused=True)
+            grads = torch.autograd.grad(losses.sum(), list(params.values()), materialize_grads=True)
         for name, g in zip(params, grads, strict=True):
-            if g is not None:
-                total[name] += g
+            total[name] += g
         parts.append(losses.detach())
     losses = torch.cat(parts)
     if not torch.isfinite(losses).all():
@@ -81,9 +80,8 @@ def _single_gradient(scape: Landscape, params: Params, layout: Layout) -> Tensor
         return torch.zeros(())
     with torch.enable_grad():
         loss = scape.losses(params, scape.frozen, *scape.data.take(slice(0, 1))).sum()
-        grads = torch.autograd.grad(loss, list(params.values()), allow_unused=True)
-    known = {k: torch.zeros_like(w) if g is None else g for (k, w), g in zip(params.items(), grads, strict=True)}
-    return layout.flatten(known).norm()
+        grads = torch.autograd.grad(loss, list(params.values()), materialize_grads=True)
+    return layout.flatten(dict(zip(params, grads, strict=True))).norm()
 
 
 def full_loss(scape: Landscape, data: Data) -> float:

@@ -121,10 +121,7 @@ class Engine:
             data = scape.data.take(batch[0]) if scape.data else (None, None)
             with torch.enable_grad():
                 loss = scape.losses(weights, held, *data).mean()
-                grads = torch.autograd.grad(loss, list(weights.values()), allow_unused=True)
-            known = {
-                k: torch.zeros_like(w) if g is None else g for (k, w), g in zip(weights.items(), grads, strict=True)
-            }
-            return layout.flatten(known)[None], loss.detach()[None]
+                grads = torch.autograd.grad(loss, list(weights.values()), materialize_grads=True)
+            return layout.flatten(dict(zip(weights, grads, strict=True)))[None], loss.detach()[None]
 
         return gradient

@@ -15,8 +15,7 @@ from thalweg.estimators import describe
 from thalweg.landscape import Landscape, materialise
 from thalweg.phases import FEWEST, Transition, transitions
 from thalweg.samplers import Settings, width
-from thalweg.store import VERDICTS, Store, shard_dataset, table_dataset, versions
-from thalweg.store import digest as digest_of
+from thalweg.store import VERDICTS, Store, digest, shard_dataset, table_dataset, versions
 from thalweg.survey.plan import Plan, Shard, plan
 from thalweg.survey.pool import Pool, workers_for
 from thalweg.survey.schedule import Schedule
@@ -172,6 +171,8 @@ def survey(
     store = Store(out)
     store.check_free()
     series = series if isinstance(series, Series) else checkpoints(series)
+    if not len(series):
+        raise InputError("no checkpoints are left in the series: give at least one")
     test = materialise(test_data).to(landscape.device) if test_data is not None else None
     samples = len(landscape.data) if landscape.data else None
     job = Job(landscape, Settings.of(settings, **changes).resolve(landscape.n, samples), test)
@@ -203,7 +204,7 @@ def _write_table(store: Store, planned: Plan, job: Job) -> None:
     }
     if finished:
         table = table_dataset([store.read_shard(shard.key) for shard in finished])
-        store.write_table(digest_of([shard.key for shard in finished]), table, attributes)
+        store.write_table(digest([shard.key for shard in finished]), table, attributes)
     else:
         store.write_attributes(attributes)
 
