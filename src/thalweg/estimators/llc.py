@@ -8,11 +8,10 @@ Source: Lau et al. 2023 (arXiv 2308.12108), eq. 15.
 from typing import Any
 
 import numpy as np
-import torch
 
 from thalweg.estimators.health import Health, diagnose
 from thalweg.landscape import Estimate, Landscape, Trace, measure
-from thalweg.samplers import Engine, Settings, advance, chunks, start, threads, width
+from thalweg.samplers import Block, Engine, Settings, advance, chunks, start, threads, width
 
 
 def estimate_llc(landscape: Landscape, settings: Settings | None = None, **changes: Any) -> Estimate:
@@ -46,9 +45,9 @@ def _sample(landscape: Landscape, settings: Settings, parts: list) -> tuple[np.n
         while state.step < settings.steps:
             state, block = advance(engine, settings, chunk, state)
             blocks.append(block)
-        rows.append(tuple(torch.cat([getattr(b, k) for b in blocks], 1) for k in ("loss", "excess")))
-    loss, excess = (torch.cat(column).cpu().numpy() for column in zip(*rows, strict=True))
-    return loss, excess
+        rows.append(Block.join(blocks))
+    seen = Block.join(rows, axis=0)
+    return seen.loss.cpu().numpy(), seen.excess.cpu().numpy()
 
 
 def trace(loss: np.ndarray, excess: np.ndarray, settings: Settings, baseline: float) -> Trace:

@@ -1,12 +1,12 @@
 """Samplers: each file one algorithm of the shape `State, Info, init, step`; `run` moves chunks of replicas."""
 
-from thalweg.samplers.engine import Engine, threads, width
-from thalweg.samplers.run import BLOCK, Block, Chunk, advance, chunks, memory, start
-from thalweg.samplers.settings import Settings
-from thalweg.samplers.sgld import State
+from thalweg.samplers.engine import WIDTH, Engine, threads, width
+from thalweg.samplers.run import Block, Chunk, State, advance, chunks, memory, move, start
+from thalweg.samplers.settings import BLOCK, Settings
 
 __all__ = [
     "BLOCK",
+    "WIDTH",
     "Block",
     "Chunk",
     "Engine",
@@ -15,6 +15,7 @@ __all__ = [
     "advance",
     "chunks",
     "memory",
+    "move",
     "start",
     "threads",
     "width",

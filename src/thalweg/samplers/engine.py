@@ -1,13 +1,13 @@
-"""Two engines that take the same step: all replicas of a chunk at once by vmap, or one by autograd.
+"""Two engines that give the same gradients: all replicas of a chunk at once by vmap, or one by one by autograd.
 
-What makes a replica's numbers independent of its neighbours, in the batched engine: a chunk is
-always WIDTH replicas wide (padded), so every kernel sees one shape; WIDTH is a multiple of the
-widest vector of floats, so no element falls into a scalar tail; products do not depend on memory
-alignment (`MKL_CBWR`, set on import); one thread.
+What makes a replica's numbers independent of its neighbours, in the batched engine: a chunk always
+has one width (padded), so every kernel sees one shape; the width is a multiple of the widest vector
+of floats, so no element falls into a scalar tail; products do not depend on memory alignment
+(`MKL_CBWR`, set on import); one thread.
 """
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import torch
@@ -15,15 +15,15 @@ from torch import Tensor
 from torch.func import grad_and_value, vmap
 
 from thalweg.errors import InputError
-from thalweg.landscape import Landscape, Posterior
-from thalweg.samplers import sgld
+from thalweg.landscape import Landscape
 from thalweg.samplers.graph import trace
-from thalweg.samplers.sgld import State
+from thalweg.samplers.target import Gradient
 from thalweg.types import Params
 
 WIDTH = 16
+ROWS = 1024  # samples of the full data in one pass, whatever the memory: sums have one order
 
-Step = Callable[..., tuple[Tensor, Tensor]]  # (params, noise, batch, posterior..., step_size, frozen) -> params, loss
+Kernel = Callable[..., tuple[Tensor, Tensor]]  # (params, batch, frozen...) -> sum of gradients, sum of losses
 
 
 def width(scape: Landscape) -> int:
@@ -32,7 +32,7 @@ def width(scape: Landscape) -> int:
 
 
 @contextmanager
-def threads(count: int):
+def threads(count: int) -> Iterator[None]:
     """Run a block on a number of torch threads, then go back."""
     before = torch.get_num_threads()
     torch.set_num_threads(count)
@@ -43,7 +43,7 @@ def threads(count: int):
 
 
 class Engine:
-    """Takes steps of one landscape's replicas; keeps what was traced or compiled."""
+    """Gives gradients of one landscape's replicas; keeps what was traced or compiled."""
 
     def __init__(self, scape: Landscape, *, compiled: bool) -> None:
         """Check that what was asked for can be had."""
@@ -55,73 +55,78 @@ class Engine:
             raise InputError("compile needs a C++ compiler (g++ or clang++): install one, or leave compile off")
         self.scape, self.compiled = scape, compiled
         self.mask = scape.mask
-        self.step: Step | None = None
+        self.kernels: dict[tuple, Kernel] = {}
+        self.slabs = [] if scape.data is None else _slabs(len(scape.data), scape.device)
 
-    def advance(
-        self, params: Tensor, noise: Tensor, batch: Tensor, fixed: tuple[Tensor, ...], frozen: Params
-    ) -> tuple[Tensor, Tensor]:
-        """One step of every replica of a chunk.
+    def gradient(self, frozen: Params, batch: Tensor | None) -> Gradient:
+        """The gradient of the mean loss, as a function of the parameters.
 
         Args:
-            params: (R, D).
-            noise: (R, D).
-            batch: (R, B) sample numbers.
-            fixed: center (R, D), normal (R, D) or (R, 0), nbeta, gamma and step size (R, 1).
-            frozen: {name: (R, *shape)}.
+            frozen: {name: (R, *shape)} of the replicas.
+            batch: (R, B) sample numbers, each replica its own; None for the full data.
 
         Returns:
-            New parameters (R, D), and the losses (R,) at the old ones.
+            (R, D) -> gradient (R, D) and loss (R,), nats per sample.
         """
-        if self.step is None:
-            self.step = self._build(params, noise, batch, fixed, frozen)
-        return self.step(params, noise, batch, *fixed, *frozen.values())
+        if batch is not None and batch.shape[1]:
+            return lambda params: self._mean(params, [batch], frozen)
+        if self.scape.data is None:
+            return lambda params: self._mean(params, [torch.empty(0, dtype=torch.long)], frozen)
+        return lambda params: self._mean(params, self.slabs, frozen)
 
-    def _build(self, params: Tensor, noise: Tensor, batch: Tensor, fixed: tuple[Tensor, ...], frozen: Params) -> Step:
-        """The step as a plain function of tensors, traced where replicas move together."""
-        names = list(frozen)
+    def _mean(self, params: Tensor, slabs: list[Tensor], frozen: Params) -> tuple[Tensor, Tensor]:
+        """Mean over all samples of all slabs."""
+        count = max(sum(slab.shape[-1] for slab in slabs), 1)
+        grad, loss = self._sum(params, slabs[0], frozen)
+        for slab in slabs[1:]:
+            more, rest = self._sum(params, slab, frozen)
+            grad, loss = grad + more, loss + rest
+        return (grad / count, loss / count) if count > 1 else (grad, loss)
 
-        def step(params: Tensor, noise: Tensor, batch: Tensor, *rest: Tensor) -> tuple[Tensor, Tensor]:
-            center, normal, nbeta, gamma, step_size = rest[:5]
-            held = dict(zip(names, rest[5:], strict=True))
-            gradient = self._batched(held) if self.scape.engine == "batched" else self._serial(held)
-            posterior = Posterior(center, nbeta, gamma, self.mask, normal if normal.shape[1] else None)
-            state, info = sgld.step(
-                State(params, 0), batch, noise, gradient=gradient, posterior=posterior, step_size=step_size
-            )
-            return state.params, info.loss
-
+    def _sum(self, params: Tensor, slab: Tensor, frozen: Params) -> tuple[Tensor, Tensor]:
+        """Sums over the samples of one slab: (B,) the same for all replicas, or (R, B)."""
         if self.scape.engine == "serial":
-            return step
-        graph = trace(step, [params, noise, batch, *fixed, *frozen.values()])
-        return torch.compile(graph, dynamic=False) if self.compiled else graph
+            return self._serial(params, slab, frozen)
+        key = (tuple(params.shape), tuple(slab.shape))
+        if key not in self.kernels:
+            graph = trace(self._batched(list(frozen)), [params, slab, *frozen.values()])
+            self.kernels[key] = torch.compile(graph, dynamic=False) if self.compiled else graph
+        return self.kernels[key](params, slab, *frozen.values())
 
-    def _batched(self, frozen: Params) -> sgld.Gradient:
-        """Gradients of all replicas in one pass."""
+    def _batched(self, names: list[str]) -> Kernel:
+        """Gradients of all replicas in one pass, as a plain function of tensors."""
         scape, layout = self.scape, self.scape.layout
 
-        def mean_loss(params: Params, held: Params, inputs, targets) -> Tensor:
-            return scape.losses(params, held, inputs, targets).mean()
+        def total(params: Params, held: Params, inputs, targets) -> Tensor:
+            return scape.losses(params, held, inputs, targets).sum()
 
-        def gradient(params: Tensor, batch: Tensor) -> tuple[Tensor, Tensor]:
-            inputs, targets = scape.data.take(batch) if scape.data else (None, None)
-            axis = None if scape.data is None else 0
-            each = vmap(grad_and_value(mean_loss), in_dims=(0, 0, axis, axis))
-            grads, loss = each(layout.unflatten(params), frozen, inputs, targets)
+        def kernel(params: Tensor, slab: Tensor, *frozen: Tensor) -> tuple[Tensor, Tensor]:
+            inputs, targets = scape.data.take(slab) if scape.data else (None, None)
+            axis = 0 if scape.data is not None and slab.ndim == 2 else None
+            each = vmap(grad_and_value(total), in_dims=(0, 0, axis, axis))
+            grads, loss = each(layout.unflatten(params), dict(zip(names, frozen, strict=True)), inputs, targets)
             return layout.flatten(grads), loss
 
-        return gradient
+        return kernel
 
-    def _serial(self, frozen: Params) -> sgld.Gradient:
-        """Gradient of a single replica in ordinary autograd."""
+    def _serial(self, params: Tensor, slab: Tensor, frozen: Params) -> tuple[Tensor, Tensor]:
+        """Gradients replica by replica in ordinary autograd."""
         scape, layout = self.scape, self.scape.layout
-        held = {k: w[0] for k, w in frozen.items()}
-
-        def gradient(params: Tensor, batch: Tensor) -> tuple[Tensor, Tensor]:
-            weights = {k: w.detach().requires_grad_() for k, w in layout.unflatten(params[0]).items()}
-            data = scape.data.take(batch[0]) if scape.data else (None, None)
+        grad, losses = torch.empty_like(params), []
+        for r, row in enumerate(params):
+            weights = {k: w.detach().requires_grad_() for k, w in layout.unflatten(row).items()}
+            data = scape.data.take(slab[r] if slab.ndim == 2 else slab) if scape.data else (None, None)
             with torch.enable_grad():
-                loss = scape.losses(weights, held, *data).mean()
+                loss = scape.losses(weights, {k: w[r] for k, w in frozen.items()}, *data).sum()
                 grads = torch.autograd.grad(loss, list(weights.values()), materialize_grads=True)
-            return layout.flatten(dict(zip(weights, grads, strict=True)))[None], loss.detach()[None]
+            start = 0
+            for g in grads:
+                grad[r, start : start + g.numel()] = g.reshape(-1)
+                start += g.numel()
+            losses.append(loss.detach())
+        return grad, torch.stack(losses)
 
-        return gradient
+
+def _slabs(count: int, device: torch.device) -> list[Tensor]:
+    """Sample numbers of the full data, in passes of at most ROWS."""
+    return list(torch.arange(count, device=device).split(ROWS))

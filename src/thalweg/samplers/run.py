@@ -8,20 +8,33 @@ block can be run anywhere, any time, by whoever holds the state.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from thalweg.landscape import Center, Landscape
+from thalweg.landscape import Center, Landscape, Posterior
 from thalweg.rng import stream
-from thalweg.samplers import sgld
-from thalweg.samplers.engine import Engine, width
-from thalweg.samplers.settings import Settings
-from thalweg.samplers.sgld import State
+from thalweg.samplers.algorithm import ALGORITHMS, Dial
+from thalweg.samplers.engine import ROWS, Engine
+from thalweg.samplers.settings import BLOCK, Settings
+from thalweg.samplers.target import Draw
 from thalweg.types import Params
 
-BLOCK = 128  # steps between two saved states
 SLAB = 1 << 20  # normal draws held for a replica at a time
+
+
+class State(NamedTuple):
+    """Where a chunk stands.
+
+    Attributes:
+        carried: the fields of the sampler's own state by name, (R, ...) each; `params` alone before the
+            first step.
+        step: steps taken.
+    """
+
+    carried: dict[str, Tensor]
+    step: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,24 +45,33 @@ class Chunk:
         centers: the checkpoints that the replicas belong to.
         which: (R) the checkpoint of each replica, an index into `centers`.
         names: (R) (training step of the checkpoint, chain): names the replica's streams.
+        rows: the width of the matrices that they move in, at least R.
     """
 
     centers: tuple[Center, ...]
     which: tuple[int, ...]
     names: tuple[tuple[int, int], ...]
+    rows: int
 
 
 @dataclass(frozen=True, eq=False)
 class Block:
-    """Losses seen in a block.                                                      K steps
+    """What was seen in a block.                                                    K steps
 
     Attributes:
         loss: (R, K) nats per sample on each step's batch.
         excess: (R, K) the same minus the loss of w* on that batch.
+        accepted: (R, K) probability of acceptance; 1 where nothing is refused.
     """
 
     loss: Tensor
     excess: Tensor
+    accepted: Tensor
+
+    @staticmethod
+    def join(blocks: Sequence["Block"], axis: int = 1) -> "Block":
+        """Blocks one after another in time (axis 1), or replicas one below another (axis 0)."""
+        return Block(*(torch.cat([getattr(b, k) for b in blocks], axis) for k in ("loss", "excess", "accepted")))
 
 
 def chunks(centers: Sequence[Center], steps: Sequence[int], chains: int, at_once: int) -> list[Chunk]:
@@ -64,6 +86,7 @@ def chunks(centers: Sequence[Center], steps: Sequence[int], chains: int, at_once
                 centers=tuple(centers[t] for t in used),
                 which=tuple(used.index(t) for t, _ in part),
                 names=tuple((steps[t], chain) for t, chain in part),
+                rows=at_once,
             )
         )
     return cut
@@ -71,11 +94,11 @@ def chunks(centers: Sequence[Center], steps: Sequence[int], chains: int, at_once
 
 def start(chunk: Chunk) -> State:
     """Every replica at its centre."""
-    return sgld.init(torch.stack([chunk.centers[t].params for t in chunk.which]))
+    return State({"params": torch.stack([chunk.centers[t].params for t in chunk.which])}, 0)
 
 
 def advance(engine: Engine, settings: Settings, chunk: Chunk, state: State) -> tuple[State, Block]:
-    """Run one block: up to BLOCK steps, to the end of the chain at most.
+    """Run one block: up to BLOCK gradients of a replica or so, to the end of the chain at most.
 
     Args:
         engine: of the landscape that the centres lie in.
@@ -86,73 +109,115 @@ def advance(engine: Engine, settings: Settings, chunk: Chunk, state: State) -> t
     Returns:
         The state after the block, and what was seen in it.
     """
-    scape, count = engine.scape, len(chunk.which)
-    rows = width(scape)
-    which = torch.tensor(chunk.which + (chunk.which[0],) * (rows - count))
-    fixed, frozen = _fixed(chunk, which, settings, scape), _frozen(chunk, which)
-    params = torch.cat([state.params, state.params[:1].expand(rows - count, -1)])
-    slab = slab_steps(params.shape[1])
-    end = min(state.step + BLOCK, settings.steps)
-    losses, excess = [], []
+    return move(engine, settings, chunk, state, min(state.step + settings.block, settings.steps))
+
+
+def move(
+    engine: Engine,
+    settings: Settings,
+    chunk: Chunk,
+    state: State,
+    end: int,
+    step_size: float | None = None,
+    purpose: str | None = None,
+) -> tuple[State, Block]:
+    """Take steps until `end` of them are taken.
+
+    Args:
+        engine: of the landscape that the centres lie in.
+        settings: resolved.
+        chunk: the replicas.
+        state: from `start` or the steps before.
+        end: steps taken in all, afterwards.
+        step_size: in the place of the settings', while it is being chosen.
+        purpose: names the streams; default the sampler.
+    """
+    scape, count, algorithm = engine.scape, len(chunk.which), ALGORITHMS[settings.sampler]
+    padding = chunk.rows - count
+    which = torch.tensor(chunk.which + (chunk.which[0],) * padding)
+    posterior, frozen = _posterior(chunk, which, settings, scape), _frozen(chunk, which)
+    carried = {k: torch.cat([t, t[:1].expand(padding, *t.shape[1:])]) for k, t in state.carried.items()}
+    slab = slab_steps(carried["params"].shape[1], settings.block)
+    eps, friction = step_size or settings.step_size or math.nan, settings.friction or math.nan
+    one = torch.ones_like(posterior.gamma)
+    seen, base = [], None
     # Serial steps need autograd inside; the others save its bookkeeping.
     with torch.no_grad() if scape.engine == "serial" else torch.inference_mode():
-        for first in range(state.step, end, slab):
-            noise, batch = _draw(chunk, settings, scape, first // slab, slab, rows)
-            taken = min(slab, end - first)
-            seen = []
-            for j in range(taken):
-                params, loss = engine.advance(params, noise[:, j], batch[:, j], fixed, frozen)
-                seen.append(loss)
-            loss = torch.stack(seen, 1)[:count]
-            losses.append(loss)
-            excess.append(loss - _baseline(chunk, batch[:count, :taken]))
-    return State(params[:count].clone(), end), Block(torch.cat(losses, 1), torch.cat(excess, 1))
+        step = state.step
+        while step < end:
+            first = step - step % slab
+            taken = range(step, min(first + slab, end))
+            draws, batch = _draw(chunk, settings, scape, first // slab, slab, purpose or settings.sampler)
+            losses, accepted = [], []
+            for j in taken:
+                own = None if batch is None else batch[:, j - first]
+                gradient = engine.gradient(frozen, own)
+                if len(carried) < len(algorithm.state._fields):
+                    carried = algorithm.start(carried["params"], gradient, posterior)._asdict()
+                dial = Dial(eps * one, friction * one, frozen=j >= settings.burn_in)
+                moved, info = algorithm.step(algorithm.state(**carried), draws[j - first], gradient, posterior, dial)
+                carried = moved._asdict()
+                losses.append(info.loss)
+                accepted.append(info.accepted)
+            loss = torch.stack(losses, 1)[:count]
+            if batch is not None:
+                base = _baseline(chunk, batch[:count, taken[0] - first : taken[-1] + 1 - first])
+            elif base is None:
+                base = engine.gradient(frozen, None)(posterior.center)[1][:count, None]  # summed as the steps sum
+            seen.append(Block(loss, loss - base, torch.stack(accepted, 1)[:count]))
+            step = taken[-1] + 1
+    return State({k: t[:count].clone() for k, t in carried.items()}, end), Block.join(seen)
 
 
-def slab_steps(weights: int) -> int:
-    """Steps whose noise is drawn in one call: a power of two that divides BLOCK, by D alone.
+def slab_steps(weights: int, block: int = BLOCK) -> int:
+    """Steps whose noise is drawn in one call: a power of two that divides the block, by D alone.
 
     Draws of another shape are other numbers, so it may depend on nothing else.
     """
-    return max(1, min(BLOCK, 1 << ((SLAB // max(weights, 1)).bit_length() - 1) if weights <= SLAB else 1))
+    return max(1, min(block, 1 << ((SLAB // max(weights, 1)).bit_length() - 1) if weights <= SLAB else 1))
 
 
-def memory(scape: Landscape, settings: Settings) -> int:
+def memory(scape: Landscape, settings: Settings, rows: int) -> int:
     """Bytes that a chunk in motion takes, about: noise, parameters and gradients, batches, activations."""
-    rows, wide = width(scape), scape.layout.width
+    wide = scape.layout.width
     item = torch.finfo(scape.layout.dtype).bits // 8
     sample = 0 if scape.data is None else sum(s.nbytes for s in scape.data.sample_tensors())
-    batch = min(settings.batch_size, len(scape.data)) if scape.data else 0
-    return rows * (item * wide * (slab_steps(wide) + 14) + batch * (16 * sample + 64 * item * 64))
+    full = ROWS if settings.exact else settings.batch_size
+    batch = min(full, len(scape.data)) if scape.data else 0
+    return rows * (item * wide * (slab_steps(wide, settings.block) + 14) + batch * (16 * sample + 64 * item * 64))
 
 
 def _draw(
-    chunk: Chunk, settings: Settings, scape: Landscape, slab: int, steps: int, rows: int
-) -> tuple[Tensor, Tensor]:
-    """Noise (R, J, D) and sample numbers (R, J, B) of one slab; padding rows get zeros."""
-    layout, samples = scape.layout, 0 if scape.data is None else len(scape.data)
-    size = min(settings.batch_size, samples)
+    chunk: Chunk, settings: Settings, scape: Landscape, slab: int, steps: int, purpose: str
+) -> tuple[list[Draw], Tensor | None]:
+    """Random numbers of one slab, and sample numbers (R, J, B) where batches are drawn; padding rows get zeros."""
+    layout, samples, rows = scape.layout, 0 if scape.data is None else len(scape.data), chunk.rows
+    size = 0 if settings.exact or settings.batch_size >= samples else settings.batch_size
     noise = torch.zeros(rows, steps, layout.width, dtype=layout.dtype, device=scape.device)
-    batch = torch.zeros(rows, steps, size, dtype=torch.long, device=scape.device)
-    whole = torch.arange(samples, device=scape.device)
+    uniform = torch.zeros(rows, steps, 2, dtype=torch.float64, device=scape.device)
+    batch = torch.zeros(rows, steps, size, dtype=torch.long, device=scape.device) if size else None
     for r, (checkpoint, chain) in enumerate(chunk.names):
-        own = stream(settings.seed, "sgld", checkpoint, chain, slab, device=scape.device)
-        if samples > size:
+        own = stream(settings.seed, purpose, checkpoint, chain, slab, device=scape.device)
+        if batch is not None:
             torch.randint(samples, (steps, size), generator=own, out=batch[r])
-        elif samples:
-            batch[r] = whole
         noise[r].normal_(generator=own)
-    return noise, batch
+        if settings.exact:
+            uniform[r].uniform_(generator=own)
+    leaps = torch.ones(steps, dtype=torch.long)
+    if ALGORITHMS[settings.sampler].trajectories:
+        shared = stream(settings.seed, purpose, "leaps", slab)
+        leaps = torch.randint(1, 2 * settings.leaps, (steps,), generator=shared)
+    return [Draw(noise[:, j], uniform[:, j], int(leaps[j])) for j in range(steps)], batch
 
 
-def _fixed(chunk: Chunk, which: Tensor, settings: Settings, scape: Landscape) -> tuple[Tensor, ...]:
-    """Centre, normal, nbeta, gamma and step size of every row."""
+def _posterior(chunk: Chunk, which: Tensor, settings: Settings, scape: Landscape) -> Posterior:
+    """The target of every row."""
     center = torch.stack([c.params for c in chunk.centers])[which]
-    normal = center.new_zeros(len(which), 0)
+    normal = None
     if scape.restriction.orthogonal_to_gradient:
         normal = torch.stack([c.normal for c in chunk.centers])[which]
-    numbers = (settings.nbeta or math.nan, settings.gamma, settings.step_size or math.nan)  # both resolved
-    return center, normal, *(center.new_full((len(which), 1), number) for number in numbers)
+    nbeta, gamma = (center.new_full((len(which), 1), x) for x in (settings.nbeta or math.nan, settings.gamma))
+    return Posterior(center, nbeta, gamma, scape.mask, normal)
 
 
 def _frozen(chunk: Chunk, which: Tensor) -> Params:
@@ -163,6 +228,4 @@ def _frozen(chunk: Chunk, which: Tensor) -> Params:
 
 def _baseline(chunk: Chunk, batch: Tensor) -> Tensor:
     """(R, J) loss of w* on each step's batch."""
-    if batch.shape[2] == 0:
-        return torch.stack([chunk.centers[t].losses for t in chunk.which])
     return torch.stack([chunk.centers[t].losses[b].mean(1) for t, b in zip(chunk.which, batch, strict=True)])

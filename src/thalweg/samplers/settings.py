@@ -1,29 +1,35 @@
 """Settings of a sampler: checked once, here; trusted everywhere else."""
 
-from math import log
+from math import log, sqrt
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from thalweg.errors import InputError
 
+EXACT = ("mala", "hmc")
+BLOCK = 128  # steps between two saved states
+
 
 class Settings(BaseModel):
     """How a localized posterior is sampled.
 
     Attributes:
-        sampler: the algorithm.
+        sampler: the algorithm. `mala` and `hmc` take the gradient of the full data and have the
+            posterior's law exactly; the others may draw batches, and their step costs accuracy.
         chains: C, independent chains for each checkpoint.
         burn_in: steps that are thrown away, kept apart in the trace.
         draws: N, steps that count.
         step_size: eps of drift -(eps/2) grad U and noise sqrt(eps) xi; libraries that drift by eps
-            take half of it. Default 0.2 / nbeta, or 0.2 B / nbeta^2 where batches of B are drawn and
+            take half of it. `hmc` and `sghmc` take h = sqrt(eps), for `hmc` the longest. Default 0.2 / nbeta, or 0.2 B / nbeta^2 where batches of B are drawn and
             that is less: up to curvature 1 nat per squared weight, the finite step and the noise of
             batches then add about 5 % each (docs/conventions.md), and stay stable up to 20.
         gamma: strength of the tether to w*, nats per squared weight.
         nbeta: n times inverse temperature; default n / log n.
-        batch_size: samples drawn, with replacement, for each step of each chain. The default is the
-            full data where that is smaller.
+        batch_size: samples drawn, with replacement, for each step of each chain; all of them, without
+            drawing, where there are no more.
+        friction: of `sghmc`, per unit of time; default 0.2 / sqrt(eps).
+        leaps: mean number of gradients in a trajectory of `hmc`; uniform from 1 to twice as many, less one.
         seed: names every random stream together with checkpoint, chain and step.
         compile: compile the step with torch.compile; other bits than without, the same each time.
         threads: torch threads of the process that samples; part of a result's identity.
@@ -31,7 +37,7 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    sampler: Literal["sgld"] = "sgld"
+    sampler: Literal["sgld", "rmsprop_sgld", "sghmc", "mala", "hmc"] = "sgld"
     chains: int = Field(default=4, ge=1)
     burn_in: int = Field(default=1000, ge=0)
     draws: int = Field(default=2000, ge=8)
@@ -39,6 +45,8 @@ class Settings(BaseModel):
     gamma: float = Field(default=1.0, ge=0, allow_inf_nan=False)
     nbeta: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     batch_size: int = Field(default=256, ge=1)
+    friction: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    leaps: int = Field(default=16, ge=1)
     seed: int = 0
     compile: bool = False
     threads: int = Field(default=1, ge=1)
@@ -71,9 +79,21 @@ class Settings(BaseModel):
             samples: there are; None where the full gradient is taken, of a potential.
         """
         nbeta = self.nbeta or n / log(n)
-        noisy = samples is not None and self.batch_size < samples
+        noisy = samples is not None and self.batch_size < samples and not self.exact
         default = min(0.2 / nbeta, 0.2 * self.batch_size / nbeta**2) if noisy else 0.2 / nbeta
-        return self.model_copy(update={"nbeta": nbeta, "step_size": self.step_size or default})
+        step_size = self.step_size or default
+        friction = self.friction or 0.2 / sqrt(step_size)
+        return self.model_copy(update={"nbeta": nbeta, "step_size": step_size, "friction": friction})
+
+    @property
+    def exact(self) -> bool:
+        """Whether the sampler accepts and refuses, and so takes the gradient of the full data."""
+        return self.sampler in EXACT
+
+    @property
+    def block(self) -> int:
+        """Steps between two saved states: about as many gradients for every sampler."""
+        return BLOCK // 8 if self.sampler == "hmc" else BLOCK
 
     @property
     def steps(self) -> int:

@@ -13,7 +13,7 @@ import psutil
 from loky import ProcessPoolExecutor
 
 from thalweg.errors import InputError
-from thalweg.samplers import memory
+from thalweg.samplers import memory, width
 from thalweg.survey import work
 from thalweg.survey.work import Job, Worker
 
@@ -86,7 +86,7 @@ def workers_for(job: Job, chunks: int, asked: int | None, budget: int | None) ->
     if asked is not None and asked < 1:
         raise InputError(f"workers = {asked}: give at least 1, which stays in this process")
     free = psutil.virtual_memory().available // 2 if budget is None else budget
-    each = memory(job.landscape, job.settings)
+    each = memory(job.landscape, job.settings, width(job.landscape))
     if free < PROCESS + each:
         raise InputError(
             f"memory of {free >> 20} MiB is too small, one chunk needs about {(PROCESS + each) >> 20} MiB: give more"

@@ -10,7 +10,6 @@ from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass, field
 
 import numpy as np
-import torch
 
 from thalweg.estimators import estimate, trace
 from thalweg.samplers import Block, Chunk, Settings, State, chunks, start, width
@@ -20,6 +19,7 @@ from thalweg.survey.pool import Pool
 from thalweg.survey.work import Job, Reading
 
 Tick = Callable[[int], None]  # replica steps that were taken
+SEEN = ("loss", "excess", "accepted")  # of a block, kept beside the state, each with a mark before its name
 
 
 @dataclass(eq=False)
@@ -129,15 +129,16 @@ class Schedule:
             return Part(chunk, start(chunk), [])
         tensors, step = kept
         self.tick(len(chunk.which) * step)
-        return Part(chunk, State(tensors["params"], step), [Block(tensors["loss"], tensors["excess"])])
+        seen = Block(**{name: tensors.pop(f"seen.{name}") for name in SEEN})
+        return Part(chunk, State(tensors, step), [seen])
 
     def _moved(self, progress: Progress, index: int, state: State, block: Block) -> None:
         """Keep a block, in memory and on disk."""
         part = progress.parts[index]
-        part.state, part.seen = state, [_join([*part.seen, block])]
+        part.state, part.seen = state, [Block.join([*part.seen, block])]
         self.tick(block.loss.numel())
-        tensors = {"params": state.params, "loss": part.seen[0].loss, "excess": part.seen[0].excess}
-        self.store.save_state(progress.shard.key, index, tensors, state.step)
+        seen = {f"seen.{name}": getattr(part.seen[0], name) for name in SEEN}
+        self.store.save_state(progress.shard.key, index, state.carried | seen, state.step)
 
     def _complete(self, progress: Progress) -> bool:
         """Whether every chunk of a shard is at its end."""
@@ -145,7 +146,7 @@ class Schedule:
 
     def _rows(self, progress: Progress) -> list[Row]:
         """Scalars and traces of a shard's checkpoints."""
-        seen = _join([block for part in progress.parts for block in part.seen], axis=0)
+        seen = Block.join([block for part in progress.parts for block in part.seen], axis=0)
         shape = (len(progress.shard.checkpoints), self.job.settings.chains, -1)
         loss, excess = (t.cpu().numpy().reshape(shape) for t in (seen.loss, seen.excess))
         return [self._row(progress, i, loss[i], excess[i], self.job.settings) for i in range(shape[0])]
@@ -162,8 +163,3 @@ class Schedule:
             weight_norm=float(center.params.double().norm()),
             gradient_norm=float(center.gradient.double().norm()),
         )
-
-
-def _join(blocks: list[Block], axis: int = 1) -> Block:
-    """Blocks one after another in time (axis 1), or replicas one below another (axis 0)."""
-    return Block(torch.cat([b.loss for b in blocks], axis), torch.cat([b.excess for b in blocks], axis))
