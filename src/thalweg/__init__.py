@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from thalweg.atlas import atlas, plot
     from thalweg.checkpoints import checkpoints
     from thalweg.errors import InputError, ThalwegError, UnhealthyError
-    from thalweg.estimators import estimate_llc
+    from thalweg.estimators import Auto, estimate_llc, posterior_losses
     from thalweg.landscape import Estimate, Landscape, Trace, landscape, potential
     from thalweg.phases import Transition, transitions
     from thalweg.samplers import Settings
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from thalweg.types import Verdict
 
 __all__ = [
+    "Auto",
     "Estimate",
     "InputError",
     "Landscape",
@@ -48,6 +49,7 @@ __all__ = [
     "landscape",
     "open_survey",
     "plot",
+    "posterior_losses",
     "potential",
     "survey",
     "transitions",
@@ -56,6 +58,7 @@ __all__ = [
 __version__ = version("thalweg")
 
 _ROOMS = {  # public name -> room; a room is entered when its name is first used
+    "Auto": "estimators",
     "Estimate": "landscape",
     "InputError": "errors",
     "Landscape": "landscape",
@@ -72,10 +75,14 @@ _ROOMS = {  # public name -> room; a room is entered when its name is first used
     "landscape": "landscape",
     "open_survey": "survey",
     "plot": "atlas",
+    "posterior_losses": "estimators",
     "potential": "landscape",
     "survey": "survey",
     "transitions": "phases",
 }
+
+
+_DOORS = ("estimators", "theory")  # rooms that are used by their own names, as in tw.theory.deep_linear
 
 
 class _Package(ModuleType):
@@ -87,8 +94,13 @@ class _Package(ModuleType):
             return super().__getattribute__(name)
         return getattr(import_module(f"thalweg.{room}"), name)
 
+    def __getattr__(self, name: str) -> Any:
+        if name in _DOORS:
+            return import_module(f"thalweg.{name}")
+        raise AttributeError(f"module 'thalweg' has no attribute {name!r}")
+
     def __dir__(self) -> list[str]:
-        return sorted({*super().__dir__(), *_ROOMS})
+        return sorted({*super().__dir__(), *_ROOMS, *_DOORS})
 
 
 sys.modules[__name__].__class__ = _Package

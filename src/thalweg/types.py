@@ -17,3 +17,4 @@ class Verdict(StrEnum):
     BELOW_BASELINE = "below-baseline"
     NOT_STATIONARY = "not-stationary"
     CHAINS_DISAGREE = "chains-disagree"
+    NOT_LOCALISED = "not-localised"

@@ -10,6 +10,7 @@ import typer
 
 import thalweg
 from thalweg.atlas import atlas, plot
+from thalweg.check import BUDGET, RTOL, Line, check, page
 from thalweg.checkpoints import checkpoints
 from thalweg.cli import names
 from thalweg.errors import ThalwegError
@@ -85,13 +86,16 @@ def run_survey(
     restrict: Annotated[list[str] | None, typer.Option(help="Pattern of parameter names that move.")] = None,
     orthogonal: Annotated[bool, typer.Option("--orthogonal", help="Only orthogonal to the gradient at w*.")] = False,
     n: Annotated[int | None, typer.Option(help="Sample size of the theory. [default: samples]")] = None,
-    chains: Annotated[int, typer.Option(help="Chains for each checkpoint.")] = 4,
-    draws: Annotated[int, typer.Option(help="Steps that count.")] = 2000,
-    burn_in: Annotated[int, typer.Option(help="Steps before them.")] = 1000,
-    step_size: Annotated[float | None, typer.Option(help="eps. [default: at most 0.2 / nbeta]")] = None,
-    gamma: Annotated[float, typer.Option(help="Strength of the tether to w*.")] = 1.0,
+    rtol: Annotated[float | None, typer.Option(help="Relative error at which it stops. [default: 0.05]")] = None,
+    budget: Annotated[int | None, typer.Option(help="Full gradients a chain may take. [default: 20000]")] = None,
+    sampler: Annotated[str | None, typer.Option(help="sgld, sghmc, hmc, … [default: chosen]")] = None,
+    chains: Annotated[int | None, typer.Option(help="Chains for each checkpoint. [default: chosen]")] = None,
+    draws: Annotated[int | None, typer.Option(help="Steps that count. [default: chosen]")] = None,
+    burn_in: Annotated[int | None, typer.Option(help="Steps before them. [default: chosen]")] = None,
+    step_size: Annotated[float | None, typer.Option(help="eps. [default: chosen]")] = None,
+    gamma: Annotated[float | None, typer.Option(help="Strength of the tether to w*. [default: chosen]")] = None,
     nbeta: Annotated[float | None, typer.Option(help="[default: n / log n]")] = None,
-    batch_size: Annotated[int, typer.Option(help="Samples a step.")] = 256,
+    batch_size: Annotated[int | None, typer.Option(help="Samples a step. [default: chosen]")] = None,
     seed: Annotated[int, typer.Option(help="Names every random stream.")] = 0,
     compiled: Annotated[bool, typer.Option("--compile", help="Compile the step; pays for long runs.")] = False,
     workers: Annotated[int | None, typer.Option(help="Processes. [default: cores]")] = None,
@@ -110,7 +114,10 @@ def run_survey(
     scape = landscape(module, samples, names.loss(loss), n=n, name=name)
     if restrict or orthogonal:
         scape = scape.restrict(restrict or None, orthogonal_to_gradient=orthogonal)
-    settings: dict[str, Any] = {
+    given = {
+        "rtol": rtol,
+        "budget": budget,
+        "sampler": sampler,
         "chains": chains,
         "draws": draws,
         "burn_in": burn_in,
@@ -118,9 +125,9 @@ def run_survey(
         "gamma": gamma,
         "nbeta": nbeta,
         "batch_size": batch_size,
-        "seed": seed,
-        "compile": compiled,
+        "compile": compiled or None,
     }
+    settings: dict[str, Any] = {"seed": seed} | {name: value for name, value in given.items() if value is not None}
     done = survey(scape, series, out, test_data=held_out, workers=workers, memory=names.amount(memory), **settings)
     unhealthy = float((~done.healthy).mean())
     verdict = "unhealthy" if unhealthy > UNHEALTHY_SHARE else "healthy"
@@ -134,6 +141,41 @@ def run_survey(
                 typer.echo(f"step {step}: {'; '.join(reasons)}")
         typer.echo(f"{verdict}: {unhealthy:.0%} of the estimates have no value; draw it with: thalweg atlas {out}")
     raise typer.Exit(0 if verdict == "healthy" else 1)
+
+
+@app.command("check")
+def run_check(
+    cases: Annotated[list[str] | None, typer.Argument(help="Parts of the names of cases. [default: all]")] = None,
+    rtol: Annotated[float, typer.Option(help="Relative error asked for.")] = RTOL,
+    budget: Annotated[int, typer.Option(help="Gradients a chain may take in a case.")] = BUDGET,
+    seed: Annotated[int, typer.Option(help="Names every random stream.")] = 0,
+    workers: Annotated[int | None, typer.Option(help="Processes. [default: cores]")] = None,
+    out: Annotated[Path | None, typer.Option(help="Write the table as a page of Markdown.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Hold estimates, with nothing set, against learning coefficients that are known."""
+    say = (lambda line: typer.echo(f"done {line.name}", err=True)) if as_json else _print_line
+    report = check(cases or (), rtol=rtol, budget=budget, seed=seed, workers=workers, done=say)
+    document = report.to_dict()
+    if out is not None:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        out.write_text(page(report, rtol))
+    if as_json:
+        _print_json(document)
+    else:
+        typer.echo(
+            f"{document['verdict']}: median error {report.median:.2%}, largest {document['max_relative_error']:.2%},"
+            f" {report.coverage:.0%} of the intervals hold the truth; {report.seconds:.0f} s"
+        )
+    raise typer.Exit(0 if report.passed else 1)
+
+
+def _print_line(line: Line) -> None:
+    """A row of the table."""
+    typer.echo(
+        f"{line.name:22} d {line.d:<5} lambda {line.llc_true:<8.4g} truth {line.finite_n_truth:<9.4f}"
+        f" llc {line.llc_raw:.4f} +- {line.stderr:.4f}  ratio {line.ratio:.4f}  {line.verdict} {line.seconds:.1f} s"
+    )
 
 
 @app.command("atlas")

@@ -19,6 +19,7 @@ BELOW = 3.0  # standard errors of a block mean
 DRIFT_CUT = 4.0  # standard errors between the means of the two halves ...
 DRIFT_SIZE = 0.05  # ... and at least this share of the mean
 BLOCKS = 50  # block means of each chain
+TILT_CUT, TILT = 0.1, 4.0  # share of the mean that the gradient at w* takes away; standard errors
 
 
 @dataclass(frozen=True)
@@ -46,12 +47,13 @@ class Health:
     reasons: tuple[str, ...]
 
 
-def diagnose(excess: np.ndarray, burn_in: np.ndarray) -> Health:
+def diagnose(excess: np.ndarray, burn_in: np.ndarray, slope: np.ndarray | None = None) -> Health:
     """Check the trace of one checkpoint.
 
     Args:
         excess: (C, N) of the draws, nats.
         burn_in: (C, N0) before them; only looked at for numbers that are not finite.
+        slope: (C, N) g . (w - w*) of the draws, nats; zero at a minimum, and where it is not given.
 
     Returns:
         Mean and error over all draws, and the verdict. Nothing is averaged around a lost chain.
@@ -62,7 +64,7 @@ def diagnose(excess: np.ndarray, burn_in: np.ndarray) -> Health:
         nan = float("nan")
         reason = f"{lost} of {len(excess)} chains left the finite numbers: take a smaller step_size"
         return Health(nan, nan, nan, nan, nan, nan, Verdict.DIVERGED, (reason,))
-    ess, stderr = _precision(excess)
+    ess, stderr = precision(excess)
     health = {
         "mean": float(excess.mean()),
         "stderr": stderr,
@@ -71,7 +73,7 @@ def diagnose(excess: np.ndarray, burn_in: np.ndarray) -> Health:
         "share_below": share_below(excess),
         "drift": _drift(excess),
     }
-    found = _found(excess, **health)
+    found = [*_tilted(np.zeros((1, 1)) if slope is None else slope, excess.mean()), *_found(excess, **health)]
     verdict = found[0][0] if found else Verdict.HEALTHY
     return Health(**health, verdict=verdict, reasons=tuple(reason for _, reason in found))
 
@@ -111,6 +113,26 @@ def _found(
     return found
 
 
+def _tilted(slope: np.ndarray, mean: float) -> list[tuple[Verdict, str]]:
+    """Whether the gradient at w* takes part of the excess away.
+
+    Along a gradient g with curvature h the excess is lower by half of E[g . (w* - w)], which is
+    nbeta g^2 / (nbeta h + gamma); other directions hide that in the sum.
+    """
+    if not slope.any() or slope.shape[0] < 2:
+        return []
+    means = slope.astype(np.float64).mean(1)
+    lost, error = -0.5 * means.mean(), 0.5 * means.std(ddof=1) / np.sqrt(len(means))
+    if lost <= TILT_CUT * abs(mean) or lost <= TILT * error:
+        return []
+    share = lost / abs(mean) if mean else float("inf")
+    reason = (
+        f"the gradient at w* lowers the excess by {share:.0%} of it (cut {TILT_CUT:.0%}): w* is no minimum; train it"
+        " further, or restrict to orthogonal_to_gradient"
+    )
+    return [(Verdict.BELOW_BASELINE, reason)]
+
+
 def share_below(excess: np.ndarray) -> float:
     """Share of blocks of draws whose mean lies significantly below zero, BLOCKS equal blocks a chain.
 
@@ -147,7 +169,7 @@ def _rhat_within(draws: np.ndarray) -> float:
     return float(np.sqrt(1 - 1 / half + apart / spread)) if spread > 0 else float("inf")
 
 
-def _precision(draws: np.ndarray) -> tuple[float, float]:
+def precision(draws: np.ndarray) -> tuple[float, float]:
     """Effective sample size and standard error of the mean of (C, N)."""
     if np.ptp(draws) == 0:
         return float(draws.size), 0.0
@@ -158,5 +180,5 @@ def _precision(draws: np.ndarray) -> tuple[float, float]:
 def _drift(excess: np.ndarray) -> float:
     """Distance between the means of the two halves of all chains, in standard errors."""
     first, second = np.array_split(excess, 2, axis=1)
-    error = np.hypot(_precision(first)[1], _precision(second)[1])
+    error = np.hypot(precision(first)[1], precision(second)[1])
     return float(abs(second.mean() - first.mean()) / error) if error > 0 else 0.0

@@ -1,6 +1,6 @@
 """The localized posterior of R replicas, and the set of directions in which they may move.
 
-    p(w) ~ exp(-nbeta L_n(w) - (gamma/2) |w - w*|^2)
+    p(w) ~ exp(-nbeta L_n(w) - (gamma/2) |t (w - w*)|^2),    t = 1 unless rescaled
 
 Source: Lau et al. 2023 (arXiv 2308.12108), eq. 14; the orthogonal restriction is the correction for
 checkpoints that are not minima of Panickssery & Vaintrob 2023.
@@ -16,16 +16,19 @@ from thalweg.types import Params
 
 @dataclass(frozen=True, eq=False)
 class Restriction:
-    """Which directions move.
+    """Which directions move, and how strongly each is tied to w*.
 
     Attributes:
         masks: {name: bool tensor of the parameter's shape}; False stays where it is. Names that
             are missing move whole.
         orthogonal_to_gradient: only directions orthogonal to the full-data gradient at w*.
+        tether: {name: number or tensor of the parameter's shape} t > 0; the tether of a weight is
+            gamma t^2, so that lengths are measured in units of 1/t. Missing names have 1.
     """
 
     masks: Params | None = None
     orthogonal_to_gradient: bool = False
+    tether: Params | None = None
 
 
 class Posterior(NamedTuple):

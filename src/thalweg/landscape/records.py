@@ -20,6 +20,7 @@ class Trace:
         burn_in_loss: (C, N0), apart; it never enters an estimate.
         burn_in_excess: (C, N0).
         baseline: L_n(w*) over the full data, before any step.
+        slope: (C, N) g . (w - w*), nats per sample, g the gradient of the full data at w*; zero at a minimum.
     """
 
     loss: np.ndarray
@@ -27,6 +28,7 @@ class Trace:
     burn_in_loss: np.ndarray
     burn_in_excess: np.ndarray
     baseline: float
+    slope: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,7 @@ class Estimate:
         verdict: health.
         reasons: a sentence for each check that failed, with its number and its cut.
         settings: what the estimate was made with.
+        choices: a sentence for each choice that the estimate made by itself.
         trace: what it was computed from, where it was kept.
     """
 
@@ -51,6 +54,7 @@ class Estimate:
     verdict: Verdict
     reasons: tuple[str, ...]
     settings: dict[str, Any] = field(repr=False)
+    choices: tuple[str, ...] = field(default=(), repr=False)
     trace: Trace | None = field(default=None, repr=False, compare=False)
 
     @property
@@ -77,5 +81,6 @@ class Estimate:
             **{name: number if np.isfinite(number) else None for name, number in numbers.items()},
             "verdict": str(self.verdict),
             "reasons": list(self.reasons),
+            "choices": list(self.choices),
             "settings": self.settings,
         }

@@ -1,11 +1,12 @@
 """Samplers: each file one algorithm of the shape `State, Info, init, step`; `run` moves chunks of replicas."""
 
 from thalweg.samplers.engine import WIDTH, Engine, threads, width
-from thalweg.samplers.run import Block, Chunk, State, advance, chunks, memory, move, start
+from thalweg.samplers.run import SEEN, Block, Chunk, State, advance, chunks, memory, move, place, start
 from thalweg.samplers.settings import BLOCK, Settings
 
 __all__ = [
     "BLOCK",
+    "SEEN",
     "WIDTH",
     "Block",
     "Chunk",
@@ -16,6 +17,7 @@ __all__ = [
     "chunks",
     "memory",
     "move",
+    "place",
     "start",
     "threads",
     "width",

@@ -1,4 +1,4 @@
-"""HMC: trajectories of the leapfrog rule, accepted or refused so that the posterior is exact.    R replicas, D weights
+"""HMC: trajectories of the leapfrog rule, accepted or refused so that the posterior is exact.   R replicas, D weights
 
     p ~ N(0, I);  leaps times:  p -= (h/2) grad U(w),  w += h p,  p -= (h/2) grad U(w)
     accepted with probability min(1, exp(-change of U(w) + |p|^2/2)),      h = sqrt(eps) jitter^(-u),  u ~ U[0, 1)

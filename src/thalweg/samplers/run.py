@@ -18,10 +18,11 @@ from thalweg.rng import stream
 from thalweg.samplers.algorithm import ALGORITHMS, Dial
 from thalweg.samplers.engine import ROWS, Engine
 from thalweg.samplers.settings import BLOCK, Settings
-from thalweg.samplers.target import Draw
+from thalweg.samplers.target import Draw, Gradient
 from thalweg.types import Params
 
 SLAB = 1 << 20  # normal draws held for a replica at a time
+SEEN = ("loss", "excess", "accepted", "slope")  # fields of a block
 
 
 class State(NamedTuple):
@@ -62,16 +63,19 @@ class Block:
         loss: (R, K) nats per sample on each step's batch.
         excess: (R, K) the same minus the loss of w* on that batch.
         accepted: (R, K) probability of acceptance; 1 where nothing is refused.
+        slope: (R, K) g . (w - w*) after the step, g the gradient of the full data at w* in the open
+            directions: the part of the excess that is there because w* is no minimum.
     """
 
     loss: Tensor
     excess: Tensor
     accepted: Tensor
+    slope: Tensor
 
     @staticmethod
     def join(blocks: Sequence["Block"], axis: int = 1) -> "Block":
         """Blocks one after another in time (axis 1), or replicas one below another (axis 0)."""
-        return Block(*(torch.cat([getattr(b, k) for b in blocks], axis) for k in ("loss", "excess", "accepted")))
+        return Block(*(torch.cat([getattr(b, k) for b in blocks], axis) for k in SEEN))
 
 
 def chunks(centers: Sequence[Center], steps: Sequence[int], chains: int, at_once: int) -> list[Chunk]:
@@ -139,7 +143,9 @@ def move(
     carried = {k: torch.cat([t, t[:1].expand(padding, *t.shape[1:])]) for k, t in state.carried.items()}
     slab = slab_steps(carried["params"].shape[1], settings.block)
     eps, friction = step_size or settings.step_size or math.nan, settings.friction or math.nan
-    one = torch.ones_like(posterior.gamma)
+    one = torch.ones_like(posterior.nbeta)
+    anchor = _narrow(torch.stack([c.gradient for c in chunk.centers])[which], scape)
+    tilt = posterior.project(anchor) if anchor.any() else None
     seen, base = [], None
     # Serial steps need autograd inside; the others save its bookkeeping.
     with torch.no_grad() if scape.engine == "serial" else torch.inference_mode():
@@ -148,10 +154,12 @@ def move(
             first = step - step % slab
             taken = range(step, min(first + slab, end))
             draws, batch = _draw(chunk, settings, scape, first // slab, slab, purpose or settings.sampler)
-            losses, accepted = [], []
+            losses, accepted, slopes = [], [], []
             for j in taken:
                 own = None if batch is None else batch[:, j - first]
-                gradient = engine.gradient(frozen, own)
+                gradient = _stretched(engine.gradient(frozen, own), posterior.center, scape)
+                if own is not None and settings.control_variates:
+                    gradient = _controlled(gradient, posterior.center, anchor)
                 if len(carried) < len(algorithm.state._fields):
                     carried = algorithm.start(carried["params"], gradient, posterior)._asdict()
                 dial = Dial(eps * one, friction * one, frozen=j >= settings.burn_in)
@@ -159,14 +167,54 @@ def move(
                 carried = moved._asdict()
                 losses.append(info.loss)
                 accepted.append(info.accepted)
+                slopes.append(
+                    info.loss * 0 if tilt is None else (tilt * (carried["params"] - posterior.center)).sum(1)
+                )
             loss = torch.stack(losses, 1)[:count]
             if batch is not None:
                 base = _baseline(chunk, batch[:count, taken[0] - first : taken[-1] + 1 - first])
             elif base is None:
                 base = engine.gradient(frozen, None)(posterior.center)[1][:count, None]  # summed as the steps sum
-            seen.append(Block(loss, loss - base, torch.stack(accepted, 1)[:count]))
+            rest = (torch.stack(column, 1)[:count] for column in (accepted, slopes))
+            seen.append(Block(loss, loss - base, *rest))
             step = taken[-1] + 1
     return State({k: t[:count].clone() for k, t in carried.items()}, end), Block.join(seen)
+
+
+def place(scape: Landscape, center: Tensor, carried: Tensor) -> Tensor:
+    """Weights (R, D) of what is carried.
+
+    Where weights have tethers t of their own, chains move in u = w* + t (w - w*), in which the tether is the
+    same in all directions: the path of a rescaled network is then that of the network before.
+    """
+    return carried if scape.tether is None else center + (carried - center) / scape.tether
+
+
+def _narrow(gradient: Tensor, scape: Landscape) -> Tensor:
+    """A gradient in w as one in u."""
+    return gradient if scape.tether is None else gradient / scape.tether
+
+
+def _stretched(gradient: Gradient, center: Tensor, scape: Landscape) -> Gradient:
+    """The gradient as a function of u."""
+    if scape.tether is None:
+        return gradient
+
+    def stretched(carried: Tensor) -> tuple[Tensor, Tensor]:
+        grad, loss = gradient(place(scape, center, carried))
+        return _narrow(grad, scape), loss
+
+    return stretched
+
+
+def _controlled(gradient: Gradient, center: Tensor, full: Tensor) -> Gradient:
+    """The same batch's gradient with its value at w* taken off, and the full data's put in its place."""
+
+    def quieter(params: Tensor) -> tuple[Tensor, Tensor]:
+        grad, loss = gradient(params)
+        return grad - gradient(center)[0] + full, loss
+
+    return quieter
 
 
 def slab_steps(weights: int, block: int = BLOCK) -> int:
@@ -215,7 +263,9 @@ def _posterior(chunk: Chunk, which: Tensor, settings: Settings, scape: Landscape
     center = torch.stack([c.params for c in chunk.centers])[which]
     normal = None
     if scape.restriction.orthogonal_to_gradient:
-        normal = torch.stack([c.normal for c in chunk.centers])[which]
+        normal = torch.nn.functional.normalize(
+            _narrow(torch.stack([c.gradient for c in chunk.centers])[which], scape)
+        )
     nbeta, gamma = (center.new_full((len(which), 1), x) for x in (settings.nbeta or math.nan, settings.gamma))
     return Posterior(center, nbeta, gamma, scape.mask, normal)
 

@@ -21,15 +21,18 @@ class Settings(BaseModel):
         burn_in: steps that are thrown away, kept apart in the trace.
         draws: N, steps that count.
         step_size: eps of drift -(eps/2) grad U and noise sqrt(eps) xi; libraries that drift by eps
-            take half of it. `hmc` and `sghmc` take h = sqrt(eps), for `hmc` the longest. Default 0.2 / nbeta, or 0.2 B / nbeta^2 where batches of B are drawn and
-            that is less: up to curvature 1 nat per squared weight, the finite step and the noise of
-            batches then add about 5 % each (docs/conventions.md), and stay stable up to 20.
+            take half of it. `hmc` and `sghmc` take h = sqrt(eps), for `hmc` the longest. Default
+            0.2 / nbeta, or 0.2 B / nbeta^2 where batches of B are drawn and that is less: up to curvature
+            1 nat per squared weight, the finite step and the noise of batches of `sgld` then add about
+            5 % each (docs/conventions.md), and stay stable up to 20.
         gamma: strength of the tether to w*, nats per squared weight.
         nbeta: n times inverse temperature; default n / log n.
         batch_size: samples drawn, with replacement, for each step of each chain; all of them, without
             drawing, where there are no more.
         friction: of `sghmc`, per unit of time; default 0.2 / sqrt(eps).
         leaps: mean number of gradients in a trajectory of `hmc`; uniform from 1 to twice as many, less one.
+        control_variates: draw batches of g_B(w) - g_B(w*) + g(w*) in the place of g_B(w): two gradients a
+            step, and far less noise where the posterior is narrow.
         seed: names every random stream together with checkpoint, chain and step.
         compile: compile the step with torch.compile; other bits than without, the same each time.
         threads: torch threads of the process that samples; part of a result's identity.
@@ -47,6 +50,7 @@ class Settings(BaseModel):
     batch_size: int = Field(default=256, ge=1)
     friction: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     leaps: int = Field(default=16, ge=1)
+    control_variates: bool = False
     seed: int = 0
     compile: bool = False
     threads: int = Field(default=1, ge=1)

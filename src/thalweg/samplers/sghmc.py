@@ -1,4 +1,4 @@
-"""SGHMC: underdamped Langevin dynamics in the splitting BAOAB.                    R replicas, D weights, h = sqrt(eps)
+"""SGHMC: underdamped Langevin dynamics in the splitting BAOAB.                   R replicas, D weights, h = sqrt(eps)
 
     B  p = p - (h/2) grad U      A  w = w + (h/2) p      O  p = c p + sqrt(1 - c^2) xi,  c = exp(-friction h)
     A  w = w + (h/2) p           B  p = p - (h/2) grad U(w; batch)

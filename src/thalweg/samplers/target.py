@@ -38,7 +38,7 @@ class Info(NamedTuple):
 
 def potential(posterior: Posterior, params: Tensor, loss: Tensor) -> Tensor:
     """U = nbeta L + (gamma/2) |w - w*|^2 in float64, (R,) nats."""
-    tether = 0.5 * posterior.gamma[:, 0].double() * (params - posterior.center).double().square().sum(1)
+    tether = 0.5 * (posterior.gamma.double() * (params - posterior.center).double().square()).sum(1)
     return posterior.nbeta[:, 0].double() * loss.double() + tether
 
 

@@ -6,11 +6,12 @@ from dataclasses import dataclass, replace
 
 from thalweg.checkpoints import Checkpoint
 from thalweg.errors import InputError
+from thalweg.estimators import Auto
 from thalweg.landscape import Data, Landscape, full_loss, measure
 from thalweg.samplers import Settings, threads
 from thalweg.store import digest, of_checkpoint, of_data, of_landscape, of_tensors, versions
 
-SHARD = 4  # checkpoints, whatever the memory
+SHARD = 4  # checkpoints, whatever the memory; one where each finds its own settings
 FEW = 64  # samples whose losses and gradients are part of a checkpoint's identity
 
 
@@ -37,7 +38,7 @@ class Plan:
     hashes: dict[str, str]
 
 
-def plan(landscape: Landscape, series: Sequence[Checkpoint], settings: Settings, test: Data | None) -> Plan:
+def plan(landscape: Landscape, series: Sequence[Checkpoint], settings: Settings | Auto, test: Data | None) -> Plan:
     """Read every checkpoint once, check that it fits the module, and name the shards.
 
     Raises:
@@ -46,7 +47,7 @@ def plan(landscape: Landscape, series: Sequence[Checkpoint], settings: Settings,
     hashes = {"landscape": of_landscape(landscape), "data": of_data(landscape.data), "test_data": of_data(test)}
     shared = digest(hashes, settings.model_dump(), versions()["torch"], os.environ.get("MKL_CBWR", ""))
     with threads(settings.threads):
-        shards = _shards(landscape, series, shared)
+        shards = _shards(landscape, series, shared, 1 if isinstance(settings, Auto) else SHARD)
         first = landscape.at(series[0].load())
         measure(first)  # all data once, so that what is wrong with them is said before anything is written
         if test is not None:
@@ -54,11 +55,11 @@ def plan(landscape: Landscape, series: Sequence[Checkpoint], settings: Settings,
     return Plan(tuple(shards), hashes)
 
 
-def _shards(landscape: Landscape, series: Sequence[Checkpoint], shared: str) -> list[Shard]:
+def _shards(landscape: Landscape, series: Sequence[Checkpoint], shared: str, size: int) -> list[Shard]:
     """Checkpoints in groups, each with its key."""
     shards = []
-    for first in range(0, len(series), SHARD):
-        part = tuple(series[first : first + SHARD])
+    for first in range(0, len(series), size):
+        part = tuple(series[first : first + size])
         own = tuple(_fingerprint(landscape, checkpoint) for checkpoint in part)
         key = digest(shared, [[c.step, h] for c, h in zip(part, own, strict=True)])
         shards.append(Shard(key, part, own))

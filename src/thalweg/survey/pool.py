@@ -13,7 +13,8 @@ import psutil
 from loky import ProcessPoolExecutor
 
 from thalweg.errors import InputError
-from thalweg.samplers import memory, width
+from thalweg.estimators.calibration.noisy import BATCH
+from thalweg.samplers import Settings, memory, width
 from thalweg.survey import work
 from thalweg.survey.work import Job, Worker
 
@@ -37,7 +38,7 @@ class InProcess(Executor):
 
 
 class Pool:
-    """An executor together with the two tasks of a survey.
+    """An executor together with the tasks of a survey.
 
     Attributes:
         workers: processes that work; 1 is this process.
@@ -57,11 +58,13 @@ class Pool:
             self.executor: Executor = ProcessPoolExecutor(
                 workers, initializer=work.enter, initargs=(job,), env=environment
             )
+            self.settle: Callable = work.settle
             self.read: Callable = work.read
             self.move: Callable = work.move
         else:
             worker = Worker(job)
             self.executor, self.read, self.move = InProcess(), worker.read, worker.move
+            self.settle = worker.settle
 
     def __enter__(self) -> "Pool":
         return self
@@ -86,15 +89,23 @@ def workers_for(job: Job, chunks: int, asked: int | None, budget: int | None) ->
     if asked is not None and asked < 1:
         raise InputError(f"workers = {asked}: give at least 1, which stays in this process")
     free = psutil.virtual_memory().available // 2 if budget is None else budget
-    each = memory(job.landscape, job.settings, width(job.landscape))
+    each = _each(job)
     if free < PROCESS + each:
         raise InputError(
             f"memory of {free >> 20} MiB is too small, one chunk needs about {(PROCESS + each) >> 20} MiB: give more"
             " with --memory, or a smaller batch_size"
         )
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    short = chunks * job.settings.steps < SHORT
+    short = isinstance(job.settings, Settings) and chunks * job.settings.steps < SHORT
     wanted = asked if asked is not None else 1 if short else max(1, cores // job.settings.threads)
     fitting = (free - PROCESS) // (PROCESS + each)
     count = min(wanted, chunks, max(1, fitting))
     return count if count > 1 else 1
+
+
+def _each(job: Job) -> int:
+    """Bytes of what one worker moves at a time."""
+    if isinstance(job.settings, Settings):
+        return memory(job.landscape, job.settings, width(job.landscape))
+    sampler = "hmc" if job.settings.full_gradient else "sghmc"
+    return memory(job.landscape, Settings(sampler=sampler, batch_size=BATCH), job.settings.chains or 1)

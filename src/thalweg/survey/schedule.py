@@ -12,14 +12,14 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from thalweg.estimators import estimate, trace
-from thalweg.samplers import Block, Chunk, Settings, State, chunks, start, width
+from thalweg.landscape import Estimate
+from thalweg.samplers import SEEN, Block, Chunk, Settings, State, chunks, start, width
 from thalweg.store import Row, Store
 from thalweg.survey.plan import Shard
 from thalweg.survey.pool import Pool
 from thalweg.survey.work import Job, Reading
 
 Tick = Callable[[int], None]  # replica steps that were taken
-SEEN = ("loss", "excess", "accepted")  # of a block, kept beside the state, each with a mark before its name
 
 
 @dataclass(eq=False)
@@ -46,6 +46,8 @@ class Schedule:
 
     def __init__(self, job: Job, store: Store, shards: Sequence[Shard], pool: Pool, tick: Tick) -> None:
         """Nothing runs before `finished` is iterated."""
+        assert isinstance(job.settings, Settings)
+        self.settings = job.settings
         self.job, self.store, self.pool, self.tick = job, store, pool, tick
         self.waiting = [Progress(shard) for shard in shards]
         self.running: dict[Future, tuple[Progress, int]] = {}
@@ -92,7 +94,7 @@ class Schedule:
             (progress, index)
             for progress in self.waiting
             for index, part in enumerate(progress.parts)
-            if (progress, index) not in busy and part.state.step < self.job.settings.steps
+            if (progress, index) not in busy and part.state.step < self.settings.steps
         ]
         if self._few_left():
             return min(ready, key=lambda r: r[0].parts[r[1]].state.step, default=None)
@@ -103,10 +105,10 @@ class Schedule:
         left = 0
         for progress in self.waiting:
             if not progress.parts:
-                replicas = len(progress.shard.checkpoints) * self.job.settings.chains
+                replicas = len(progress.shard.checkpoints) * self.settings.chains
                 left += -(-replicas // width(self.job.landscape))
             else:
-                left += sum(part.state.step < self.job.settings.steps for part in progress.parts)
+                left += sum(part.state.step < self.settings.steps for part in progress.parts)
             if left >= self.pool.depth + self.pool.workers:
                 return False
         return True
@@ -114,7 +116,7 @@ class Schedule:
     def _read(self, progress: Progress, index: int, reading: Reading) -> None:
         """Keep what was read; when it is all there, cut the shard into chunks, and go on where they stopped."""
         progress.readings[index] = reading
-        shard, settings = progress.shard, self.job.settings
+        shard, settings = progress.shard, self.settings
         if len(progress.readings) < len(shard.checkpoints):
             return
         centers = [progress.readings[i].center for i in range(len(shard.checkpoints))]
@@ -142,24 +144,53 @@ class Schedule:
 
     def _complete(self, progress: Progress) -> bool:
         """Whether every chunk of a shard is at its end."""
-        return bool(progress.parts) and all(p.state.step >= self.job.settings.steps for p in progress.parts)
+        return bool(progress.parts) and all(p.state.step >= self.settings.steps for p in progress.parts)
 
     def _rows(self, progress: Progress) -> list[Row]:
         """Scalars and traces of a shard's checkpoints."""
         seen = Block.join([block for part in progress.parts for block in part.seen], axis=0)
-        shape = (len(progress.shard.checkpoints), self.job.settings.chains, -1)
-        loss, excess = (t.cpu().numpy().reshape(shape) for t in (seen.loss, seen.excess))
-        return [self._row(progress, i, loss[i], excess[i], self.job.settings) for i in range(shape[0])]
+        shape = (len(progress.shard.checkpoints), self.settings.chains, -1)
+        loss, excess, slope = (t.cpu().numpy().reshape(shape) for t in (seen.loss, seen.excess, seen.slope))
+        return [self._row(progress, i, loss[i], excess[i], slope[i]) for i in range(shape[0])]
 
-    def _row(self, progress: Progress, i: int, loss: np.ndarray, excess: np.ndarray, settings: Settings) -> Row:
+    def _row(self, progress: Progress, i: int, loss: np.ndarray, excess: np.ndarray, slope: np.ndarray) -> Row:
         """One checkpoint."""
-        reading, center = progress.readings[i], progress.readings[i].center
-        return Row(
-            step=progress.shard.checkpoints[i].step,
-            key=progress.shard.hashes[i],
-            estimate=estimate(trace(loss, excess, settings, center.loss), settings, self.job.landscape),
-            train_loss=center.loss,
-            test_loss=reading.test_loss,
-            weight_norm=float(center.params.double().norm()),
-            gradient_norm=float(center.gradient.double().norm()),
-        )
+        reading = progress.readings[i]
+        seen = trace(loss, excess, slope, self.settings, reading.center.loss)
+        return row(progress.shard, i, reading, estimate(seen, self.settings, self.job.landscape))
+
+
+class Settling:
+    """Runs the missing shards of a survey whose checkpoints find their own settings, one checkpoint a task."""
+
+    def __init__(self, job: Job, shards: Sequence[Shard], pool: Pool, tick: Tick) -> None:
+        """Nothing runs before `finished` is iterated."""
+        self.job, self.pool, self.tick = job, pool, tick
+        self.waiting = list(shards)
+        self.running: dict[Future, Shard] = {}
+
+    def finished(self) -> Iterator[tuple[Shard, list[Row]]]:
+        """Yield each shard with its row as soon as it is done."""
+        while self.waiting or self.running:
+            while self.waiting and len(self.running) < self.pool.depth:
+                shard = self.waiting.pop(0)
+                self.running[self.pool.executor.submit(self.pool.settle, shard.checkpoints[0])] = shard
+            done, _ = wait(self.running, return_when=FIRST_COMPLETED)
+            for future in done:
+                shard = self.running.pop(future)
+                self.tick(1)
+                yield shard, [row(shard, 0, *future.result())]
+
+
+def row(shard: Shard, i: int, reading: Reading, found: Estimate) -> Row:
+    """What is written of one checkpoint."""
+    center = reading.center
+    return Row(
+        step=shard.checkpoints[i].step,
+        key=shard.hashes[i],
+        estimate=found,
+        train_loss=center.loss,
+        test_loss=reading.test_loss,
+        weight_norm=float(center.params.double().norm()),
+        gradient_norm=float(center.gradient.double().norm()),
+    )

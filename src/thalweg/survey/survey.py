@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import xarray as xr
@@ -11,14 +11,14 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from thalweg.checkpoints import Series, checkpoints
 from thalweg.errors import InputError
-from thalweg.estimators import describe
+from thalweg.estimators import Auto, choice, describe
 from thalweg.landscape import Landscape, materialise
 from thalweg.phases import FEWEST, Transition, transitions
 from thalweg.samplers import Settings, width
 from thalweg.store import VERDICTS, Store, digest, shard_dataset, table_dataset, versions
 from thalweg.survey.plan import Plan, Shard, plan
 from thalweg.survey.pool import Pool, workers_for
-from thalweg.survey.schedule import Schedule
+from thalweg.survey.schedule import Schedule, Settling
 from thalweg.survey.work import Job
 
 if TYPE_CHECKING:
@@ -138,7 +138,7 @@ def survey(
     series: Series | str | Path,
     out: str | Path,
     *,
-    settings: Settings | None = None,
+    settings: Settings | Auto | Literal["auto"] | None = None,
     test_data: Any = None,
     workers: int | None = None,
     memory: int | None = None,
@@ -154,12 +154,13 @@ def survey(
         landscape: of the module that was trained, at any weights.
         series: from `tw.checkpoints`, or the folder.
         out: folder for the result, an xarray DataTree on Zarr.
-        settings: of the sampler, the same for all checkpoints; default `Settings()`.
+        settings: `tw.Auto(...)`, where each checkpoint finds its own sampler, step, burn-in and length
+            (the default); or `tw.Settings(...)` of a sampler, the same for all.
         test_data: as data of `tw.landscape`; its loss is logged at each checkpoint.
         workers: processes; default one for each core, as far as memory goes. 1 stays in this process.
         memory: bytes for all processes together; default half of the free memory.
         progress: a bar on standard error; default when that is a terminal.
-        **changes: single settings, e.g. `step_size=1e-4`.
+        **changes: single choices, as of `tw.estimate_llc`.
 
     Returns:
         The survey, read back from `out`.
@@ -174,17 +175,20 @@ def survey(
     if not len(series):
         raise InputError("no checkpoints are left in the series: give at least one")
     test = materialise(test_data).to(landscape.device) if test_data is not None else None
-    samples = len(landscape.data) if landscape.data else None
-    job = Job(landscape, Settings.of(settings, **changes).resolve(landscape.n, samples), test)
+    job = Job(landscape, _resolved(choice(settings, **changes), landscape), test)
     planned = plan(landscape, series.items, job.settings, test)
     missing = [shard for shard in planned.shards if not store.has_shard(shard.key)]
-    count = sum(-(-len(s.checkpoints) * job.settings.chains // width(landscape)) for s in missing)
+    count = len(missing)
+    if isinstance(job.settings, Settings):
+        count = sum(-(-len(s.checkpoints) * job.settings.chains // width(landscape)) for s in missing)
     pool_size = workers_for(job, max(count, 1), workers, memory)
     with store.writing():
         _write_table(store, planned, job)
         if missing:
             with Pool(job, pool_size) as pool, _bar(job, planned, missing, progress) as tick:
-                for shard, rows in Schedule(job, store, missing, pool, tick).finished():
+                auto = isinstance(job.settings, Auto)
+                runs = Settling(job, missing, pool, tick) if auto else Schedule(job, store, missing, pool, tick)
+                for shard, rows in runs.finished():
                     store.write_shard(shard.key, shard_dataset(rows))
                     _write_table(store, planned, job)
         store.finish()
@@ -209,6 +213,13 @@ def _write_table(store: Store, planned: Plan, job: Job) -> None:
         store.write_attributes(attributes)
 
 
+def _resolved(chosen: Settings | Auto, landscape: Landscape) -> Settings | Auto:
+    """Choices with all filled in that sizes decide."""
+    if isinstance(chosen, Auto):
+        return chosen.resolve(landscape)
+    return chosen.resolve(landscape.n, len(landscape.data) if landscape.data else None)
+
+
 class _bar:  # noqa: N801  (a context manager, used as a function)
     """A progress bar of replica steps on standard error, silent when that is no terminal."""
 
@@ -222,7 +233,7 @@ class _bar:  # noqa: N801  (a context manager, used as a function)
             TimeRemainingColumn(),
         )
         self.progress = Progress(*columns, console=console, disable=not shown)
-        size = job.settings.chains * job.settings.steps
+        size = job.settings.chains * job.settings.steps if isinstance(job.settings, Settings) else 1
         self.total = size * sum(len(s.checkpoints) for s in planned.shards)
         self.done = self.total - size * sum(len(s.checkpoints) for s in missing)
 

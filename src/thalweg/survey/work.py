@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import torch
 
 from thalweg.checkpoints import Checkpoint
-from thalweg.landscape import Center, Data, Landscape, full_loss, measure
+from thalweg.estimators import Auto, estimate_auto
+from thalweg.landscape import Center, Data, Estimate, Landscape, full_loss, measure
 from thalweg.samplers import Block, Chunk, Engine, Settings, State, advance, threads
 
 
@@ -18,12 +19,12 @@ class Job:
 
     Attributes:
         landscape: the module's, at any weights.
-        settings: resolved.
+        settings: resolved; of a sampler for all checkpoints, or `Auto`, where each finds its own.
         test: data of the test loss, or None.
     """
 
     landscape: Landscape
-    settings: Settings
+    settings: Settings | Auto
     test: Data | None
 
 
@@ -41,7 +42,7 @@ class Worker:
     def __init__(self, job: Job) -> None:
         """Build the engine; it is traced at its first step."""
         self.job = job
-        self.engine = Engine(job.landscape, compiled=job.settings.compile)
+        self.engine = Engine(job.landscape, compiled=isinstance(job.settings, Settings) and job.settings.compile)
 
     def read(self, checkpoint: Checkpoint) -> Reading:
         """Losses and gradient at w*."""
@@ -52,8 +53,17 @@ class Worker:
 
     def move(self, chunk: Chunk, state: State) -> tuple[State, Block]:
         """One block of steps."""
+        assert isinstance(self.job.settings, Settings)
         with threads(self.job.settings.threads):
             return advance(self.engine, self.job.settings, chunk, state)
+
+    def settle(self, checkpoint: Checkpoint) -> tuple[Reading, Estimate]:
+        """A whole estimate, with nothing set."""
+        assert isinstance(self.job.settings, Auto)
+        reading = self.read(checkpoint)
+        with threads(self.job.settings.threads):
+            scape, center = self.job.landscape, reading.center
+            return reading, estimate_auto(scape, self.job.settings, center, step=checkpoint.step, engine=self.engine)
 
 
 _worker: Worker | None = None
@@ -76,3 +86,9 @@ def move(chunk: Chunk, state: State) -> tuple[State, Block]:
     """`Worker.move` of this process."""
     assert _worker is not None
     return _worker.move(chunk, state)
+
+
+def settle(checkpoint: Checkpoint) -> tuple[Reading, Estimate]:
+    """`Worker.settle` of this process."""
+    assert _worker is not None
+    return _worker.settle(checkpoint)

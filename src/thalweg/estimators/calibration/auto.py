@@ -1,0 +1,89 @@
+"""What is left to choose where nothing is set: how exact, and at what cost. Checked once, here."""
+
+from math import log, sqrt
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from thalweg.errors import InputError
+from thalweg.landscape import Landscape
+
+AFFORDABLE_SAMPLES, AFFORDABLE_WORK, AFFORDABLE_WEIGHTS = 1 << 14, 1 << 22, 1 << 17
+
+
+class Auto(BaseModel):
+    """An estimate that finds its own sampler, step, burn-in and length.
+
+    Attributes:
+        rtol: relative standard error at which it stops.
+        budget: gradients of the full data that a chain may take; batches count by their share.
+        gamma: strength of the tether to w*, nats per squared weight; default 1, raised where chains
+            would otherwise reach more singular points.
+        nbeta: n times inverse temperature; default n / log n.
+        chains: default by the cost of a gradient, 16 to 512 (4 where chains run one by one).
+        full_gradient: whether to take the gradient of the full data; default where that is affordable.
+        seed: names every random stream.
+        threads: torch threads of the process that samples; part of a result's identity.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    rtol: float = Field(default=0.05, gt=0, lt=1)
+    budget: int = Field(default=20_000, ge=100)
+    gamma: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    nbeta: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    chains: int | None = Field(default=None, ge=2)
+    full_gradient: bool | None = None
+    seed: int = 0
+    threads: int = Field(default=1, ge=1)
+
+    @classmethod
+    def of(cls, auto: "Auto | None" = None, **changes: Any) -> "Auto":
+        """Choices with changes, checked.
+
+        Raises:
+            InputError: one line that names the choice.
+        """
+        base = auto.model_dump() if auto else {}
+        try:
+            return cls(**{**base, **changes})
+        except ValidationError as error:
+            first = error.errors()[0]
+            name = ".".join(str(part) for part in first["loc"])
+            raise InputError(f"setting {name} = {first['input']!r}: {first['msg'].lower()}") from error
+
+    def resolve(self, scape: Landscape) -> "Auto":
+        """The same with nbeta, chains and the kind of gradient filled in, by rules that read only sizes."""
+        samples, weights = 1 if scape.data is None else len(scape.data), scape.layout.width
+        affordable = (
+            samples <= AFFORDABLE_SAMPLES and samples * weights <= AFFORDABLE_WORK and weights <= AFFORDABLE_WEIGHTS
+        )
+        full = affordable if self.full_gradient is None else self.full_gradient
+        return self.model_copy(
+            update={
+                "nbeta": self.nbeta or scape.n / log(scape.n),
+                "chains": self.chains or _chains(scape, full),
+                "full_gradient": full,
+            }
+        )
+
+    @property
+    def first_gamma(self) -> float:
+        """The tether that is tried first: 1, or less where singular directions would feel it."""
+        return self.gamma or min(1.0, sqrt(self.nbeta or 1.0) / 10)
+
+    @property
+    def last_gamma(self) -> float:
+        """The strongest tether that leaves singular directions free: gamma well below sqrt(nbeta)."""
+        return self.gamma or max(self.first_gamma, sqrt(self.nbeta or 1.0) / 3)
+
+
+def _chains(scape: Landscape, full: bool) -> int:
+    """As many chains as cost little more than one, a power of two."""
+    if scape.engine == "serial":
+        return 4
+    if scape.data is None:
+        count = (1 << 15) // scape.layout.width
+    else:
+        count = (1 << 22) // (max(scape.layout.width, 64) * (len(scape.data) if full else 1024))
+    return 1 << (min(max(count, 16), 512).bit_length() - 1)

@@ -1,0 +1,103 @@
+"""All chains of one checkpoint under way: moved together, counted, and judged until the error is small."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from thalweg.estimators.health import Health, diagnose
+from thalweg.landscape import Center
+from thalweg.samplers import Block, Chunk, Engine, Settings, State, chunks, move, start
+from thalweg.types import Verdict
+
+CUTS = (0.25, 0.4, 0.55)  # shares of the draws that may be burn-in
+
+Tick = Callable[[float], None]  # gradients that a chain has taken, since the last tick
+
+
+@dataclass(eq=False)
+class Course:
+    """All chains of one checkpoint under way.
+
+    Attributes:
+        engine: of the landscape.
+        settings: resolved; changed while they become known, fixed while draws are taken.
+        parts: chunks with their states.
+        tick: told of what is spent.
+        spent: gradients of the full data that each chain has taken; a batch counts by its share.
+        seen: what counts or may count, from the start of the draws.
+    """
+
+    engine: Engine
+    settings: Settings
+    parts: list[tuple[Chunk, State]]
+    tick: Tick
+    spent: float = 0.0
+    seen: list[Block] = field(default_factory=list)
+
+    @classmethod
+    def begin(cls, engine: Engine, settings: Settings, center: Center, step: int, tick: Tick) -> "Course":
+        """Every chain at w*."""
+        rows = settings.chains if engine.scape.engine == "batched" else 1
+        rows += -rows % 16 if rows > 1 else 0
+        cut = chunks([center], [step], settings.chains, rows)
+        return cls(engine, settings, [(chunk, start(chunk)) for chunk in cut], tick)
+
+    def take(self, count: int, purpose: str | None = None) -> Block:
+        """Move all chains by `count` steps."""
+        moved = [
+            move(self.engine, self.settings, chunk, state, state.step + count, purpose=purpose)
+            for chunk, state in self.parts
+        ]
+        self.parts = [(chunk, state) for (chunk, _), (state, _) in zip(self.parts, moved, strict=True)]
+        self.spent += count * self.cost
+        self.tick(count * self.cost)
+        return Block.join([block for _, block in moved], axis=0)
+
+    def draw(self, count: int) -> None:
+        """Take steps that may count."""
+        self.seen = [Block.join([*self.seen, self.take(count)])]
+
+    @property
+    def drawn(self) -> int:
+        """Steps of each chain that may count."""
+        return sum(block.loss.shape[1] for block in self.seen)
+
+    @property
+    def cost(self) -> float:
+        """Gradients of the full data in a step."""
+        if self.settings.exact:
+            return self.settings.leaps if self.settings.sampler == "hmc" else 1.0
+        data = self.engine.scape.data
+        share = 1.0 if data is None else min(1.0, self.settings.batch_size / len(data))
+        return share * (2 if self.settings.control_variates else 1)
+
+    def change(self, **changes: object) -> None:
+        """Other settings from here on."""
+        self.settings = self.settings.model_copy(update=changes)
+
+    def begin_draws(self) -> None:
+        """Number steps from zero; the streams of the draws have another name than those before."""
+        self.parts = [(chunk, State(state.carried, 0)) for chunk, state in self.parts]
+
+    def judge(self) -> tuple[Health, int]:
+        """Health after the shortest burn-in that leaves stationary draws, or the longest tried; and its length."""
+        excess, slope = (x.double().cpu().numpy() for x in (self.seen[0].excess, self.seen[0].slope))
+        tried = []
+        for cut in (int(share * excess.shape[1]) for share in CUTS):
+            tried.append((diagnose(excess[:, cut:], excess[:, :cut], slope[:, cut:]), cut))
+            if tried[-1][0].verdict is Verdict.HEALTHY:
+                break
+        return tried[-1]
+
+    def arrays(self) -> tuple[np.ndarray, ...]:
+        """Loss, excess and slope (C, N) of all that may count."""
+        return tuple(x.cpu().numpy() for x in (self.seen[0].loss, self.seen[0].excess, self.seen[0].slope))
+
+
+def more(have: int, error: float, wanted: float, left: int) -> int:
+    """How many draws to take next: up to what the present error asks for, at most as many again, at most `left`."""
+    known = math.isfinite(error) and wanted > 0
+    target = math.ceil(1.1 * have * (error / wanted) ** 2) if known else 2 * have
+    return min(max(target - have, have // 2), have, left)

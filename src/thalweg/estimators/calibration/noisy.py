@@ -1,0 +1,172 @@
+"""SGHMC (BAOAB): on batches where the full data is too much, on the full gradient where weights are too many.
+
+Step: h = 0.5 of the time 1/omega of the fastest mode (0.8 where there is no noise), omega^2 = nbeta h_max + gamma,
+with the largest curvature h_max at w* and again where the chains are.
+Noise of batches: of variance s^2 in a gradient of U it heats the chains by h s^2 / (2 friction), about. It is
+measured, with and without control variates g_B(w) - g_B(w*) + g(w*), and the quieter kind is taken; friction
+and, where that does not suffice, the step keep the heating below HEAT; and what is left, linear in h, is
+removed: one half of the chains moves by h, the other by h/2, and llc = 2 llc(h/2) - llc(h).
+"""
+
+import math
+from dataclasses import dataclass
+
+import torch
+
+from thalweg.estimators.calibration.auto import Auto
+from thalweg.estimators.calibration.course import Course, Tick, more
+from thalweg.estimators.calibration.curvature import largest_curvature
+from thalweg.estimators.health import Health
+from thalweg.landscape import Center
+from thalweg.samplers import Engine, Settings, place
+from thalweg.types import Verdict
+
+STEP, QUIET_STEP, QUIET_FRICTION = 0.5, 0.8, 0.5  # h omega with batch noise; and without; friction / omega without
+HEAT = 0.15  # heating by batch noise at the longer step
+BATCH = 512
+PILOT, ROUNDS, PROBES = 64, 4, 8
+FIRST_DRAWS = 256
+
+
+@dataclass(frozen=True, eq=False)
+class Pair:
+    """The two halves of the chains; one alone where there is no noise.
+
+    Attributes:
+        coarse: moves by h.
+        fine: moves by h/2, or None.
+    """
+
+    coarse: Course
+    fine: Course | None
+
+    @property
+    def courses(self) -> list[Course]:
+        """Those that there are."""
+        return [self.coarse] if self.fine is None else [self.coarse, self.fine]
+
+
+def run_noisy(
+    engine: Engine, auto: Auto, center: Center, step: int, gamma: float, rtol: float, budget: float, tick: Tick
+) -> tuple[Pair, Health, int]:
+    """Sample one checkpoint at one strength of the tether.
+
+    Returns:
+        The chains, the health of what they say together, and how many of the draws are burn-in.
+    """
+    assert auto.nbeta is not None
+    assert auto.chains is not None
+    samples = 0 if engine.scape.data is None else len(engine.scape.data)
+    noisy = samples > BATCH
+    settings = Settings(
+        sampler="sghmc",
+        chains=auto.chains // 2 if noisy else auto.chains,
+        burn_in=0,
+        batch_size=BATCH,
+        gamma=gamma,
+        nbeta=auto.nbeta,
+        seed=auto.seed,
+        threads=auto.threads,
+    ).resolve(engine.scape.n)
+    coarse = Course.begin(engine, settings, center, step, tick)
+    find_dynamics(coarse, center, noisy)
+    coarse.begin_draws()
+    pair = Pair(coarse, None)
+    if noisy:
+        fine = Course.begin(engine, coarse.settings, center, step, tick)
+        fine.change(step_size=(coarse.settings.step_size or math.nan) / 4, seed=auto.seed + 1)
+        fine.parts = [(chunk, state) for (chunk, _), (_, state) in zip(fine.parts, coarse.parts, strict=True)]
+        pair = Pair(coarse, fine)
+    count = min(FIRST_DRAWS, max(64, int((budget - coarse.spent) / coarse.cost)))
+    while True:
+        for course in pair.courses:
+            course.draw(count)
+        health, cut = combine([course.judge() for course in pair.courses])
+        wanted = rtol * abs(health.mean)
+        left = int((budget - coarse.spent) / coarse.cost)
+        done = health.verdict is Verdict.HEALTHY and health.stderr <= wanted
+        if done or health.verdict is Verdict.DIVERGED or left < coarse.drawn // 8:
+            return pair, health, cut
+        count = more(coarse.drawn, health.stderr, wanted, left)
+
+
+def combine(found: list[tuple[Health, int]]) -> tuple[Health, int]:
+    """2 fine - coarse, with the graver of the two verdicts; or what a single course says."""
+    if len(found) == 1:
+        return found[0]
+    (coarse, first), (fine, second) = found
+    graver = coarse if coarse.verdict is not Verdict.HEALTHY else fine
+    health = Health(
+        mean=2 * fine.mean - coarse.mean,
+        stderr=math.hypot(2 * fine.stderr, coarse.stderr),
+        ess=min(coarse.ess, fine.ess),
+        rhat=max(coarse.rhat, fine.rhat),
+        share_below=max(coarse.share_below, fine.share_below),
+        drift=max(coarse.drift, fine.drift),
+        verdict=graver.verdict,
+        reasons=graver.reasons,
+    )
+    return health, max(first, second)
+
+
+def find_dynamics(course: Course, center: Center, noisy: bool) -> None:
+    """Set step, friction and kind of gradient, and let the chains leave w*."""
+    scape, nbeta, gamma = course.engine.scape, course.settings.nbeta or math.nan, course.settings.gamma
+    curvature = largest_curvature(scape, center.params, course.settings.seed)
+    for round_ in range(ROUNDS):
+        omega = math.sqrt(nbeta * curvature + gamma)
+        course.change(step_size=(QUIET_STEP / omega) ** 2, friction=QUIET_FRICTION * omega)
+        if noisy:
+            quiet(course, center, omega)
+        course.take(PILOT, purpose=f"pilot {round_}")
+        looks = 4 if scape.engine == "batched" else 1
+        seen = [
+            largest_curvature(scape, place(scape, center.params, state.carried["params"][0]), course.settings.seed)
+            for _, state in course.parts[:looks]
+        ]
+        found = max([s for s in seen if math.isfinite(s)], default=math.inf)
+        if found <= 1.1 * curvature or not math.isfinite(found):
+            break
+        curvature = found
+
+
+def quiet(course: Course, center: Center, omega: float) -> None:
+    """Choose control variates, friction and step by the noise of gradients where the chains are."""
+    variances = _noise(course, center)
+    controlled = variances[1] < variances[0]
+    force = (course.settings.nbeta or math.nan) ** 2 * min(variances)
+    slow = math.sqrt(omega * math.sqrt(max(course.settings.gamma, 1e-12)))
+    h = STEP / omega
+    friction = min(max(slow, h * force / (2 * HEAT)), omega)
+    h = min(h, 2 * friction * HEAT / force) if force > 0 else h
+    course.change(step_size=h**2, friction=friction, control_variates=controlled)
+
+
+def _noise(course: Course, center: Center) -> tuple[float, float]:
+    """Variance of the loss gradient over batches, without and with control variates.
+
+    Mean over the weights in which there is noise: sum of squared variances over their sum.
+    """
+    engine, samples = course.engine, len(course.engine.scape.data or ())
+    chunk, state = course.parts[0]
+    rows = len(chunk.which)
+    params = place(engine.scape, center.params, state.carried["params"])
+    anchor = center.params.expand(rows, -1).contiguous()
+    frozen = {k: w.expand(rows, *w.shape) for k, w in center.frozen.items()}
+    own = torch.Generator(device=params.device).manual_seed(course.settings.seed)
+    plain, paired = [], []
+    for _ in range(PROBES):
+        batch = torch.randint(samples, (rows, BATCH), generator=own, device=params.device)
+        with torch.no_grad():
+            gradient = engine.gradient(frozen, batch)
+            at, there = gradient(params)[0], gradient(anchor)[0]
+        tether = 1.0 if engine.scape.tether is None else engine.scape.tether
+        plain.append((at / tether).double())
+        paired.append(((at - there) / tether).double())
+    return _weighted(torch.stack(plain)), _weighted(torch.stack(paired))
+
+
+def _weighted(gradients: torch.Tensor) -> float:
+    """Mean variance over probes (P, R, D), weighted by itself."""
+    variance = gradients.var(0).mean(0)
+    return float(variance.square().sum() / variance.sum()) if variance.sum() > 0 else 0.0
