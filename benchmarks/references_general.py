@@ -1,17 +1,18 @@
-"""Reference values of the local learning coefficient beyond products of matrices, by samplers that share no code
-with those of the package.
+"""Reference values of the local learning coefficient beyond products of matrices, by weighted independent draws.
 
     python benchmarks/references_general.py [names...]
 
-Without names, what references.json lacks is computed; what is named is computed anew. For
+Without names, what references.json lacks is computed; what is named is computed anew. There is no chain: for
 
-    p(w) ~ exp(-nbeta K(w) - (gamma/2) |w - w*|^2),    value = nbeta E_p[K],
+    p(w) ~ exp(-nbeta K(w) - (gamma/2) |w - w*|^2),    value = nbeta E_p[K] = E_q[(p/q) nbeta K] / E_q[p/q],
 
-tanh P, nmf:  some weights are integrated out exactly, the others drawn from a normal or a mixture of normals of every
-              scale and weighted: independent draws, no chain. `tanh P` is K = E_x (sum_i a_i tanh(b_i x))^2 / 2 with
-              32 Gauss-Hermite nodes for x ~ N(0, 1); `nmf 3x3 H=2` is K = | |A| |B| |^2 / 2; both at w* = 0.
-tms:          the toy model of superposition at a k-gon, where a lower phase, far away, holds nearly all of the mass:
-              the law is cut to the phase. The rotation integrates out; random-walk Metropolis on the rest.
+w comes from a law q near p that can be drawn from, and directions that integrate out exactly are not drawn.
+
+tanh P:       K = E_x (sum_i a_i tanh(b_i x))^2 / 2 at 0, x ~ N(0, 1) by 32 Gauss-Hermite nodes; a integrates out.
+nmf 3x3 H=2:  K = | |A| |B| |^2 / 2 at 0; B integrates out.
+tms G:        the toy model of superposition at a k-gon; rotations integrate out. Another phase, far away, has a lower
+              loss and nearly all of the mass: the value is that of the law cut to the phase, which is what a
+              sampler that starts at w* reads for as long as it stays.
 """
 
 import argparse
@@ -26,21 +27,20 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from references import OUT, summarise
 from torch import Generator, Tensor
-from torch.func import hessian
+from torch.func import grad, jacrev
 
+from references import OUT
 from thalweg.check import superposition
 
 NAMES = ("tanh 4", "nmf 3x3 H=2", "tanh 9", "tms 6-gon", "tms 5+-gon", "tms 5-gon")
 GAMMA, FEATURES = 1.0, 6
-BATCHES, BATCH = 200, 10_000  # of independent draws
-CHAINS, EVERY = 512, 5  # steps to a record
-PILOTS, PILOT, BLOCK = 4, 3000, 20_000  # rounds that learn the covariance, their steps; steps between looks
-TARGET = 0.002  # stderr / value
-ROUNDING = 1e-9  # nats by which nbeta K may fall below 0
+BATCHES, BATCH, LEAST = 200, 10_000, 100_000  # of draws; effective draws, below which there is no value
+FREEDOM, WIDER = 12.0, 1.05  # of Student's t around a phase, and its scale in those of the Laplace approximation
+REACH = 0.5  # of zero columns that are off; p has left long before (0.34)
+CUT = -0.1  # of their biases: from -0.02 up a way leads down to lower phases; moves the value by less than 0.0004
 
-Law = Callable[[Tensor], tuple[Tensor, Tensor]]  # (N, ..) -> log density, nbeta E[K | these]; (N,) nats
+Draws = Callable[[Generator], tuple[Tensor, Tensor]]  # -> log p/q up to a constant, nbeta E[K | draw], (BATCH,) nats
 
 
 class Entry(NamedTuple):
@@ -51,175 +51,142 @@ class Entry(NamedTuple):
     how: str
 
 
-class Marginal(NamedTuple):
-    """Weights in independent columns, N(0, 1/gamma) but for a factor."""
+def weigh(draws: Draws, generator: Generator, batches: int = BATCHES) -> Entry:
+    """The ratio of sums of f v and f, f = p/q, and its error from the spread between batches.
 
-    columns: int
-    size: int  # weights to a column
-    scales: tuple[float, ...]  # of the normals drawn from, in tether lengths, equally likely
-    factor: Law  # log of the integral over the other weights
-
-
-def tanh_readout(x: Tensor, nbeta: float) -> tuple[Tensor, Tensor]:
-    """Of b (N, p, 1), the readout a integrated out: with P = gamma + nbeta G, G = E_x tanh(b x) tanh(b x)',
-
-    log det(P)^(-1/2),    nbeta E[K | b] = tr(nbeta G P^-1) / 2.
+    Raises:
+        SystemExit: fewer effective draws, (sum f)^2 / sum f^2, than LEAST: q misses too much of p.
     """
-    nodes, weights = (torch.from_numpy(v) for v in np.polynomial.hermite_e.hermegauss(32))
-    units = torch.tanh(x * nodes) * (weights / weights.sum()).sqrt()
-    seen = nbeta * torch.linalg.eigvalsh(units @ units.mT).clamp(min=0)
-    return -0.5 * (GAMMA + seen).log().sum(-1), 0.5 * (seen / (GAMMA + seen)).sum(-1)
-
-
-def nonnegative_rows(x: Tensor, nbeta: float, rows: int = 3) -> tuple[Tensor, Tensor]:
-    """Of the two columns (N, 2, 3) of A, the columns of |B|, `rows` of them, integrated out over their quadrant:
-
-        Z = int_{v >= 0} exp(-v'Pv/2) dv = angle / s,   P = gamma + nbeta A'A,   s^2 = det P,
-        angle = atan2(s, P_12),   nbeta E[K | A] = -nbeta d log Z^rows / d nbeta.
-
-    P_12 >= 0; where it rules the angle is small, and nothing cancels.
-    """
-    first, second = x.abs().unbind(-2)
-    inner, norms = (first * second).sum(-1), first.square().sum(-1) + second.square().sum(-1)
-    area = torch.linalg.cross(first, second).square().sum(-1)
-    s = (nbeta**2 * area + nbeta * GAMMA * norms + GAMMA**2).sqrt()
-    angle = torch.atan2(s, nbeta * inner)
-    rise = (2 * nbeta * area + GAMMA * norms) / (2 * s)  # ds / d nbeta
-    turn = (rise * nbeta * inner - s * inner) / (s.square() + (nbeta * inner).square())
-    return rows * (angle / s).log(), rows * nbeta * (rise / s - turn / angle)
-
-
-def weigh(posterior: Marginal, batches: int, generator: Generator) -> Entry:
-    """The ratio of means sum f v / sum f over independent draws, its error from the spread between batches."""
-    scales, tops, sums = torch.tensor(posterior.scales, dtype=torch.float64), [], []
+    tops, rows = [], []
     for _ in range(batches):
-        shape = (BATCH, posterior.columns)
-        picked = scales[torch.randint(len(scales), shape, generator=generator)]
-        unit = picked[..., None] * torch.randn((*shape, posterior.size), generator=generator, dtype=torch.float64)
-        square = unit.square().sum(-1, keepdim=True)
-        bells = -0.5 * square * (scales**-2 - 1) - posterior.size * scales.log() - math.log(len(scales))
-        log_factor, value = posterior.factor(unit * GAMMA**-0.5)
-        log_weight = log_factor - bells.logsumexp(-1).sum(-1)
+        log_weight, value = draws(generator)
         tops.append(log_weight.max())
         weight = (log_weight - tops[-1]).exp()
-        sums.append(torch.stack([weight.sum(), (weight * value).sum(), weight.square().sum()]))
-    top = torch.stack(tops)
-    total, seen, squares = (torch.stack(sums) * torch.exp(top - top.max())[:, None] ** torch.tensor([1, 1, 2])).T
+        rows.append(torch.stack([weight.sum(), (weight * value).sum(), weight.square().sum()]))
+    scale = (torch.stack(tops) - max(tops)).exp()
+    total, seen, squares = (torch.stack(rows) * torch.stack([scale, scale, scale.square()], 1)).T
     value = (seen.sum() / total.sum()).item()
     stderr = ((seen - value * total).std() / total.mean() / batches**0.5).item()
     effective = (total.sum() ** 2 / squares.sum()).item()
+    if effective < LEAST:
+        raise SystemExit(f"{effective:.0f} effective draws of {batches * BATCH}: {value:.4f} +- {stderr:.4f}")
     return Entry(value, stderr, f"importance sampling, {batches * BATCH} draws, {effective:.0f} effective")
 
 
-class Phase(NamedTuple):
-    """A k-gon of the toy model of superposition, w = (W, b) flat."""
+def tanh_network(hidden: int, nbeta: float) -> Draws:
+    """Draw b from its prior. Given b, a is Gaussian: with P = gamma + nbeta G, G = E_x tanh(b x) tanh(b x)',
 
-    center: Tensor  # (3 c,)
-    nbeta: float
-
-    @property
-    def orbit(self) -> Tensor:
-        """The unit direction in which a rotation moves w*."""
-        first, second = self.center[: 2 * FEATURES].reshape(2, FEATURES)
-        move = torch.cat([-second, first, torch.zeros(FEATURES, dtype=torch.float64)])
-        return move / move.norm()
-
-    def excess(self, x: Tensor) -> Tensor:
-        """nbeta K of (.., 3 c)."""
-        W, b = x[..., : 2 * FEATURES].unflatten(-1, (2, FEATURES)), x[..., 2 * FEATURES :]
-        W0, b0 = self.center[: 2 * FEATURES].reshape(2, FEATURES), self.center[2 * FEATURES :]
-        return self.nbeta * (superposition.loss(W, b) - superposition.loss(W0, b0))
-
-    def law(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """On the slice x.orbit = 0, z = W.W* > 0, which meets each rotation orbit once.
-
-        K does not change along the orbit; the tether, averaged over it, and the volume element leave
-
-            p(x) ~ exp(-nbeta K - (gamma/2) (|W|^2 + |b - b*|^2)) I_0(gamma z) z,
-
-        cut to the phase: K >= 0, and zero columns with negative bias keep its sign.
-        """
-        excess = self.excess(x)
-        z = x[..., : 2 * FEATURES] @ self.center[: 2 * FEATURES]
-        inside = (z > 0) & (excess >= -ROUNDING)
-        inside &= ((x < 0) | (self.center != superposition.DEAD)).all(-1)
-        averaged = torch.special.i0e(GAMMA * z).log() + z.clamp(min=1e-300).log()
-        log_p = averaged - excess - 0.5 * GAMMA * (x - self.center).square().sum(-1)
-        return torch.where(inside, log_p, -math.inf), excess
-
-
-def walk(law: Law, x: Tensor, factor: Tensor, steps: int, generator: Generator) -> tuple[Tensor, Tensor]:
-    """Random-walk Metropolis in the span of `factor` (D, D'), at sizes around 2.4/sqrt(D') and far smaller ones.
-
-    Returns:
-        The last states, and the mean value over every EVERY steps, (steps / EVERY, C).
+    p/q = det(P)^(-1/2),    nbeta E[K | b] = tr(nbeta G P^-1) / 2.
     """
-    (log_p, value), rank, record = law(x), factor.shape[1], []
-    for _ in range(steps // EVERY):
-        total = torch.zeros_like(value)
-        for _ in range(EVERY):
-            noise = torch.randn((len(x), rank), generator=generator, dtype=torch.float64)
-            u = torch.rand((2, len(x)), generator=generator, dtype=torch.float64)
-            new = x + (3.0 / rank**0.5 * 10 ** -u[0])[:, None] * noise @ factor.T
-            new_log_p, new_value = law(new)
-            taken = u[1].log() < new_log_p - log_p
-            x, log_p = torch.where(taken[:, None], new, x), torch.where(taken, new_log_p, log_p)
-            value = torch.where(taken, new_value, value)
-            total += value
-        record.append(total / EVERY)
-    return x, torch.stack(record)
+    nodes, weights = (torch.from_numpy(v) for v in np.polynomial.hermite_e.hermegauss(32))
+
+    def draws(generator: Generator) -> tuple[Tensor, Tensor]:
+        b = GAMMA**-0.5 * _randn(BATCH, hidden, 1, generator=generator)
+        units = torch.tanh(b * nodes) * (weights / weights.sum()).sqrt()
+        seen = nbeta * torch.linalg.eigvalsh(units @ units.mT).clamp(min=0)
+        return -0.5 * (GAMMA + seen).log().sum(-1), 0.5 * (seen / (GAMMA + seen)).sum(-1)
+
+    return draws
 
 
-def settle(posterior: Phase, generator: Generator) -> Entry:
-    """Learn the covariance in a few rounds, then walk with it fixed until the error is at TARGET.
+def nonnegative(nbeta: float, rows: int = 3, scales: tuple[float, ...] = (1.0, 0.3, 0.1, 0.03)) -> Draws:
+    """Each of the two columns of A from an equal mixture of normals of many scales.
 
-    Half of the chains start at w*, the second half spread out like the pilot, from which nothing else is kept.
+    Given A, each of the `rows` columns v of |B| is Gaussian on the quadrant, whose integral is known:
+
+        int_{v >= 0} exp(-v'Pv/2) dv = angle / s,   P = gamma + nbeta A'A,   s^2 = det P,   angle = atan2(s, P_12),
+        nbeta E[K | A] = -nbeta rows d log(angle / s) / d nbeta.
     """
-    away = torch.eye(len(posterior.center), dtype=torch.float64) - torch.outer(posterior.orbit, posterior.orbit)
-    basis = torch.linalg.svd(away).U[:, :-1]
-    curvature = basis.T @ hessian(posterior.excess)(posterior.center) @ basis
-    covariance = torch.linalg.inv(curvature + 100 * GAMMA * torch.eye(basis.shape[1]))
-    near = posterior.center.expand(CHAINS, -1)
-    x = near
-    for _ in range(PILOTS):
-        x, _ = walk(posterior.law, x, basis @ torch.linalg.cholesky(covariance), PILOT, generator)
-        covariance = (basis.T @ x.T).cov()
-    factor = basis @ torch.linalg.cholesky(covariance)
-    x = torch.where((torch.arange(CHAINS) < CHAINS // 2)[:, None], near, x)
-    records = []
-    while True:
-        x, record = walk(posterior.law, x, factor, BLOCK, generator)
-        records.append(record)
-        seen = summarise(torch.cat(records))
-        print(f"    {len(records) * BLOCK} steps: {seen}", flush=True)
-        if seen.stderr <= TARGET * seen.value and seen.rhat < 1.01 and max(abs(seen.starts), abs(seen.halves)) < 2.5:
-            break
-        if len(records) > 9:
-            raise SystemExit(f"not settled: {seen}")
-    how = f"Metropolis off the rotation orbit, cut to the phase, {CHAINS} chains x {len(records) * BLOCK} steps"
-    return Entry(seen.value, seen.stderr, f"{how}, split R-hat {seen.rhat:.4f}")
+    widths = torch.tensor(scales, dtype=torch.float64)
+
+    def draws(generator: Generator) -> tuple[Tensor, Tensor]:
+        picked = widths[torch.randint(len(widths), (BATCH, 2, 1), generator=generator)]
+        unit = picked * _randn(BATCH, 2, rows, generator=generator)
+        over_prior = -0.5 * unit.square().sum(-1, keepdim=True) * (widths**-2 - 1) - rows * widths.log()
+        first, second = (unit * GAMMA**-0.5).abs().unbind(-2)
+        inner, norms = (first * second).sum(-1), first.square().sum(-1) + second.square().sum(-1)
+        area = torch.linalg.cross(first, second).square().sum(-1)
+        s = (nbeta**2 * area + nbeta * GAMMA * norms + GAMMA**2).sqrt()
+        angle = torch.atan2(s, nbeta * inner)
+        rise = (2 * nbeta * area + GAMMA * norms) / (2 * s)  # ds / d nbeta
+        turn = inner * (rise * nbeta - s) / (s.square() + (nbeta * inner).square())  # d angle / d nbeta
+        log_weight = rows * (angle / s).log() - over_prior.logsumexp(-1).sum(-1)
+        return log_weight, rows * nbeta * (rise / s - turn / angle)
+
+    return draws
+
+
+def phase(gon: tuple[Tensor, Tensor], nbeta: float) -> Draws:
+    """Around a k-gon (W*, b*), on the slice of w that meets each rotation orbit once: tr W'JW* = 0 < z = tr W'W*.
+
+    K does not change along an orbit; the tether averaged over it, and the volume element, leave on the slice
+
+        p ~ exp(-nbeta K - (gamma/2) (|W|^2 + |b - b*|^2)) I_0(gamma z) z.
+
+    q: zero columns that are off have K flat around them: their biases from the prior, cut; the columns uniform on a
+    disc. In the other directions, Student's t with the curvature of nbeta K + tether. K is read at the whole of w,
+    so that q only has to cover p.
+    """
+    (W, b), c = gon, FEATURES
+    center, off = torch.cat([W.flatten(), b]), b == superposition.DEAD
+    orbit = torch.cat([-W[1], W[0], torch.zeros_like(b)])
+    kept = torch.eye(3 * c, dtype=torch.float64) - torch.outer(orbit, orbit) / orbit.square().sum()
+    kept = kept * ~off.repeat(3)  # columns of W* that are off are zero: they do not move along the orbit
+    size = 3 * int((~off).sum()) - 1
+    basis = torch.linalg.svd(kept).U[:, :size]
+
+    def excess(w: Tensor) -> Tensor:
+        return nbeta * (superposition.loss(w[..., : 2 * c].unflatten(-1, (2, c)), w[..., 2 * c :]) - least)
+
+    least = superposition.loss(W, b)
+    tethered = torch.cat([torch.ones(2 * c), (~off).double()])  # biases that are off are drawn from their prior
+    curvature = basis.T @ jacrev(grad(excess))(center) @ basis + GAMMA * torch.eye(size)
+    factor = WIDER * basis @ torch.linalg.cholesky(torch.linalg.inv(curvature))
+
+    def draws(generator: Generator) -> tuple[Tensor, Tensor]:
+        chi = _randn(BATCH, int(FREEDOM), generator=generator).square().mean(-1, keepdim=True)
+        t = _randn(BATCH, size, generator=generator) / chi.sqrt()
+        w = center + t @ factor.T
+        u = torch.rand((2, BATCH, c), generator=generator, dtype=torch.float64)
+        disc = REACH * u[0].sqrt() * torch.stack([(2 * math.pi * u[1]).cos(), (2 * math.pi * u[1]).sin()])
+        bias = b + GAMMA**-0.5 * _randn(BATCH, c, generator=generator)
+        w = torch.where(off.repeat(3), torch.cat([*disc, bias], -1), w)
+        value, z = excess(w), w[:, : 2 * c] @ W.flatten()
+        inside = (z > 0) & ((bias < CUT) | ~off).all(-1)
+        if (value[inside] < 0).any():
+            raise SystemExit(f"a draw inside the cut lies below L(w*) by {-value[inside].min():.3g} nats")
+        tether = 0.5 * GAMMA * ((w - center).square() * tethered).sum(-1)
+        log_p = torch.special.i0e(GAMMA * z).log() + z.clamp(min=1e-300).log() - value - tether
+        log_q = -0.5 * (FREEDOM + size) * (t.square().sum(-1) / FREEDOM).log1p()
+        return torch.where(inside, log_p - log_q, -math.inf), value
+
+    return draws
+
+
+def _randn(*shape: int, generator: Generator) -> Tensor:
+    """Standard normal, float64."""
+    return torch.randn(shape, generator=generator, dtype=torch.float64)
+
+
+def posterior(name: str) -> tuple[Draws, float]:
+    """What a name stands for, and its nbeta."""
+    n = 5e5 if name.startswith("tms") else 1e4
+    nbeta = n / math.log(n)
+    if name == "nmf 3x3 H=2":
+        return nonnegative(nbeta), nbeta
+    if found := re.fullmatch(r"tanh (\d+)", name):
+        return tanh_network(int(found[1]), nbeta), nbeta
+    if found := re.fullmatch(r"tms (\d)(\+?)-gon", name):
+        return phase(superposition.gon(FEATURES, int(found[1]), len(found[2])), nbeta), nbeta
+    raise SystemExit(f"unknown reference {name!r}; known: {', '.join(NAMES)}")
 
 
 def compute(name: str) -> dict[str, float | str]:
     """One entry of references.json."""
-    began, generator = time.perf_counter(), Generator().manual_seed(zlib.crc32(name.encode()))
-    n = 5e5 if name.startswith("tms") else 1e4
-    nbeta = n / math.log(n)
-    if name == "nmf 3x3 H=2":
-        marginal = Marginal(2, 3, (1.0, 0.3, 0.1, 0.03), lambda x: nonnegative_rows(x, nbeta))
-        entry = weigh(marginal, BATCHES, generator)
-    elif found := re.fullmatch(r"tanh (\d+)", name):
-        entry = weigh(Marginal(int(found[1]), 1, (1.0,), lambda x: tanh_readout(x, nbeta)), BATCHES, generator)
-    elif found := re.fullmatch(r"tms (\d)(\+?)-gon", name):
-        W, b = superposition.gon(FEATURES, int(found[1]), len(found[2]))
-        entry = settle(Phase(torch.cat([W.flatten(), b]), nbeta), generator)
-    else:
-        raise SystemExit(f"unknown reference {name!r}; known: {', '.join(NAMES)}")
-    print(
-        f"{name:14}{entry.value:10.4f} +- {entry.stderr:.4f}   {entry.how}   {time.perf_counter() - began:.0f} s",
-        flush=True,
-    )
-    return {"value": entry.value, "stderr": entry.stderr, "nbeta": nbeta, "gamma": GAMMA, "how": entry.how}
+    began, (draws, nbeta) = time.perf_counter(), posterior(name)
+    value, stderr, how = weigh(draws, Generator().manual_seed(zlib.crc32(name.encode())))
+    print(f"{name:12}{value:9.4f} +- {stderr:.4f}   {how}   {time.perf_counter() - began:.0f} s", flush=True)
+    return {"value": value, "stderr": stderr, "nbeta": nbeta, "gamma": GAMMA, "how": how}
 
 
 def main() -> None:

@@ -9,6 +9,7 @@ import torch
 
 import thalweg as tw
 from thalweg.estimators import diagnose
+from thalweg.estimators.health import _stderr, precision
 
 NONE = np.zeros((4, 0))
 
@@ -99,3 +100,20 @@ def test_a_healthy_estimate_says_what_it_was_made_with():
     assert estimate.settings["nbeta"] == pytest.approx(1000 / math.log(1000))
     assert estimate.to_dict()["verdict"] == "healthy"
     assert estimate.reasons == ()
+
+
+def test_batch_noise_does_not_hide_a_slow_chain():
+    """AR(1) of correlation 0.995 under white noise ten times as wide; errors from single draws are too small."""
+    rng, rho, n = np.random.default_rng(0), 0.995, 4000
+    scores, naive = [], []
+    for _ in range(60):
+        slow = np.empty((4, n))
+        slow[:, 0] = rng.normal(size=4)
+        kicks = rng.normal(size=(4, n)) * (1 - rho**2) ** 0.5
+        for t in range(1, n):
+            slow[:, t] = rho * slow[:, t - 1] + kicks[:, t]
+        seen = slow + 10 * rng.normal(size=(4, n))
+        scores.append(seen.mean() / precision(seen)[1])
+        naive.append(seen.mean() / _stderr(seen))
+    assert 0.7 < np.std(scores) < 1.25
+    assert np.std(naive) > 1.3  # negative control

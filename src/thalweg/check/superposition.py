@@ -8,7 +8,7 @@ import math
 
 import torch
 from torch import Tensor
-from torch.func import grad, hessian
+from torch.func import grad, jacrev
 
 from thalweg.errors import InputError
 
@@ -23,7 +23,7 @@ DEAD = -1.0  # bias of a zero column that is off; any negative one has the same 
 POLISH = 3  # Newton steps, each doubles the digits
 
 
-def loss(W: Tensor, b: Tensor) -> Tensor:
+def loss(weights: Tensor, biases: Tensor) -> Tensor:
     """E |x - f(x)|^2 exactly, without one half:
 
         L = (1/c) sum_ij int_0^1 (delta_ij u - relu(g u + b_i))^2 du,   g = W_i.W_j.
@@ -35,19 +35,19 @@ def loss(W: Tensor, b: Tensor) -> Tensor:
     Continuous with its gradient; the Hessian jumps where a border u = -b/g enters [0, 1] at b = 0.
 
     Args:
-        W: (.., 2, c).
-        b: (.., c).
+        weights: W, (.., 2, c).
+        biases: b, (.., c).
 
     Returns:
-        (..), K + L(w*); no 0/0, in the gradient neither, and no branch on data.
+        (..), L = K + L(w*); no 0/0, in the gradient neither, and no branch on data.
 
     Source: Chen, Lau, Mendel, Wei & Murfet 2023 (arXiv:2310.06301), lemma 3.1, of which this is a shorter form.
     """
-    c = b.shape[-1]
-    same, g, b = torch.eye(c, dtype=W.dtype, device=W.device), W.mT @ W, b[..., :, None]
+    c = biases.shape[-1]
+    same, g, b = torch.eye(c, dtype=weights.dtype, device=weights.device), weights.mT @ weights, biases[..., :, None]
     crossing = (b * g < 0) & (b.abs() < g.abs())  # of zero inside (0, 1); |b| < |g| keeps the quotient finite
     border = torch.where(crossing, -b / torch.where(crossing, g, 1.0), 0.0)
-    whole = (b + g / 2 > 0).to(W.dtype)  # without a crossing the sign at 1/2 is the sign everywhere
+    whole = (b + g / 2 > 0).to(weights.dtype)  # without a crossing the sign at 1/2 is the sign everywhere
     lo = torch.where(g > 0, border, 0.0)
     hi = torch.where(crossing, torch.where(g > 0, 1.0, border), whole)
     p, cubes = same - g, (hi**3 - lo**3) / 3
@@ -89,5 +89,5 @@ def gon(features: int, k: int, positive: int = 0) -> tuple[Tensor, Tensor]:
 
     free = torch.tensor(GONS[k], dtype=torch.float64)
     for _ in range(POLISH if k > 4 else 0):  # the 4-gon is exact, and its Hessian jumps there
-        free = free - torch.linalg.solve(hessian(value)(free), grad(value)(free))
+        free = free - torch.linalg.solve(jacrev(grad(value))(free), grad(value)(free))
     return place(free)

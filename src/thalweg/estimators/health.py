@@ -19,6 +19,7 @@ BELOW = 3.0  # standard errors of a block mean
 DRIFT_CUT = 4.0  # standard errors between the means of the two halves ...
 DRIFT_SIZE = 0.05  # ... and at least this share of the mean
 BLOCKS = 50  # block means of each chain
+LUMPS = 64  # block means of each chain, for errors
 TILT_CUT, TILT = 0.1, 4.0  # share of the mean that the gradient at w* takes away; standard errors
 
 
@@ -170,11 +171,25 @@ def _rhat_within(draws: np.ndarray) -> float:
 
 
 def precision(draws: np.ndarray) -> tuple[float, float]:
-    """Effective sample size and standard error of the mean of (C, N)."""
+    """Effective sample size and standard error of the mean of (C, N).
+
+    Noise of batches, new in every draw, hides from a draw's correlations that its chain moves slowly. In means of
+    blocks there is less of it: where they give the larger error, it is theirs that counts.
+    """
     if np.ptp(draws) == 0:
         return float(draws.size), 0.0
+    errors = [_stderr(draws)]
+    size = draws.shape[1] // LUMPS
+    if size >= 4:
+        lumps = draws[:, draws.shape[1] - LUMPS * size :].reshape(len(draws), LUMPS, size).mean(2)
+        errors.append(_stderr(lumps))
+    return float(min(np.square(draws.std(ddof=1) / max(errors)), draws.size)), max(errors)
+
+
+def _stderr(draws: np.ndarray) -> float:
+    """Standard error of the mean by the effective sample size."""
     ess = float(np.asarray(array_stats.ess(draws, chain_axis=0, draw_axis=1, method="mean")))
-    return ess, float(draws.std(ddof=1) / np.sqrt(ess))
+    return float(draws.std(ddof=1) / np.sqrt(ess))
 
 
 def _drift(excess: np.ndarray) -> float:

@@ -1,9 +1,10 @@
 """The essay's chart: a network learns addition mod p, and its learning coefficient rises, peaks, falls.
 
 Source: Panickssery & Vaintrob 2023, *Investigating the learning coefficient of modular addition*;
-settings as published there. Two readings of each checkpoint: with their batch of 64, whose gradient
-noise adds to the estimate (3 % at the peak, 14 % at the end), and with 512, shorter. Control: the
-same network and sampler on random labels, which has more to remember.
+settings as published there. Three readings of each checkpoint: with their batch of 64, whose gradient
+noise adds to the estimate (3 % at the peak, 14 % at the end); with 512, shorter; and with nothing set but
+their tether, where the noise is taken out. Control: the same network and sampler on random labels, which
+has more to remember.
 """
 
 from pathlib import Path
@@ -16,6 +17,7 @@ from torch import Tensor, nn
 
 from thalweg.atlas import atlas, plot
 from thalweg.checkpoints import checkpoints
+from thalweg.estimators import Auto
 from thalweg.landscape import landscape
 from thalweg.recipes.recipe import Outcome, Recipe, Stages
 from thalweg.recipes.training import Training, train
@@ -36,6 +38,7 @@ class Config(BaseModel):
         control: training of random labels.
         sampler: as published.
         large_batch: the second, shorter pass.
+        auto: the third, which finds its own sampler, step and length at each checkpoint.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -48,6 +51,7 @@ class Config(BaseModel):
     control: Training
     sampler: Settings
     large_batch: Settings
+    auto: Auto
 
 
 def paper() -> Config:
@@ -61,6 +65,7 @@ def paper() -> Config:
         control=Training(batches=20_000, batch_size=64, every=20_000, learning_rate=0.005, weight_decay=0.0),
         sampler=Settings(chains=4, burn_in=750, draws=2250, step_size=1e-3, gamma=5.0, batch_size=64),
         large_batch=Settings(chains=4, burn_in=500, draws=1000, step_size=1e-3, gamma=5.0, batch_size=512),
+        auto=Auto(gamma=5.0, rtol=0.05, budget=300),
     )
 
 
@@ -75,6 +80,7 @@ def tiny() -> Config:
         control=Training(batches=400, batch_size=32, every=400, learning_rate=0.01, weight_decay=0.0),
         sampler=Settings(chains=4, burn_in=500, draws=2000, step_size=2e-3, gamma=20.0, batch_size=32),
         large_batch=Settings(chains=4, burn_in=250, draws=1000, step_size=2e-3, gamma=20.0, batch_size=64),
+        auto=Auto(gamma=20.0, rtol=0.1, budget=2000, chains=16),
     )
 
 
@@ -95,7 +101,7 @@ class Adder(nn.Module):
 
 
 def run(config: Config, out: Path, seed: int, stages: Stages) -> Outcome:
-    """Train, survey twice, survey the control, draw."""
+    """Train, survey three times, survey the control, draw."""
     p = config.modulus
     pairs = torch.cartesian_prod(torch.arange(p), torch.arange(p))
     order = torch.randperm(p * p, generator=stream(seed, "split"))
@@ -111,7 +117,7 @@ def run(config: Config, out: Path, seed: int, stages: Stages) -> Outcome:
     stages.say("training on random labels")
     control = _study(config, config.control, (inside[0], labels), out / "random-labels", seed)
 
-    def measured(name: str, study: tuple, settings: Settings, test: Any, last: bool = False) -> Survey:
+    def measured(name: str, study: tuple, settings: Settings | Auto, test: Any, last: bool = False) -> Survey:
         stages.say(f"survey {name}")
         scape, folder = study
         series = checkpoints(folder)
@@ -121,14 +127,15 @@ def run(config: Config, out: Path, seed: int, stages: Stages) -> Outcome:
 
     published = measured("published", main, config.sampler, outside)
     large = measured("large-batch", main, config.large_batch, outside)
+    auto = measured("auto", main, config.auto, outside)
     random = measured("random-labels", control, config.sampler, None, last=True)
-    others = {f"batches of {config.large_batch.batch_size}": large}
+    others = {f"batches of {config.large_batch.batch_size}": large, "nothing set": auto}
     title = f"Addition mod {p}: the learning coefficient along training"
     lines = {"random labels, at the end": random}
     html = atlas(published, out / "map.html", title=title, others=others, lines=lines)
     for suffix in ("pdf", "png"):
         plot(published, out / f"map.{suffix}", title=title, others=others, lines=lines)
-    return Outcome(_results(published, large, random), html, float((~published.healthy).mean()))
+    return Outcome(_results(published, large, auto, random), html, float((~published.healthy).mean()))
 
 
 def _study(config: Config, training: Training, data: tuple[Tensor, Tensor], folder: Path, seed: int) -> tuple:
@@ -141,13 +148,17 @@ def _study(config: Config, training: Training, data: tuple[Tensor, Tensor], fold
     return landscape(module, data, F.cross_entropy).restrict(orthogonal_to_gradient=True), folder
 
 
-def _results(published: Survey, large: Survey, random: Survey) -> dict[str, Any]:
+def _results(published: Survey, large: Survey, auto: Survey, random: Survey) -> dict[str, Any]:
     """The document's `results`; `docs/recipes/modular-addition.md` explains each name."""
-    main, wide, control = published.to_dict(), large.to_dict(), random.to_dict()
+    main, control = published.to_dict(), random.to_dict()
+    passes = {"large_batch": large.to_dict(), "auto": auto.to_dict()}
     names = ("steps", "train_loss", "test_loss", "llc", "llc_raw", "llc_stderr", "verdicts", "transitions")
     return {
         **{name: main[name] for name in names},
-        "large_batch": {name: wide[name] for name in ("llc", "llc_raw", "llc_stderr", "verdicts")},
+        **{
+            key: {name: found[name] for name in ("llc", "llc_raw", "llc_stderr", "verdicts")}
+            for key, found in passes.items()
+        },
         "random_labels": {
             name: control[name][-1] for name in ("train_loss", "llc", "llc_raw", "llc_stderr", "verdicts")
         },
