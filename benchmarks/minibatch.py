@@ -57,11 +57,12 @@ def compare(name: str, scape: Landscape, gamma: float) -> dict[str, Any]:
     """Both ways, and the distance in joint standard errors."""
     row: dict[str, Any] = {"name": name}
     for key, changes in {
-        "batches": {"full_gradient": False, "budget": 2000},
+        "batches": {"full_gradient": False, "budget": 500},
         "full": {"full_gradient": True, "chains": 4, "budget": 4000},
     }.items():
         began = time.monotonic()
         found = tw.estimate_llc(scape, rtol=0.025, gamma=gamma, progress=False, **changes)
+        print(f"{name}: {key}: {found!r}", file=sys.stderr, flush=True)
         row[key] = {
             "llc": found.raw,
             "stderr": found.stderr,

@@ -76,6 +76,6 @@ def test_the_test_can_fail_by_the_variance():
 
 def test_every_reference_is_sharp():
     entries = json.loads((ROOT / "src" / "thalweg" / "check" / "references.json").read_text())
-    assert set(entries) == set(load().NAMES)
+    assert set(entries) >= set(load().NAMES)  # others come from references_general
     for name, entry in entries.items():
         assert 0 < entry["stderr"] <= 0.005 * entry["value"], name

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import cycle
 
 import numpy as np
 
@@ -9,6 +10,7 @@ from thalweg.phases import Transition
 from thalweg.store import VERDICTS, Store
 
 BLUE, ORANGE, GREEN, PURPLE, GREY = "#2f6690", "#c8553d", "#1b7f5c", "#7b5ea7", "#6b7280"
+FURTHER = (GREY, "#b7862b", BLUE, ORANGE)  # readings beside the first, in their order
 BANDS = {"A": GREEN, "B": PURPLE, "other": GREY}
 
 
@@ -78,7 +80,8 @@ def chart(
     if np.isfinite(columns["test_loss"]).any():
         losses.append(Curve("test loss", columns["test_loss"], None, everywhere, ORANGE))
     llcs = [_llc("λ̂", columns, GREEN)]
-    llcs += [_llc(f"λ̂, {label}", other, GREY, faint=True) for label, other in others.items()]
+    colours = cycle(FURTHER)
+    llcs += [_llc(f"λ̂, {label}", other, next(colours), faint=True) for label, other in others.items()]
     return Chart(title, steps, tuple(losses), tuple(llcs), levels, tuple(transitions))
 
 

@@ -10,9 +10,9 @@ import numpy as np
 import torch
 
 from thalweg import theory
-from thalweg.check import models
+from thalweg.check import models, superposition
 from thalweg.errors import InputError
-from thalweg.landscape import Landscape
+from thalweg.landscape import Landscape, potential
 from thalweg.theory import Coefficient, UpperBound, finite
 
 N = 10_000
@@ -173,7 +173,30 @@ def _readouts() -> list[Case]:
         _exactly(partial(finite.readout, models.topics_gram, [0.5, 0.5])),
         "quadrature",
     )
-    return [*tanh, unit, relu, topics]
+    wide = [
+        Case(
+            f"tanh {p}",
+            theory.tanh_network(p),
+            partial(models.tanh_network, p, N),
+            partial(_stored, f"tanh {p}"),
+            "long tempering",
+        )
+        for p in (4, 9)
+    ]
+    return [*tanh, *wide, unit, relu, topics]
+
+
+def _superposition(name: str, k: int, positive: int) -> Case:
+    """A k-gon of the toy model of superposition, six features in the plane, n = 500,000.
+
+    The plain 5-gon is no case: its dead column's bias is held by the tether alone, reaches 0, and finds a way down.
+    """
+
+    def make() -> Landscape:
+        weights, biases = superposition.gon(6, k, positive)
+        return potential(lambda p: superposition.loss(p["W"], p["b"]), {"W": weights, "b": biases}, 500_000)
+
+    return Case(name, theory.superposition_gon(6, k, positive), make, partial(_stored, name), "long tempering")
 
 
 def _mixtures() -> list[Case]:
@@ -226,6 +249,7 @@ def _modules() -> list[Case]:
 
 
 CASES: tuple[Case, ...] = (
+    *_modules(),  # first, since they take longest
     *(_regular(d) for d in (1, 10, 100)),
     *(_monomial(ks) for ks in ((2,), (3,), (1, 1), (1, 2), (2, 2), (3, 3), (1, 1, 1))),
     _even("w1^2 + w2^4", theory.monomial_squares([(1, 0), (0, 2)]), lambda u, v: u**2 + v**4, 2),
@@ -250,5 +274,13 @@ CASES: tuple[Case, ...] = (
         _exactly(partial(finite.reduced_rank_origin, 3, 1, 3)),
         "Wishart",
     ),
-    *_modules(),
+    Case(
+        "nmf 3x3 H=2",
+        _exact(theory.nonnegative_matrix_factorization(3, 3, 2, 0)),
+        lambda: models.nonnegative(models.matrices((3, 2, 3), 0), N),
+        partial(_stored, "nmf 3x3 H=2"),
+        "long tempering",
+    ),
+    _superposition("tms 5+-gon", 5, 1),
+    _superposition("tms 6-gon", 6, 0),
 )

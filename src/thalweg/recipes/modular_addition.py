@@ -65,7 +65,7 @@ def paper() -> Config:
         control=Training(batches=20_000, batch_size=64, every=20_000, learning_rate=0.005, weight_decay=0.0),
         sampler=Settings(chains=4, burn_in=750, draws=2250, step_size=1e-3, gamma=5.0, batch_size=64),
         large_batch=Settings(chains=4, burn_in=500, draws=1000, step_size=1e-3, gamma=5.0, batch_size=512),
-        auto=Auto(gamma=5.0, rtol=0.05, budget=300),
+        auto=Auto(gamma=5.0, rtol=0.05, budget=400),
     )
 
 
