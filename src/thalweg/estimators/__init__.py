@@ -1,19 +1,56 @@
 """Estimators: from traces to numbers with errors and verdicts."""
 
 from thalweg.estimators.calibration import Auto
+from thalweg.estimators.degeneracy import NullPath, NullReport, Rank, bounds, null_directions, rank
 from thalweg.estimators.draws import posterior_losses
 from thalweg.estimators.health import Health, diagnose
 from thalweg.estimators.llc import choice, describe, estimate, estimate_auto, estimate_llc, trace
+from thalweg.estimators.response import Response, influence, susceptibility
+from thalweg.estimators.statistics import (
+    Agreement,
+    Errors,
+    Multiplicity,
+    Quantity,
+    Waic,
+    Wbic,
+    agree,
+    multiplicity,
+    predict,
+    slope,
+    waic,
+    wbic,
+)
 
 __all__ = [
+    "Agreement",
     "Auto",
+    "Errors",
     "Health",
+    "Multiplicity",
+    "NullPath",
+    "NullReport",
+    "Quantity",
+    "Rank",
+    "Response",
+    "Waic",
+    "Wbic",
+    "agree",
+    "bounds",
     "choice",
     "describe",
     "diagnose",
     "estimate",
     "estimate_auto",
     "estimate_llc",
+    "influence",
+    "multiplicity",
+    "null_directions",
     "posterior_losses",
+    "predict",
+    "rank",
+    "slope",
+    "susceptibility",
     "trace",
+    "waic",
+    "wbic",
 ]

@@ -18,12 +18,11 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
-from arviz_stats.base.array import array_stats
 from scipy.special import logsumexp
 from scipy.stats import chi2, norm
 
 from thalweg.errors import InputError
-from thalweg.estimators.health import split_rhat
+from thalweg.estimators.health import precision, split_rhat
 
 FEWEST = 4  # draws of a chain: its halves need a variance
 TEMPERATURE = 0.01  # relative distance from n/log n; it moves WBIC by lambda log n times as much
@@ -174,7 +173,7 @@ def wbic(losses: Any, nbeta: float, n: int) -> Wbic:
     wanted = n / np.log(n)
     if abs(nbeta / wanted - 1) > TEMPERATURE:
         raise InputError(f"nbeta = {nbeta:g} (beta = {beta:.3g}): WBIC needs draws at n/log n = {wanted:.6g}")
-    ess, error = _precision(loss)
+    ess, error = precision(loss)
     return Wbic(float(n * loss.mean()), float(n * error), ess, split_rhat(loss))
 
 
@@ -210,12 +209,12 @@ def waic(losses: Any, baseline: Any, nbeta: float, n: int) -> Waic:
     effect_v = n * deviation.mean(-1)
     variance = deviation.sum((0, 1)) / (count - 1)
     total, gibbs, offset = n * float(variance.mean()), excess.mean(-1), float(base.mean())
-    ess, gibbs_error = _precision(gibbs)
-    error_v = _precision(effect_v)[1]
+    ess, gibbs_error = precision(gibbs)
+    error_v = precision(effect_v)[1]
     pointwise = base + training + beta * variance
     return Waic(
-        waic=Quantity(float(pointwise.mean()), _precision(effect_t + beta * effect_v / n)[1]),
-        bayes_training=Quantity(offset + float(training.mean()), _precision(effect_t)[1]),
+        waic=Quantity(float(pointwise.mean()), precision(effect_t + beta * effect_v / n)[1]),
+        bayes_training=Quantity(offset + float(training.mean()), precision(effect_t)[1]),
         gibbs_training=Quantity(offset + float(gibbs.mean()), gibbs_error),
         variance=Quantity(total, error_v),
         nu=Quantity(beta * total / 2, beta * error_v / 2),
@@ -277,7 +276,7 @@ def slope(first: Any, first_nbeta: float, second: Any, second_nbeta: float) -> Q
     if lever == 0:
         raise InputError(f"both runs have nbeta = {first_nbeta:g}: a slope needs two temperatures")
     one, two = _draws(first, "first losses").mean(-1), _draws(second, "second losses").mean(-1)
-    error = np.hypot(_precision(one)[1], _precision(two)[1])
+    error = np.hypot(precision(one)[1], precision(two)[1])
     return Quantity(float((one.mean() - two.mean()) / lever), float(error / abs(lever)))
 
 
@@ -350,11 +349,3 @@ def _beta(nbeta: float, n: int) -> float:
     if n < 3 or not (np.isfinite(nbeta) and nbeta > 0):
         raise InputError(f"nbeta = {nbeta}, n = {n}: give nbeta > 0 and a sample size of at least 3")
     return float(nbeta / n)
-
-
-def _precision(trace: np.ndarray) -> tuple[float, float]:
-    """Effective sample size and standard error of the mean of (C, N), as for every trace (see health)."""
-    if np.ptp(trace) == 0:
-        return float(trace.size), 0.0
-    ess = float(np.asarray(array_stats.ess(trace, chain_axis=0, draw_axis=1, method="mean")))
-    return ess, float(trace.std(ddof=1) / np.sqrt(ess))
