@@ -80,7 +80,7 @@ def compare(name: str, scape: Landscape, gamma: float) -> dict[str, Any]:
 
 def main() -> None:
     """Print one document a line."""
-    print(json.dumps(compare("linear 8-3-3-6, n = 10^5", linear(100_000), 10.0)), flush=True)
+    print(json.dumps(compare("linear 8-3-3-6, n = 10^5", linear(100_000), 100.0)), flush=True)
     if len(sys.argv) > 1:
         for name, scape in addition(Path(sys.argv[1])):
             print(json.dumps(compare(name, scape, 5.0)), flush=True)
