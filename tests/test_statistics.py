@@ -7,7 +7,8 @@ import pytest
 from scipy.special import k0, logsumexp
 
 from thalweg.errors import InputError
-from thalweg.estimators.statistics import Quantity, agree, multiplicity, predict, slope, waic, wbic
+from thalweg.estimators.statistics import predict, waic, wbic
+from thalweg.estimators.temperatures import Quantity, agree, multiplicity, slope
 from thalweg.landscape import Estimate
 from thalweg.types import Verdict
 

@@ -11,7 +11,7 @@ from thalweg.landscape import Center
 from thalweg.samplers import Block, Chunk, Engine, Settings, State, chunks, move, start
 from thalweg.types import Verdict
 
-CUTS = (0.25, 0.4, 0.55)  # shares of the draws that may be burn-in
+CUTS = (0.5, 0.6)  # shares of the draws that may be burn-in; chains start at w*, and less reads low
 
 Tick = Callable[[float], None]  # gradients that a chain has taken, since the last tick
 
@@ -25,6 +25,7 @@ class Course:
         settings: resolved; changed while they become known, fixed while draws are taken.
         parts: chunks with their states.
         tick: told of what is spent.
+        purpose: names the streams of the draws, beside the sampler.
         spent: gradients of the full data that each chain has taken; a batch counts by its share.
         seen: what counts or may count, from the start of the draws.
     """
@@ -33,6 +34,7 @@ class Course:
     settings: Settings
     parts: list[tuple[Chunk, State]]
     tick: Tick
+    purpose: str = ""
     spent: float = 0.0
     seen: list[Block] = field(default_factory=list)
 
@@ -57,7 +59,7 @@ class Course:
 
     def draw(self, count: int) -> None:
         """Take steps that may count."""
-        self.seen = [Block.join([*self.seen, self.take(count)])]
+        self.seen = [Block.join([*self.seen, self.take(count, self.settings.sampler + self.purpose)])]
 
     @property
     def drawn(self) -> int:

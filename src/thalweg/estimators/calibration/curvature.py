@@ -14,14 +14,14 @@ from torch import Tensor
 from thalweg.landscape import Landscape
 from thalweg.rng import stream
 
-ITERATIONS, SAMPLES = 20, 1024
+ITERATIONS, FEWEST, SAMPLES = 40, 16, 1024  # a lone eigenvalue is hidden in the bulk for some iterations
 
 
 def largest_curvature(scape: Landscape, params: Tensor, seed: int = 0) -> float:
     """The largest |eigenvalue| of the Hessian at a point, nats per squared weight, in units of the tether.
 
     Args:
-        scape: the landscape; of many samples the first `SAMPLES` stand for all.
+        scape: the landscape; of many samples about `SAMPLES` stand for all.
         params: (D,) the point.
         seed: names the first direction.
 
@@ -30,7 +30,8 @@ def largest_curvature(scape: Landscape, params: Tensor, seed: int = 0) -> float:
     """
     layout, mask = scape.layout, scape.mask
     narrow = 1.0 if scape.tether is None else 1 / scape.tether
-    data = (None, None) if scape.data is None else scape.data.take(slice(0, SAMPLES))
+    count = 0 if scape.data is None else len(scape.data)
+    data = (None, None) if scape.data is None else scape.data.take(slice(0, count, max(1, count // SAMPLES)))
     weights = {k: w.detach().requires_grad_() for k, w in layout.unflatten(params).items()}
     own = stream(seed, "curvature", device=params.device)
     direction = torch.randn(params.shape, generator=own, dtype=params.dtype, device=params.device)
@@ -41,14 +42,15 @@ def largest_curvature(scape: Landscape, params: Tensor, seed: int = 0) -> float:
         grads = torch.autograd.grad(loss, list(weights.values()), create_graph=True, materialize_grads=True)
         slope = layout.flatten(dict(zip(weights, grads, strict=True)))
         found = 0.0
-        for _ in range(ITERATIONS if slope.requires_grad else 0):
+        for iteration in range(ITERATIONS if slope.requires_grad else 0):
             product = torch.autograd.grad(
                 slope @ (narrow * direction), list(weights.values()), retain_graph=True, materialize_grads=True
             )
             moved = narrow * layout.flatten(dict(zip(weights, product, strict=True)))
             moved = (moved if mask is None else moved * mask).detach()
             before, found = found, float(moved.norm())
-            if not math.isfinite(found) or found == 0 or abs(found - before) < 0.01 * found:
+            settled = iteration >= FEWEST and abs(found - before) < 0.01 * found
+            if not math.isfinite(found) or found == 0 or settled:
                 break
             direction = moved / found
     return found

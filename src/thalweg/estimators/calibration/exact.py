@@ -16,11 +16,11 @@ from thalweg.samplers import Engine, Settings
 from thalweg.types import Verdict
 
 ACCEPTANCE = 0.8
-SHORT, LONG, GROUP = 8, 10, 4  # rounds with short and with full trajectories; short ones in a round
+SHORT, LONG, GROUP = 8, 12, 4  # rounds with short and with full trajectories; short ones in a round
 TURN = 0.4  # of 1/sqrt(gamma): mean duration of a trajectory
 MEAN_JITTER = (1 - 1 / 20) / math.log(20)  # mean of the jittered step, in units of the longest
 FEWEST = 64  # trajectories that a budget is cut into, at least
-FIRST_DRAWS = 32
+FIRST_DRAWS = 64
 
 
 def run_exact(

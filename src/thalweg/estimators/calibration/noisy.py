@@ -18,13 +18,13 @@ from thalweg.estimators.calibration.course import Course, Tick, more
 from thalweg.estimators.calibration.curvature import largest_curvature
 from thalweg.estimators.health import Health
 from thalweg.landscape import Center
-from thalweg.samplers import Engine, Settings, place
+from thalweg.samplers import Engine, Settings, place, start
 from thalweg.types import Verdict
 
 STEP, QUIET_STEP, QUIET_FRICTION = 0.5, 0.8, 0.5  # h omega with batch noise; and without; friction / omega without
 HEAT = 0.15  # heating by batch noise at the longer step
 BATCH = 512
-PILOT, ROUNDS, PROBES = 64, 4, 8
+PILOT, ROUNDS, PROBES, STIFFER = 64, 12, 8, 16.0
 FIRST_DRAWS = 256
 
 
@@ -74,7 +74,8 @@ def run_noisy(
     pair = Pair(coarse, None)
     if noisy:
         fine = Course.begin(engine, coarse.settings, center, step, tick)
-        fine.change(step_size=(coarse.settings.step_size or math.nan) / 4, seed=auto.seed + 1)
+        fine.change(step_size=(coarse.settings.step_size or math.nan) / 4)
+        fine.purpose = ", half the step"
         fine.parts = [(chunk, state) for (chunk, _), (_, state) in zip(fine.parts, coarse.parts, strict=True)]
         pair = Pair(coarse, fine)
     count = min(FIRST_DRAWS, max(64, int((budget - coarse.spent) / coarse.cost)))
@@ -95,7 +96,8 @@ def combine(found: list[tuple[Health, int]]) -> tuple[Health, int]:
     if len(found) == 1:
         return found[0]
     (coarse, first), (fine, second) = found
-    graver = coarse if coarse.verdict is not Verdict.HEALTHY else fine
+    order = list(Verdict)[1:]
+    graver = min(coarse, fine, key=lambda h: order.index(h.verdict) if h.verdict in order else len(order))
     health = Health(
         mean=2 * fine.mean - coarse.mean,
         stderr=math.hypot(2 * fine.stderr, coarse.stderr),
@@ -118,16 +120,26 @@ def find_dynamics(course: Course, center: Center, noisy: bool) -> None:
         course.change(step_size=(QUIET_STEP / omega) ** 2, friction=QUIET_FRICTION * omega)
         if noisy:
             quiet(course, center, omega)
-        course.take(PILOT, purpose=f"pilot {round_}")
-        looks = 4 if scape.engine == "batched" else 1
-        seen = [
-            largest_curvature(scape, place(scape, center.params, state.carried["params"][0]), course.settings.seed)
-            for _, state in course.parts[:looks]
-        ]
-        found = max([s for s in seen if math.isfinite(s)], default=math.inf)
-        if found <= 1.1 * curvature or not math.isfinite(found):
-            break
-        curvature = found
+        seen = course.take(PILOT, purpose=f"pilot {round_}").excess
+        found = _curvature_where_chains_are(course, center, round_) if seen.isfinite().all() else math.inf
+        if found <= 1.1 * curvature:
+            return
+        if math.isfinite(found):
+            curvature = found
+        else:  # chains flew apart: w* is flatter than its surroundings
+            curvature = max(STIFFER * curvature, gamma / nbeta)
+            course.parts = [(chunk, start(chunk)) for chunk, _ in course.parts]
+
+
+def _curvature_where_chains_are(course: Course, center: Center, round_: int) -> float:
+    """Largest curvature at the ends of a few chains; infinite where one is not finite."""
+    scape, looks = course.engine.scape, 4 if course.engine.scape.engine == "batched" else 1
+    ends = [state.carried["params"][0] for _, state in course.parts[:looks]]
+    if scape.engine == "batched":
+        ends = list(course.parts[0][1].carried["params"][:looks])
+    seed = course.settings.seed + round_
+    found = [largest_curvature(scape, place(scape, center.params, end), seed) for end in ends]
+    return max(found) if all(math.isfinite(h) for h in found) else math.inf
 
 
 def quiet(course: Course, center: Center, omega: float) -> None:

@@ -69,9 +69,9 @@ def settle(engine: Engine, auto: Auto, center: Center, step: int, tick: Tick = l
         if found.reach < UNFELT:
             choices.append(f"gamma = {gamma:g}: chains stay within {found.reach**0.5:.2g} of the tether's length")
             break
-        rise = _rise(engine, auto, center, step, found, tick)
+        rise, looked = _rise(engine, auto, center, step, found, tick)
         if rise is None:
-            choices.append(f"gamma = {gamma:g}: the estimate does not rise with gamma over two decades")
+            choices.append(looked)
             break
         if gamma * DECADE > auto.last_gamma:
             health = replace(found.health, verdict=Verdict.NOT_LOCALISED, reasons=(rise,))
@@ -80,6 +80,8 @@ def settle(engine: Engine, auto: Auto, center: Center, step: int, tick: Tick = l
         choices.append(rise)
         gamma *= DECADE
         found = _run(engine, auto, center, step, gamma, auto.rtol, float(auto.budget), tick)
+    if auto.gamma is not None:
+        choices.append(f"gamma = {gamma:g} was given: whether it isolates w* was not looked at")
     return replace(found, choices=(*found.choices, *choices))
 
 
@@ -117,17 +119,28 @@ def _reach(courses: list[Course], center: Center) -> float:
     return gamma * float(np.mean([(end - center.params).double().square().mean().item() for end in ends]))
 
 
-def _rise(engine: Engine, auto: Auto, center: Center, step: int, found: Settled, tick: Tick) -> str | None:
-    """A sentence if the estimate rises with a tether of one or two decades more."""
+def _rise(
+    engine: Engine, auto: Auto, center: Center, step: int, found: Settled, tick: Tick
+) -> tuple[str | None, str]:
+    """A sentence if the estimate rises with a tether of one or two decades more; and one of what was seen.
+
+    A look that is not healthy itself is no evidence.
+    """
+    told = []
     nbeta, base = auto.nbeta or 1.0, found.health
     for times in (DECADE, DECADE**2):
         gamma = found.settings.gamma * times
         budget = max(LOOK * auto.budget, 100.0)
         look = _run(engine, auto, center, step, gamma, max(auto.rtol, COARSE), budget, tick).health
         error = np.hypot(look.stderr, base.stderr)
+        if look.verdict is not Verdict.HEALTHY:
+            told.append(f"at {gamma:g} it could not be told ({look.verdict})")
+            continue
+        told.append(f"at {gamma:g} it is {nbeta * look.mean:.4g}")
         if look.mean - base.mean > max(RISE * abs(base.mean), SIGMAS * error):
-            return (
+            reason = (
                 f"at gamma = {gamma:g} the estimate is {nbeta * look.mean:.4g}, at {found.settings.gamma:g} it is"
-                f" {nbeta * base.mean:.4g}: chains reach more singular points than w*"
+                f" {nbeta * base.mean:.4g}: chains reach more singular points than w*, or w* is no minimum"
             )
-    return None
+            return reason, reason
+    return None, f"gamma = {found.settings.gamma:g}: the estimate does not rise with gamma; {', '.join(told)}"

@@ -13,7 +13,7 @@ from thalweg.landscape.build import ModuleLosses
 from thalweg.landscape.loss import PerSample
 from thalweg.tree import leaves
 
-ROWS = 1024  # samples a pass of the Hessian
+ROWS = 1024  # samples a pass
 
 
 @dataclass(frozen=True, eq=False)

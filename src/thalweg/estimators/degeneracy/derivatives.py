@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.func import grad, jacrev, vmap
 
 from thalweg.errors import InputError, guarded
-from thalweg.estimators.degeneracy.coordinates import Chart, output_losses, sample_count
+from thalweg.estimators.degeneracy.coordinates import ROWS, Chart, output_losses, sample_count
 from thalweg.landscape.build import ModuleLosses
 from thalweg.tree import map_tensors
 
@@ -17,7 +17,6 @@ REFUSALS = (RuntimeError, NotImplementedError)  # what vmap raises
 DENSE = 2000  # directions of which a Hessian, or all null directions, are computed
 ENTRIES = 1 << 26  # of the triangle that a Jacobian is reduced to: half a gigabyte
 BLOCK = 1 << 22  # entries of derivatives held at a time
-ROWS = 1024  # samples a pass of the Hessian
 VANISHING = 100.0  # roundings of the Jacobian below which gradients of losses are nothing
 TANGENTS = 32  # columns of a Hessian at a time
 

@@ -7,13 +7,9 @@ from torch import Tensor
 from torch.func import grad
 
 from thalweg.errors import InputError
-from thalweg.estimators.degeneracy.coordinates import Chart, output_losses, sample_count
+from thalweg.estimators.degeneracy.coordinates import ROWS, Chart, output_losses, sample_count
 from thalweg.estimators.degeneracy.derivatives import hessian, triangle_of
 from thalweg.estimators.degeneracy.rank import rank
-
-DENSE = 2000  # directions of which a Hessian, or all null directions, are computed
-ROWS = 1024  # samples a pass of the Hessian
-UNCHANGED = 1000.0  # roundings by which a loss may change on a flat curve
 
 
 class LossField:
@@ -71,7 +67,7 @@ class FunctionField:
         return padded, right.T
 
 
-def refuse_slope(field: "LossField", values: Tensor, vectors: Tensor, distance: float, tolerance: float) -> None:
+def refuse_slope(field: LossField, values: Tensor, vectors: Tensor, distance: float, tolerance: float) -> None:
     """A slope, or a descent, would be taken for a curve of equal loss."""
     if field.rank.negative:
         raise InputError(

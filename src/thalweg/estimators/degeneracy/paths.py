@@ -11,12 +11,12 @@ from torch import Tensor
 
 from thalweg.errors import InputError
 from thalweg.estimators.degeneracy.coordinates import Chart, closed_direction, output_losses
+from thalweg.estimators.degeneracy.derivatives import DENSE
 from thalweg.estimators.degeneracy.fields import FunctionField, LossField, refuse_slope
 from thalweg.estimators.degeneracy.rank import Rank
 from thalweg.landscape import Landscape
 from thalweg.landscape.build import ModuleLosses
 
-DENSE = 2000  # directions of which a Hessian, or all null directions, are computed
 UNCHANGED = 1000.0  # roundings by which a loss may change on a flat curve
 STEPS = 24  # of a curve; a power 2k shows where (distance/24)^(2k) exceeds the tolerance
 CORRECTIONS = 12  # Newton steps back to the valley, after each step along it
@@ -134,7 +134,7 @@ def _starts(chart: Chart, null: Tensor, count: int, directions: Tensor | None) -
     return list(inside / lengths)
 
 
-def _follow(field: "LossField | FunctionField", start: Tensor, distance: float, tolerance: float) -> NullPath:
+def _follow(field: LossField | FunctionField, start: Tensor, distance: float, tolerance: float) -> NullPath:
     """Walk along one null direction: predict along it, correct across it."""
     chart, points, tangent = field.chart, [field.chart.origin], start
     normal = field.curvature(chart.origin)[1][:, : field.rank.rank]
@@ -161,7 +161,7 @@ def _follow(field: "LossField | FunctionField", start: Tensor, distance: float, 
     )
 
 
-def _correct(field: "LossField | FunctionField", z: Tensor, values: Tensor, normal: Tensor, reach: float) -> Tensor:
+def _correct(field: LossField | FunctionField, z: Tensor, values: Tensor, normal: Tensor, reach: float) -> Tensor:
     """Newton in the normal directions that are curved, as far as it descends; no step beyond `reach`."""
     curved = values > field.floor
     values, normal, best = values[curved], normal[:, curved], field.value(z)
