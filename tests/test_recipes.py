@@ -55,7 +55,7 @@ def test_the_page_needs_no_network_and_draws_every_checkpoint(studied):
     assert page.outside == []
     assert "svg" in page.tags
     assert "table" in page.tags
-    assert len(page.circles) == 2 * 7  # both readings
+    assert len(page.circles) == 3 * 7  # all three readings
     hollow = sum(c["fill"] == "#ffffff" for c in page.circles)
     verdicts = document["results"]["verdicts"] + document["results"]["large_batch"]["verdicts"]
     assert hollow == sum(v != "healthy" for v in verdicts)
