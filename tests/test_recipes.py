@@ -57,7 +57,8 @@ def test_the_page_needs_no_network_and_draws_every_checkpoint(studied):
     assert "table" in page.tags
     assert len(page.circles) == 3 * 7  # all three readings
     hollow = sum(c["fill"] == "#ffffff" for c in page.circles)
-    verdicts = document["results"]["verdicts"] + document["results"]["large_batch"]["verdicts"]
+    results = document["results"]
+    verdicts = results["verdicts"] + results["large_batch"]["verdicts"] + results["auto"]["verdicts"]
     assert hollow == sum(v != "healthy" for v in verdicts)
     for name in ("map.pdf", "map.png"):
         assert (out / "a" / name).stat().st_size > 5000
