@@ -10,7 +10,11 @@ from torch import nn
 
 import thalweg as tw
 from thalweg.check import models
+from thalweg.estimators.calibration.course import Course
 from thalweg.estimators.calibration.curvature import largest_curvature
+from thalweg.estimators.calibration.noisy import find_dynamics
+from thalweg.landscape import measure
+from thalweg.samplers import Engine
 from thalweg.theory import finite
 
 N = 10_000
@@ -161,11 +165,31 @@ def test_noisy_batches_agree_with_the_full_gradient():
     assert abs(full.value - mini.value) < 4 * math.hypot(full.stderr, mini.stderr)
 
 
+def test_noise_is_measured_where_the_chains_are_and_not_at_the_centre_alone():
+    """At w* control variates leave no noise at all."""
+    g = torch.Generator().manual_seed(0)
+    x, y = torch.randn(600, 5, generator=g), torch.randint(3, (600,), generator=g)
+    net = nn.Sequential(nn.Linear(5, 4), nn.Tanh(), nn.Linear(4, 3))
+    landscape = tw.landscape(net, (x, y), F.cross_entropy)
+    auto = tw.Auto(full_gradient=False, chains=16, gamma=1.0).resolve(landscape)
+    course = Course.begin(
+        Engine(landscape, compiled=False),
+        auto.settings(sampler="sghmc", gamma=1.0).resolve(600),
+        measure(landscape),
+        0,
+        lambda _: None,
+    )
+    find_dynamics(course, measure(landscape), noisy=True)
+    assert course.spent > 64 * course.cost  # more than the first pilot, which starts at w*
+
+
 def test_the_largest_curvature_is_that_of_the_hessian():
     h = torch.tensor([0.01, 3.0, 40.0], dtype=torch.float64)
     landscape = vector(lambda w: 0.5 * (h * w.square()).sum(), [0.0, 0.0, 0.0])
-    assert largest_curvature(landscape, torch.zeros(3).double()) == pytest.approx(40, rel=0.02)
-    assert largest_curvature(vector(lambda w: (w**4).sum(), [0.0]), torch.zeros(1).double()) == 0
+    center = measure(landscape)
+    assert largest_curvature(landscape, center, center.params) == pytest.approx(40, rel=0.02)
+    quartic = vector(lambda w: (w**4).sum(), [0.0])
+    assert largest_curvature(quartic, measure(quartic), torch.zeros(1).double()) == 0
 
 
 def test_a_rescaled_relu_network_has_its_estimate_back_with_its_tether():
@@ -189,6 +213,14 @@ def test_a_rescaled_relu_network_has_its_estimate_back_with_its_tether():
 
 def test_bad_choices_are_named():
     landscape = vector(lambda w: w.square().sum(), [0.0])
-    for changes, word in (({"rtol": 2.0}, "rtol"), ({"budget": 3}, "budget"), ({"rtoll": 0.1}, "rtoll")):
-        with pytest.raises(tw.InputError, match=word):
+    for changes, words in (
+        ({"rtol": 2.0}, "setting rtol"),
+        ({"budget": 3}, "setting budget"),
+        ({"rtoll": 0.1}, "'rtoll': is it 'rtol'"),
+        ({"rtol": 0.1, "step_size": 1e-3}, "rtol lets .* step_size gives .*leave one"),
+        ({"settings": tw.Settings(), "budget": 1000}, "budget lets .* tw.Settings gives"),
+        ({"settings": tw.Auto(), "draws": 100}, "tw.Auto lets .* draws gives"),
+        ({"settings": {"draws": 100}}, "settings is a dict"),
+    ):
+        with pytest.raises(tw.InputError, match=words):
             tw.estimate_llc(landscape, **changes)

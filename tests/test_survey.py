@@ -233,3 +233,24 @@ def test_too_little_memory_is_said_before_anything_is_written(run_folder, tmp_pa
     with pytest.raises(tw.InputError, match="memory"):
         tw.survey(net_landscape(), tw.checkpoints(run_folder), tmp_path / "s.zarr", memory=1 << 20, **SETTINGS)
     assert not (tmp_path / "s.zarr").exists()
+
+
+def test_nothing_set_is_surveyed_the_same_by_one_and_by_two_and_drawn(run_folder, tmp_path):
+    landscape = net_landscape().restrict(orthogonal_to_gradient=True)
+    series = tw.checkpoints(run_folder)[:3]
+    changes = {"gamma": 50.0, "budget": 400, "chains": 16}
+    one = tw.survey(landscape, series, tmp_path / "one.zarr", workers=1, test_data=classes(seed=1), **changes)
+    two = tw.survey(landscape, series, tmp_path / "two.zarr", workers=2, test_data=classes(seed=1), **changes)
+    assert same(arrays(one), arrays(two))
+    alone = tw.estimate_llc(landscape.at(series.items[0].load()), **changes)
+    assert series.items[0].step == 0
+    assert one.column("llc")[0] == alone.raw
+    assert one.settings[0]["sampler"] == "hmc"
+    assert one.settings[0] == alone.settings
+    assert one.choices[0] == list(alone.choices)
+    assert one.to_dict()["gamma"] == [50.0] * 3
+    assert set(one.to_dataframe()["sampler"]) == {"hmc"}
+    page = tw.atlas(one, tmp_path / "one.html").read_text()
+    assert "HMC" in page
+    assert "γ = 50" in page
+    tw.plot(one, tmp_path / "one.pdf")

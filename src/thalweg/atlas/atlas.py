@@ -58,7 +58,7 @@ def atlas(
     verdicts = [str(VERDICTS[code]) for code in table["verdict"].values]
     rows = [_row(table, i, verdicts[i], table.attrs["reasons"][i]) for i in range(len(verdicts))]
     Path(path).parent.mkdir(parents=True, exist_ok=True)
-    return write(gathered, Path(path), rows=rows, attributes=attributes, notes=_notes(attributes, verdicts))
+    return write(gathered, Path(path), rows=rows, attributes=attributes, notes=_notes(table, verdicts))
 
 
 def plot(
@@ -110,13 +110,25 @@ def _row(table: Any, i: int, verdict: str, reasons: Sequence[str]) -> Row:
     return Row(cells | {"verdict": verdict}, "; ".join(reasons))
 
 
-def _notes(attributes: dict[str, Any], verdicts: list[str]) -> list[str]:
+def _notes(table: Any, verdicts: list[str]) -> list[str]:
     """What was measured, in a sentence or two."""
-    s, lost = attributes["settings"], sum(v != "healthy" for v in verdicts)
-    where = "orthogonal to the gradient at w*" if s["orthogonal_to_gradient"] else "in all directions"
+    made: list[dict[str, Any]] = table.attrs["settings"]
+    first, lost = made[0], sum(v != "healthy" for v in verdicts)
+    where = "orthogonal to the gradient at w*" if first["orthogonal_to_gradient"] else "in all directions"
     health = "all of them healthy" if lost == 0 else f"{lost} of them unhealthy"
-    return [
-        f"{len(verdicts)} checkpoints, {health}. {s['sampler'].upper()}: {s['chains']} chains of {s['draws']} draws"
-        f" after {s['burn_in']} of burn-in, step size {s['step_size']:.3g}, γ = {s['gamma']:g}, batches of"
-        f" {s['batch_size']}, {where}; n = {s['n']}, nβ = {s['nbeta']:.4g}, {s['weights']} weights."
+
+    def over(name: str) -> str:
+        """One value, or the range along checkpoints."""
+        values = [m[name] for m in made]
+        return f"{values[0]:.3g}" if len(set(values)) == 1 else f"{min(values):.3g} to {max(values):.3g}"
+
+    samplers = " and ".join(sorted({m["sampler"].upper() for m in made}))
+    batches = "" if {m["sampler"] for m in made} <= {"hmc", "mala"} else f", batches of {over('batch_size')}"
+    notes = [
+        f"{len(verdicts)} checkpoints, {health}. {samplers}: {over('chains')} chains of {over('draws')} draws after"
+        f" {over('burn_in')} of burn-in, step size {over('step_size')}, γ = {over('gamma')}{batches}, {where};"
+        f" n = {first['n']}, nβ = {over('nbeta')}, {first['weights']} weights."
     ]
+    if len({m["gamma"] for m in made}) > 1:
+        notes.append("γ differs between checkpoints: estimates are comparable where it is the same.")
+    return notes

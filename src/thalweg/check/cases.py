@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, partial
 from pathlib import Path
 
@@ -136,10 +136,6 @@ def _trained(name: str, widths: tuple[int, int, int], first: float, second: floa
     )
 
 
-def _module(name: str, case: Case, make: Callable[[], Landscape]) -> Case:
-    return Case(name, case.coefficient, make, case.truth, case.how)
-
-
 def _readouts() -> list[Case]:
     """Networks that are linear in their last weights."""
     tanh = [
@@ -236,14 +232,20 @@ def _modules() -> list[Case]:
             _exactly(partial(finite.readout, models.tanh_module_gram, [0.0])),
             "quadrature",
         ),
-        _module("module 2-2-2 r0", _origin(2, 2, 2), lambda: models.linear_module(models.matrices((2, 2, 2), 0), N)),
-        _module(
-            "module 3-3-3 r1", _linear("rrr 3-3-3 r1"), lambda: models.linear_module(models.matrices((3, 3, 3), 1), N)
+        replace(
+            _origin(2, 2, 2),
+            name="module 2-2-2 r0",
+            make=lambda: models.linear_module(models.matrices((2, 2, 2), 0), N),
         ),
-        _module(
-            "module 3-3-3-3 r1",
+        replace(
+            _linear("rrr 3-3-3 r1"),
+            name="module 3-3-3 r1",
+            make=lambda: models.linear_module(models.matrices((3, 3, 3), 1), N),
+        ),
+        replace(
             _linear("dln 3-3-3-3 r1"),
-            lambda: models.linear_module(models.matrices((3, 3, 3, 3), 1), N),
+            name="module 3-3-3-3 r1",
+            make=lambda: models.linear_module(models.matrices((3, 3, 3, 3), 1), N),
         ),
     ]
 

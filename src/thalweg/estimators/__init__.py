@@ -6,20 +6,8 @@ from thalweg.estimators.draws import posterior_losses
 from thalweg.estimators.health import Health, diagnose
 from thalweg.estimators.llc import choice, describe, estimate, estimate_auto, estimate_llc, trace
 from thalweg.estimators.response import Response, influence, susceptibility
-from thalweg.estimators.statistics import (
-    Agreement,
-    Errors,
-    Multiplicity,
-    Quantity,
-    Waic,
-    Wbic,
-    agree,
-    multiplicity,
-    predict,
-    slope,
-    waic,
-    wbic,
-)
+from thalweg.estimators.statistics import Errors, Waic, Wbic, predict, waic, wbic
+from thalweg.estimators.temperatures import Agreement, Multiplicity, Quantity, agree, multiplicity, slope
 
 __all__ = [
     "Agreement",

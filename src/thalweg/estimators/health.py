@@ -22,6 +22,8 @@ BLOCKS = 50  # block means of each chain
 LUMPS = 64  # block means of each chain, for errors
 TILT_CUT, TILT = 0.1, 4.0  # share of the mean that the gradient at w* takes away; standard errors
 
+LONGER = "where settings are found, a larger budget"
+
 
 @dataclass(frozen=True)
 class Health:
@@ -63,7 +65,9 @@ def diagnose(excess: np.ndarray, burn_in: np.ndarray, slope: np.ndarray | None =
     lost = int((~(np.isfinite(excess).all(1) & np.isfinite(burn_in).all(1))).sum())
     if lost:
         nan = float("nan")
-        reason = f"{lost} of {len(excess)} chains left the finite numbers: take a smaller step_size"
+        reason = (
+            f"{lost} of {len(excess)} chains left the finite numbers: take a smaller step_size, or a larger gamma"
+        )
         return Health(nan, nan, nan, nan, nan, nan, Verdict.DIVERGED, (reason,))
     ess, stderr = precision(excess)
     health = {
@@ -99,7 +103,7 @@ def _found(
             (
                 Verdict.NOT_STATIONARY,
                 f"the two halves of the draws differ by {drift:.1f} standard errors, {moved / abs(mean):.0%} of the"
-                f" mean (cuts {DRIFT_CUT:g}, {DRIFT_SIZE:.0%}): take a longer burn_in",
+                f" mean (cuts {DRIFT_CUT:g}, {DRIFT_SIZE:.0%}): take a longer burn_in; {LONGER}",
             )
         )
     if rhat > RHAT_CUT:
@@ -107,10 +111,11 @@ def _found(
         steady = within <= RHAT_CUT and rhat - 1 > 3 * (within - 1)
         verdict = Verdict.CHAINS_DISAGREE if steady else Verdict.NOT_STATIONARY
         who = "each chain alone is steady" if steady else f"the halves of each chain alone give {within:.3f}"
-        reason = f"split R-hat {rhat:.3f} (cut {RHAT_CUT}), {who}: take more draws, or look at the chains"
+        reason = f"split R-hat {rhat:.3f} (cut {RHAT_CUT}), {who}: take more draws, or look at the chains; {LONGER}"
         found.append((verdict, reason))
     if ess < ESS_CUT:
-        found.append((Verdict.NOT_STATIONARY, f"effective sample size {ess:.0f} (cut {ESS_CUT:g}): take more draws"))
+        reason = f"effective sample size {ess:.0f} (cut {ESS_CUT:g}): take more draws; {LONGER}"
+        found.append((Verdict.NOT_STATIONARY, reason))
     return found
 
 

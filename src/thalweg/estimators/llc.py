@@ -5,10 +5,12 @@ batches is the same, since E L_B(w*) = L_n(w*), and their variance lower by orde
 Source: Lau et al. 2023 (arXiv 2308.12108), eq. 15.
 """
 
+from difflib import get_close_matches
 from typing import Any, Literal
 
 import numpy as np
 
+from thalweg.errors import InputError
 from thalweg.estimators.calibration import Auto, settle
 from thalweg.estimators.health import Health, diagnose
 from thalweg.estimators.progress import bar
@@ -57,13 +59,25 @@ def choice(settings: Settings | Auto | Literal["auto"] | None, **changes: Any) -
     Raises:
         InputError: a name that neither has, a value out of range.
     """
-    if (
-        settings == "auto"
-        or isinstance(settings, Auto)
-        or (settings is None and changes.keys() <= Auto.model_fields.keys())
-    ):
-        return Auto.of(settings if isinstance(settings, Auto) else None, **changes)
-    return Settings.of(settings, **changes)
+    if settings is not None and settings != "auto" and not isinstance(settings, Auto | Settings):
+        raise InputError(f"settings is a {type(settings).__name__}: give tw.Auto(...), tw.Settings(...), or names")
+    known = Auto.model_fields.keys() | Settings.model_fields.keys()
+    for name in changes.keys() - known:
+        near = get_close_matches(name, known, 1)
+        hint = f"is it {near[0]!r}?" if near else f"there are {', '.join(sorted(known))}"
+        raise InputError(f"unknown setting {name!r}: {hint}")
+    found = sorted(changes.keys() - Settings.model_fields.keys())
+    given = sorted(changes.keys() - Auto.model_fields.keys())
+    calibrated = settings == "auto" or isinstance(settings, Auto)
+    manual = settings if isinstance(settings, Settings) else None
+    if (calibrated or found) and (manual or given):
+        raise InputError(
+            f"{', '.join(found) or 'tw.Auto'} lets a sampler's settings be found, {', '.join(given) or 'tw.Settings'}"
+            " gives them: leave one of the two out"
+        )
+    if manual or given:
+        return Settings.of(manual, **changes)
+    return Auto.of(settings if isinstance(settings, Auto) else None, **changes)
 
 
 def estimate_auto(
@@ -88,20 +102,11 @@ def estimate_auto(
     resolved = auto.resolve(landscape)
     with bar(resolved.budget, progress) as tick:
         found = settle(engine or Engine(landscape, compiled=False), resolved, center, step, tick)
-    cut, nbeta = found.burn_in, found.settings.nbeta or float("nan")
+    cut = found.burn_in
     settings = found.settings.model_copy(update={"burn_in": cut, "draws": found.loss.shape[1] - cut})
-    return Estimate(
-        raw=nbeta * found.health.mean,
-        stderr=nbeta * found.health.stderr,
-        rhat=found.health.rhat,
-        ess=found.health.ess,
-        verdict=found.health.verdict,
-        reasons=found.health.reasons,
-        choices=found.choices,
-        settings=describe(settings, landscape)
-        | {"rtol": auto.rtol, "budget": auto.budget, "gradients": round(found.spent)},
-        trace=trace(found.loss, found.excess, found.slope, settings, center.loss),
-    )
+    made = {"rtol": auto.rtol, "budget": auto.budget, "gradients": round(found.spent)}
+    seen = trace(found.loss, found.excess, found.slope, settings, center.loss)
+    return _estimate(found.health, seen, describe(settings, landscape) | made, found.choices)
 
 
 def _sample(landscape: Landscape, settings: Settings, parts: list) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -132,16 +137,21 @@ def estimate(seen: Trace, settings: Settings, landscape: Landscape) -> Estimate:
         settings: resolved, that it was sampled with.
         landscape: that it was sampled in.
     """
-    health: Health = diagnose(seen.excess, seen.burn_in_excess, seen.slope)
-    assert settings.nbeta is not None
+    health = diagnose(seen.excess, seen.burn_in_excess, seen.slope)
+    return _estimate(health, seen, describe(settings, landscape), ())
+
+
+def _estimate(health: Health, seen: Trace, made: dict[str, Any], choices: tuple[str, ...]) -> Estimate:
+    """The excess in units of 1/nbeta."""
     return Estimate(
-        raw=settings.nbeta * health.mean,
-        stderr=settings.nbeta * health.stderr,
+        raw=made["nbeta"] * health.mean,
+        stderr=made["nbeta"] * health.stderr,
         rhat=health.rhat,
         ess=health.ess,
         verdict=health.verdict,
         reasons=health.reasons,
-        settings=describe(settings, landscape),
+        choices=choices,
+        settings=made,
         trace=seen,
     )
 

@@ -22,31 +22,10 @@ from scipy.special import logsumexp
 from thalweg.errors import InputError
 from thalweg.estimators.health import precision, split_rhat
 from thalweg.estimators.temperatures import (
-    Agreement,
     Measured,
-    Multiplicity,
     Quantity,
-    agree,
     checked_losses,
-    multiplicity,
-    slope,
 )
-
-__all__ = [
-    "Agreement",
-    "Errors",
-    "Measured",
-    "Multiplicity",
-    "Quantity",
-    "Waic",
-    "Wbic",
-    "agree",
-    "multiplicity",
-    "predict",
-    "slope",
-    "waic",
-    "wbic",
-]
 
 TEMPERATURE = 0.01  # relative distance from n/log n; it moves WBIC by lambda log n times as much
 

@@ -1,11 +1,13 @@
 """Samplers: each file one algorithm of the shape `State, Info, init, step`; `run` moves chunks of replicas."""
 
 from thalweg.samplers.engine import WIDTH, Engine, threads, width
+from thalweg.samplers.hmc import JITTER
 from thalweg.samplers.run import SEEN, Block, Chunk, State, advance, chunks, memory, move, place, start
-from thalweg.samplers.settings import BLOCK, Settings
+from thalweg.samplers.settings import BLOCK, Settings, checked
 
 __all__ = [
     "BLOCK",
+    "JITTER",
     "SEEN",
     "WIDTH",
     "Block",
@@ -14,6 +16,7 @@ __all__ = [
     "Settings",
     "State",
     "advance",
+    "checked",
     "chunks",
     "memory",
     "move",

@@ -54,7 +54,6 @@ class Engine:
         if compiled and not (shutil.which("g++") or shutil.which("c++") or shutil.which("clang++")):
             raise InputError("compile needs a C++ compiler (g++ or clang++): install one, or leave compile off")
         self.scape, self.compiled = scape, compiled
-        self.mask = scape.mask
         self.kernels: dict[tuple, Kernel] = {}
         self.slabs = [] if scape.data is None else _slabs(len(scape.data), scape.device)
 

@@ -122,7 +122,6 @@ def move(
     chunk: Chunk,
     state: State,
     end: int,
-    step_size: float | None = None,
     purpose: str | None = None,
 ) -> tuple[State, Block]:
     """Take steps until `end` of them are taken.
@@ -133,18 +132,17 @@ def move(
         chunk: the replicas.
         state: from `start` or the steps before.
         end: steps taken in all, afterwards.
-        step_size: in the place of the settings', while it is being chosen.
         purpose: names the streams; default the sampler.
     """
     scape, count, algorithm = engine.scape, len(chunk.which), ALGORITHMS[settings.sampler]
     padding = chunk.rows - count
     which = torch.tensor(chunk.which + (chunk.which[0],) * padding)
-    posterior, frozen = _posterior(chunk, which, settings, scape), _frozen(chunk, which)
+    anchor = _narrow(torch.stack([c.gradient for c in chunk.centers])[which], scape)
+    posterior, frozen = _posterior(chunk, which, anchor, settings, scape), _frozen(chunk, which)
     carried = {k: torch.cat([t, t[:1].expand(padding, *t.shape[1:])]) for k, t in state.carried.items()}
     slab = slab_steps(carried["params"].shape[1], settings.block)
-    eps, friction = step_size or settings.step_size or math.nan, settings.friction or math.nan
+    eps, friction = settings.step_size or math.nan, settings.friction or math.nan
     one = torch.ones_like(posterior.nbeta)
-    anchor = _narrow(torch.stack([c.gradient for c in chunk.centers])[which], scape)
     tilt = posterior.project(anchor) if anchor.any() else None
     seen, base = [], None
     # Serial steps need autograd inside; the others save its bookkeeping.
@@ -258,14 +256,10 @@ def _draw(
     return [Draw(noise[:, j], uniform[:, j], int(leaps[j])) for j in range(steps)], batch
 
 
-def _posterior(chunk: Chunk, which: Tensor, settings: Settings, scape: Landscape) -> Posterior:
-    """The target of every row."""
+def _posterior(chunk: Chunk, which: Tensor, gradient: Tensor, settings: Settings, scape: Landscape) -> Posterior:
+    """The target of every row, given the gradient (R, D) at its centre."""
     center = torch.stack([c.params for c in chunk.centers])[which]
-    normal = None
-    if scape.restriction.orthogonal_to_gradient:
-        normal = torch.nn.functional.normalize(
-            _narrow(torch.stack([c.gradient for c in chunk.centers])[which], scape)
-        )
+    normal = torch.nn.functional.normalize(gradient) if scape.restriction.orthogonal_to_gradient else None
     nbeta, gamma = (center.new_full((len(which), 1), x) for x in (settings.nbeta or math.nan, settings.gamma))
     return Posterior(center, nbeta, gamma, scape.mask, normal)
 

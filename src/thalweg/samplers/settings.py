@@ -1,12 +1,13 @@
 """Settings of a sampler: checked once, here; trusted everywhere else."""
 
 from math import log, sqrt
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from thalweg.errors import InputError
 
+Model = TypeVar("Model", bound=BaseModel)
 EXACT = ("mala", "hmc")
 BLOCK = 128  # steps between two saved states
 
@@ -67,13 +68,7 @@ class Settings(BaseModel):
         unknown = [name for name in changes if name not in cls.model_fields]
         if unknown:
             raise InputError(f"unknown setting {unknown[0]!r}: there are {', '.join(cls.model_fields)}")
-        base = settings.model_dump() if settings else {}
-        try:
-            return cls(**{**base, **changes})
-        except ValidationError as error:
-            first = error.errors()[0]
-            name = ".".join(str(part) for part in first["loc"])
-            raise InputError(f"setting {name} = {first['input']!r}: {first['msg'].lower()}") from error
+        return checked(cls, {**(settings.model_dump() if settings else {}), **changes})
 
     def resolve(self, n: int, samples: int | None = None) -> "Settings":
         """The same with nbeta and step size filled in.
@@ -103,3 +98,17 @@ class Settings(BaseModel):
     def steps(self) -> int:
         """Steps of a chain in all."""
         return self.burn_in + self.draws
+
+
+def checked(model: type[Model], values: dict[str, Any]) -> Model:
+    """A model of these values.
+
+    Raises:
+        InputError: one line that names the first setting that is out of its range.
+    """
+    try:
+        return model(**values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(str(part) for part in first["loc"])
+        raise InputError(f"setting {name} = {first['input']!r}: {first['msg'].lower()}") from error

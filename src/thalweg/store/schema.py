@@ -25,6 +25,7 @@ UNITS = {
     "loss": "nats per sample, on each draw's batch",
     "excess": "nats per sample, above w* on the same batch",
 }
+WORDS = ("keys", "reasons", "choices", "settings")  # lists along checkpoints that are no arrays
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,7 @@ def table_dataset(shards: Sequence[xr.Dataset]) -> xr.Dataset:
     scalars = [shard[[name for name, v in shard.variables.items() if v.dims == ("checkpoint",)]] for shard in shards]
     table = xr.concat(scalars, "checkpoint", combine_attrs="drop").sortby("step")
     order = np.argsort(np.concatenate([s["step"].values for s in shards]), kind="stable")
-    for name in ("keys", "reasons"):
+    for name in WORDS:
         flat = [entry for shard in shards for entry in shard.attrs[name]]
         table.attrs[name] = [flat[i] for i in order]
     return table
@@ -99,4 +100,10 @@ def _scalars(rows: Sequence[Row]) -> dict[str, Any]:
 
 def _attributes(rows: Sequence[Row]) -> dict[str, Any]:
     """Words that arrays do not hold."""
-    return {"keys": [row.key for row in rows], "reasons": [list(row.estimate.reasons) for row in rows]}
+    found = [row.estimate for row in rows]
+    return {
+        "keys": [row.key for row in rows],
+        "reasons": [list(e.reasons) for e in found],
+        "choices": [list(e.choices) for e in found],
+        "settings": [e.settings for e in found],
+    }

@@ -67,6 +67,16 @@ class Survey:
         return self.table.attrs["reasons"]
 
     @property
+    def choices(self) -> list[list[str]]:
+        """What each estimate chose by itself, a sentence for each choice."""
+        return self.table.attrs["choices"]
+
+    @property
+    def settings(self) -> list[dict[str, Any]]:
+        """What each estimate was made with."""
+        return self.table.attrs["settings"]
+
+    @property
     def healthy(self) -> np.ndarray:
         """(T,) which estimates have a value."""
         return np.array([v == "healthy" for v in self.verdicts])
@@ -80,6 +90,8 @@ class Survey:
         frame = self.table.to_dataframe().rename(columns={"llc": "llc_raw"})
         frame["verdict"] = self.verdicts
         frame.insert(1, "llc", frame["llc_raw"].where(self.healthy))
+        for name in ("sampler", "gamma"):
+            frame[name] = [made[name] for made in self.settings]
         frame["reasons"] = ["; ".join(r) for r in self.reasons]
         first = ["step", "train_loss", "test_loss", "llc", "llc_raw", "llc_stderr", "verdict"]
         return frame.reindex(columns=[*first, *(name for name in frame.columns if name not in first)])
@@ -124,6 +136,9 @@ class Survey:
             **columns,
             "verdicts": self.verdicts,
             "reasons": self.reasons,
+            "choices": self.choices,
+            "sampler": [made["sampler"] for made in self.settings],
+            "gamma": [made["gamma"] for made in self.settings],
             "transitions": [t.to_dict() for t in self.transitions()],
         }
 

@@ -3,10 +3,10 @@
 from math import log, sqrt
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-from thalweg.errors import InputError
 from thalweg.landscape import Landscape
+from thalweg.samplers import Settings, checked
 
 AFFORDABLE_SAMPLES, AFFORDABLE_WORK, AFFORDABLE_WEIGHTS = 1 << 14, 1 << 22, 1 << 17
 
@@ -21,7 +21,7 @@ class Auto(BaseModel):
             would otherwise reach more singular points.
         nbeta: n times inverse temperature; default n / log n.
         chains: default by the cost of a gradient, 16 to 512 (4 where chains run one by one).
-        full_gradient: whether to take the gradient of the full data; default where that is affordable.
+        full_gradient: HMC on the gradient of the full data, or SGHMC; default HMC where that is affordable.
         seed: names every random stream.
         threads: torch threads of the process that samples; part of a result's identity.
     """
@@ -44,13 +44,7 @@ class Auto(BaseModel):
         Raises:
             InputError: one line that names the choice.
         """
-        base = auto.model_dump() if auto else {}
-        try:
-            return cls(**{**base, **changes})
-        except ValidationError as error:
-            first = error.errors()[0]
-            name = ".".join(str(part) for part in first["loc"])
-            raise InputError(f"setting {name} = {first['input']!r}: {first['msg'].lower()}") from error
+        return checked(cls, {**(auto.model_dump() if auto else {}), **changes})
 
     def resolve(self, scape: Landscape) -> "Auto":
         """The same with nbeta, chains and the kind of gradient filled in, by rules that read only sizes."""
@@ -66,6 +60,15 @@ class Auto(BaseModel):
                 "full_gradient": full,
             }
         )
+
+    def settings(self, **own: Any) -> Settings:
+        """Of a sampler whose step is not known yet.
+
+        Args:
+            own: what the sampler adds or changes.
+        """
+        shared = {name: getattr(self, name) for name in ("nbeta", "chains", "seed", "threads")}
+        return Settings.of(None, **(shared | {"burn_in": 0} | own))
 
     @property
     def first_gamma(self) -> float:

@@ -1,14 +1,14 @@
 """All chains of one checkpoint under way: moved together, counted, and judged until the error is small."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from thalweg.estimators.health import Health, diagnose
 from thalweg.landscape import Center
-from thalweg.samplers import Block, Chunk, Engine, Settings, State, chunks, move, start
+from thalweg.samplers import Block, Chunk, Engine, Settings, State, chunks, move, start, width
 from thalweg.types import Verdict
 
 CUTS = (0.5, 0.6)  # shares of the draws that may be burn-in; chains start at w*, and less reads low
@@ -41,8 +41,8 @@ class Course:
     @classmethod
     def begin(cls, engine: Engine, settings: Settings, center: Center, step: int, tick: Tick) -> "Course":
         """Every chain at w*."""
-        rows = settings.chains if engine.scape.engine == "batched" else 1
-        rows += -rows % 16 if rows > 1 else 0
+        wide = width(engine.scape)
+        rows = -(-settings.chains // wide) * wide if wide > 1 else 1
         cut = chunks([center], [step], settings.chains, rows)
         return cls(engine, settings, [(chunk, start(chunk)) for chunk in cut], tick)
 
@@ -96,6 +96,38 @@ class Course:
     def arrays(self) -> tuple[np.ndarray, ...]:
         """Loss, excess and slope (C, N) of all that may count."""
         return tuple(x.cpu().numpy() for x in (self.seen[0].loss, self.seen[0].excess, self.seen[0].slope))
+
+
+def sample(
+    courses: Sequence[Course],
+    judge: Callable[[list[tuple[Health, int]]], tuple[Health, int]],
+    first: int,
+    rtol: float,
+    budget: float,
+) -> tuple[Health, int]:
+    """Draw until the relative error is below `rtol` and nothing speaks against it, or the budget is spent.
+
+    Args:
+        courses: that are drawn together.
+        judge: what their healths and burn-ins say together.
+        first: draws before the first look.
+        rtol: relative standard error.
+        budget: gradients of each chain, with what is spent.
+
+    Returns:
+        Health, and how many of the draws are burn-in.
+    """
+    lead, count = courses[0], first
+    while True:
+        for course in courses:
+            course.draw(count)
+        health, cut = judge([course.judge() for course in courses])
+        wanted = rtol * abs(health.mean)
+        left = int((budget - lead.spent) / lead.cost)
+        done = health.verdict is Verdict.HEALTHY and health.stderr <= wanted
+        if done or health.verdict is Verdict.DIVERGED or left < lead.drawn // 8:
+            return health, cut
+        count = more(lead.drawn, health.stderr, wanted, left)
 
 
 def more(have: int, error: float, wanted: float, left: int) -> int:

@@ -11,17 +11,18 @@ import math
 import torch
 from torch import Tensor
 
-from thalweg.landscape import Landscape
+from thalweg.landscape import Center, Landscape
 from thalweg.rng import stream
 
 ITERATIONS, FEWEST, SAMPLES = 40, 16, 1024  # a lone eigenvalue is hidden in the bulk for some iterations
 
 
-def largest_curvature(scape: Landscape, params: Tensor, seed: int = 0) -> float:
+def largest_curvature(scape: Landscape, center: Center, params: Tensor, seed: int = 0) -> float:
     """The largest |eigenvalue| of the Hessian at a point, nats per squared weight, in units of the tether.
 
     Args:
         scape: the landscape; of many samples about `SAMPLES` stand for all.
+        center: the checkpoint, whose buffers and frozen parameters are taken.
         params: (D,) the point.
         seed: names the first direction.
 
@@ -38,7 +39,7 @@ def largest_curvature(scape: Landscape, params: Tensor, seed: int = 0) -> float:
     direction = direction if mask is None else direction * mask
     direction = direction / direction.norm()
     with torch.enable_grad():
-        loss = scape.losses(weights, scape.frozen, *data).mean()
+        loss = scape.losses(weights, center.frozen, *data).mean()
         grads = torch.autograd.grad(loss, list(weights.values()), create_graph=True, materialize_grads=True)
         slope = layout.flatten(dict(zip(weights, grads, strict=True)))
         found = 0.0

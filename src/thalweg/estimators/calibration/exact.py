@@ -8,52 +8,35 @@ of the posterior turn, or as long as the budget allows.
 import math
 
 from thalweg.estimators.calibration.auto import Auto
-from thalweg.estimators.calibration.course import Course, Tick, more
+from thalweg.estimators.calibration.course import Course, Tick, sample
 from thalweg.estimators.calibration.curvature import largest_curvature
 from thalweg.estimators.health import Health
 from thalweg.landscape import Center
-from thalweg.samplers import Engine, Settings
-from thalweg.types import Verdict
+from thalweg.samplers import JITTER, Engine
 
 ACCEPTANCE = 0.8
 SHORT, LONG, GROUP = 8, 12, 4  # rounds with short and with full trajectories; short ones in a round
 TURN = 0.4  # of 1/sqrt(gamma): mean duration of a trajectory
-MEAN_JITTER = (1 - 1 / 20) / math.log(20)  # mean of the jittered step, in units of the longest
+MEAN_JITTER = (1 - 1 / JITTER) / math.log(JITTER)  # mean of the jittered step, in units of the longest
 FEWEST = 64  # trajectories that a budget is cut into, at least
 FIRST_DRAWS = 64
 
 
 def run_exact(
     engine: Engine, auto: Auto, center: Center, step: int, gamma: float, rtol: float, budget: float, tick: Tick
-) -> tuple[Course, Health, int]:
+) -> tuple[list[Course], Health, int]:
     """Sample one checkpoint at one strength of the tether.
 
     Returns:
         The chains, their health, and how many of the draws are burn-in.
     """
-    assert auto.nbeta is not None
-    assert auto.chains is not None
-    settings = Settings(
-        sampler="hmc",
-        chains=auto.chains,
-        burn_in=0,
-        gamma=gamma,
-        nbeta=auto.nbeta,
-        seed=auto.seed,
-        threads=auto.threads,
-    ).resolve(engine.scape.n)
+    settings = auto.settings(sampler="hmc", gamma=gamma).resolve(engine.scape.n)
     course = Course.begin(engine, settings, center, step, tick)
-    find_step(course, auto.nbeta * largest_curvature(engine.scape, center.params, auto.seed) + gamma, budget)
+    curvature = largest_curvature(engine.scape, center, center.params, auto.seed)
+    find_step(course, (settings.nbeta or math.nan) * curvature + gamma, budget)
     course.begin_draws()
-    course.draw(FIRST_DRAWS)
-    while True:
-        health, cut = course.judge()
-        wanted = rtol * abs(health.mean)
-        left = int((budget - course.spent) / course.cost)
-        done = health.verdict is Verdict.HEALTHY and health.stderr <= wanted
-        if done or health.verdict is Verdict.DIVERGED or left < course.drawn // 8:
-            return course, health, cut
-        course.draw(more(course.drawn, health.stderr, wanted, left))
+    health, cut = sample([course], lambda found: found[0], FIRST_DRAWS, rtol, budget)
+    return [course], health, cut
 
 
 def find_step(course: Course, curvature: float, budget: float) -> None:

@@ -9,16 +9,16 @@ removed: one half of the chains moves by h, the other by h/2, and llc = 2 llc(h/
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import replace
 
 import torch
 
 from thalweg.estimators.calibration.auto import Auto
-from thalweg.estimators.calibration.course import Course, Tick, more
+from thalweg.estimators.calibration.course import Course, Tick, sample
 from thalweg.estimators.calibration.curvature import largest_curvature
 from thalweg.estimators.health import Health
 from thalweg.landscape import Center
-from thalweg.samplers import Engine, Settings, place, start
+from thalweg.samplers import Engine, place, start
 from thalweg.types import Verdict
 
 STEP, QUIET_STEP, QUIET_FRICTION = 0.5, 0.8, 0.5  # h omega with batch noise; and without; friction / omega without
@@ -28,67 +28,29 @@ PILOT, ROUNDS, PROBES, STIFFER = 64, 12, 8, 16.0
 FIRST_DRAWS = 256
 
 
-@dataclass(frozen=True, eq=False)
-class Pair:
-    """The two halves of the chains; one alone where there is no noise.
-
-    Attributes:
-        coarse: moves by h.
-        fine: moves by h/2, or None.
-    """
-
-    coarse: Course
-    fine: Course | None
-
-    @property
-    def courses(self) -> list[Course]:
-        """Those that there are."""
-        return [self.coarse] if self.fine is None else [self.coarse, self.fine]
-
-
 def run_noisy(
     engine: Engine, auto: Auto, center: Center, step: int, gamma: float, rtol: float, budget: float, tick: Tick
-) -> tuple[Pair, Health, int]:
+) -> tuple[list[Course], Health, int]:
     """Sample one checkpoint at one strength of the tether.
 
     Returns:
-        The chains, the health of what they say together, and how many of the draws are burn-in.
+        The chains (the half that moves by h, then the half that moves by h/2; or all, where there is no noise), the
+        health of what they say together, and how many of the draws are burn-in.
     """
-    assert auto.nbeta is not None
-    assert auto.chains is not None
-    samples = 0 if engine.scape.data is None else len(engine.scape.data)
-    noisy = samples > BATCH
-    settings = Settings(
-        sampler="sghmc",
-        chains=auto.chains // 2 if noisy else auto.chains,
-        burn_in=0,
-        batch_size=BATCH,
-        gamma=gamma,
-        nbeta=auto.nbeta,
-        seed=auto.seed,
-        threads=auto.threads,
-    ).resolve(engine.scape.n)
+    noisy = engine.scape.data is not None and len(engine.scape.data) > BATCH
+    chains = max(2, (auto.chains or 2) // 2) if noisy else auto.chains
+    settings = auto.settings(sampler="sghmc", chains=chains, batch_size=BATCH, gamma=gamma).resolve(engine.scape.n)
     coarse = Course.begin(engine, settings, center, step, tick)
     find_dynamics(coarse, center, noisy)
     coarse.begin_draws()
-    pair = Pair(coarse, None)
+    courses = [coarse]
     if noisy:
-        fine = Course.begin(engine, coarse.settings, center, step, tick)
+        fine = replace(coarse, purpose=", half the step", seen=[])
         fine.change(step_size=(coarse.settings.step_size or math.nan) / 4)
-        fine.purpose = ", half the step"
-        fine.parts = [(chunk, state) for (chunk, _), (_, state) in zip(fine.parts, coarse.parts, strict=True)]
-        pair = Pair(coarse, fine)
-    count = min(FIRST_DRAWS, max(64, int((budget - coarse.spent) / coarse.cost)))
-    while True:
-        for course in pair.courses:
-            course.draw(count)
-        health, cut = combine([course.judge() for course in pair.courses])
-        wanted = rtol * abs(health.mean)
-        left = int((budget - coarse.spent) / coarse.cost)
-        done = health.verdict is Verdict.HEALTHY and health.stderr <= wanted
-        if done or health.verdict is Verdict.DIVERGED or left < coarse.drawn // 8:
-            return pair, health, cut
-        count = more(coarse.drawn, health.stderr, wanted, left)
+        courses.append(fine)
+    first = min(FIRST_DRAWS, max(64, int((budget - coarse.spent) / coarse.cost)))
+    health, cut = sample(courses, combine, first, rtol, budget)
+    return courses, health, cut
 
 
 def combine(found: list[tuple[Health, int]]) -> tuple[Health, int]:
@@ -114,7 +76,7 @@ def combine(found: list[tuple[Health, int]]) -> tuple[Health, int]:
 def find_dynamics(course: Course, center: Center, noisy: bool) -> None:
     """Set step, friction and kind of gradient, and let the chains leave w*."""
     scape, nbeta, gamma = course.engine.scape, course.settings.nbeta or math.nan, course.settings.gamma
-    curvature = largest_curvature(scape, center.params, course.settings.seed)
+    curvature = largest_curvature(scape, center, center.params, course.settings.seed)
     for round_ in range(ROUNDS):
         omega = math.sqrt(nbeta * curvature + gamma)
         course.change(step_size=(QUIET_STEP / omega) ** 2, friction=QUIET_FRICTION * omega)
@@ -122,10 +84,10 @@ def find_dynamics(course: Course, center: Center, noisy: bool) -> None:
             quiet(course, center, omega)
         seen = course.take(PILOT, purpose=f"pilot {round_}").excess
         found = _curvature_where_chains_are(course, center, round_) if seen.isfinite().all() else math.inf
-        if found <= 1.1 * curvature:
+        if found <= 1.1 * curvature and (round_ or not noisy):  # at w* itself, control variates leave no noise to see
             return
         if math.isfinite(found):
-            curvature = found
+            curvature = max(curvature, found)
         else:  # chains flew apart: w* is flatter than its surroundings
             curvature = max(STIFFER * curvature, gamma / nbeta)
             course.parts = [(chunk, start(chunk)) for chunk, _ in course.parts]
@@ -138,7 +100,7 @@ def _curvature_where_chains_are(course: Course, center: Center, round_: int) -> 
     if scape.engine == "batched":
         ends = list(course.parts[0][1].carried["params"][:looks])
     seed = course.settings.seed + round_
-    found = [largest_curvature(scape, place(scape, center.params, end), seed) for end in ends]
+    found = [largest_curvature(scape, center, place(scape, center.params, end), seed) for end in ends]
     return max(found) if all(math.isfinite(h) for h in found) else math.inf
 
 

@@ -89,19 +89,15 @@ def _run(
     engine: Engine, auto: Auto, center: Center, step: int, gamma: float, rtol: float, budget: float, tick: Tick
 ) -> Settled:
     """One strength of the tether."""
-    if auto.full_gradient and engine.scape.layout.width <= 1 << 17:
-        course, health, cut = run_exact(engine, auto, center, step, gamma, rtol, budget, tick)
-        courses = [course]
-    else:
-        pair, health, cut = run_noisy(engine, auto, center, step, gamma, rtol, budget, tick)
-        courses = pair.courses
+    run = run_exact if auto.full_gradient else run_noisy
+    courses, health, cut = run(engine, auto, center, step, gamma, rtol, budget, tick)
     loss, excess, slope = (np.concatenate(parts) for parts in zip(*(c.arrays() for c in courses), strict=True))
     choices = ()
     if health.verdict is Verdict.HEALTHY and health.stderr > rtol * abs(health.mean):
         choices = (f"the budget of {budget:g} gradients a chain ended before the error reached {rtol:.1%}",)
     return Settled(
         health=health,
-        settings=courses[0].settings,
+        settings=courses[-1].settings,  # of the finer half, where there are two
         loss=loss,
         excess=excess,
         slope=slope,
