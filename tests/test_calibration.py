@@ -140,6 +140,27 @@ def test_too_little_budget_is_not_stationary():
     assert found.verdict == "not-stationary"
 
 
+def test_slow_modes_that_are_still_filling_are_not_stationary():
+    """Two curvatures, 1 and 3e-4: batches of gradients of nbeta h_max would need 30,000 steps."""
+    h = torch.tensor([1.0] * 8 + [3e-4] * 9, dtype=torch.float64)
+    scape = vector(lambda w: 0.5 * (h * w * w).sum(), [0.0] * 17, 10**6)
+    found = tw.estimate_llc(scape, full_gradient=False, chains=256, budget=1000)
+    assert found.raw < 0.9 * 0.5 * 17
+    assert found.verdict == "not-stationary"
+
+
+def test_seconds_become_a_count_that_is_kept():
+    found = tw.estimate_llc(UNLISTED["w^8"][0], rtol=0.001, seconds=0.5, chains=16)
+    assert found.settings["seconds"] == 0.5
+    assert 100 <= found.settings["budget"] != tw.Auto().budget
+    assert found.settings["gradients"] <= 1.1 * found.settings["budget"]
+
+
+def test_choices_say_what_was_run():
+    found = tw.estimate_llc(UNLISTED["w^8"][0], chains=32)
+    assert found.choices[0].startswith("hmc on the full gradient: 32 chains")
+
+
 def test_noisy_batches_agree_with_the_full_gradient():
     """5 % of heating by batches is taken out; the same chains without extrapolation miss."""
     g = torch.Generator().manual_seed(0)
@@ -224,3 +245,9 @@ def test_bad_choices_are_named():
     ):
         with pytest.raises(tw.InputError, match=words):
             tw.estimate_llc(landscape, **changes)
+    with pytest.raises(tw.InputError, match="unknown setting 'step_size'"):
+        tw.Auto(step_size=1.0)
+    with pytest.raises(tw.InputError, match="setting chains = 0"):
+        tw.Settings(chains=0)
+    with pytest.raises(tw.InputError, match="landscape is a Linear"):
+        tw.estimate_llc(nn.Linear(2, 2))

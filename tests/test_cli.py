@@ -124,6 +124,8 @@ BAD = {
     "no such file": (lambda p: survey_words(data="data.py:x"), "data.py"),
     "unknown recipe": (lambda p: ["recipe", "run", "modular-adition"], "modular-addition"),
     "setting out of range": (lambda p: survey_words(draws=0), "draws"),
+    "no number": (lambda p: survey_words(budget="1min"), "--budget"),
+    "no such option": (lambda p: [*survey_words(), "--bugdet", "3"], "--bugdet"),
     "memory": (lambda p: survey_words(memory="lots"), "lots"),
     "pattern of nothing": (lambda p: survey_words(restrict="head.*"), "head.*"),
     "atlas of nothing": (lambda p: ["atlas", "run"], "no survey"),

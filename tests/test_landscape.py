@@ -245,6 +245,20 @@ def test_wrong_input_is_said_in_our_words():
         tw.landscape(3, (x, y), F.cross_entropy)
     with pytest.raises(tw.InputError, match="dict of tensors"):
         tw.potential(lambda w: (w**2).sum(), torch.zeros(3), 100)
+    with pytest.raises(tw.InputError, match=r"KeyError.*names"):
+        tw.potential(lambda p: (p["v"] ** 2).sum(), {"w": torch.zeros(3)}, 100)
+    with pytest.raises(tw.InputError, match="does not require grad"):
+        tw.potential(lambda p: (p["w"].detach() ** 2).sum(), {"w": torch.zeros(3)}, 100)
+    sick = Net()
+    torch.nn.init.constant_(sick.layers[0].bias, float("nan"))
+    with pytest.raises(tw.InputError, match=r"layers\.0\.bias"):
+        tw.landscape(sick, (x, y), F.cross_entropy)
+    with pytest.raises(tw.InputError, match="unknown loss 'crossentropy'"):
+        tw.landscape(Net(), (x, y), "crossentropy")
+    assert torch.equal(
+        measure(tw.landscape(net := Net(), (x, y), "cross_entropy")).losses,
+        measure(tw.landscape(net, (x, y), F.cross_entropy)).losses,
+    )
 
 
 def test_the_data_are_copied():

@@ -254,3 +254,14 @@ def test_nothing_set_is_surveyed_the_same_by_one_and_by_two_and_drawn(run_folder
     assert "HMC" in page
     assert "γ = 50" in page
     tw.plot(one, tmp_path / "one.pdf")
+
+
+def test_seconds_are_counted_once_and_the_survey_goes_on_with_that_count(run_folder, tmp_path):
+    series = tw.checkpoints(run_folder)[:2]
+    changes = {"gamma": 50.0, "seconds": 0.3, "chains": 16, "workers": 1}
+    first = tw.survey(net_landscape(), series[:1], tmp_path / "s.zarr", **changes)
+    later = tw.survey(net_landscape(), series, tmp_path / "s.zarr", **changes)
+    assert later.attributes["settings"]["budget"] == first.attributes["settings"]["budget"]
+    assert later.attributes["shards"][0] == first.attributes["shards"][0]
+    other = tw.survey(net_landscape(), series[:1], tmp_path / "s.zarr", **changes | {"seconds": 0.6})
+    assert other.attributes["shards"] != first.attributes["shards"]

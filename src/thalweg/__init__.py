@@ -100,7 +100,7 @@ class _Package(ModuleType):
         raise AttributeError(f"module 'thalweg' has no attribute {name!r}")
 
     def __dir__(self) -> list[str]:
-        return sorted({*super().__dir__(), *_ROOMS, *_DOORS})
+        return sorted({"__doc__", "__version__", *_ROOMS, *_DOORS})
 
 
 sys.modules[__name__].__class__ = _Package

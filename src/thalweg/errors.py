@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+FIT = "do the data fit the module, and its outputs the loss? (torch wants sequences of logits as (B, classes, T))"
+
 
 class ThalwegError(Exception):
     """Base of every error that this package raises on purpose."""
@@ -17,7 +19,7 @@ class UnhealthyError(ThalwegError):
 
 
 @contextmanager
-def guarded(what: str) -> Iterator[None]:
+def guarded(what: str, remedy: str = FIT) -> Iterator[None]:
     """Run the user's own code; what it raises is wrong input, said in one line.
 
     Raises:
@@ -28,10 +30,7 @@ def guarded(what: str) -> Iterator[None]:
     except ThalwegError:
         raise
     except Exception as error:
-        raise InputError(
-            f"{what} failed: {type(error).__name__}: {first_line(error)}: check that the data fit the module, and its"
-            " outputs the loss (torch wants logits of sequences as (B, classes, T))"
-        ) from error
+        raise InputError(f"{what} failed: {type(error).__name__}: {first_line(error)}: {remedy}") from error
 
 
 def first_line(error: BaseException) -> str:

@@ -140,7 +140,7 @@ def check(
     if not chosen:
         raise InputError(f"no case is called {', '.join(names)!r}: there are {', '.join(c.name for c in CASES)}")
     began = time.monotonic()
-    auto = Auto.of(None, rtol=rtol, budget=budget, seed=seed)
+    auto = Auto(rtol=rtol, budget=budget, seed=seed)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     count = min(workers or cores, len(chosen))
     lines = []

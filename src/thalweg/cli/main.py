@@ -36,6 +36,7 @@ def version_or_help(version: Annotated[bool, typer.Option("--version", help="Pri
         raise typer.Exit
 
 
+UsageError: type[Exception] = typer.BadParameter.__mro__[1]  # of click, wherever typer keeps it
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")]
 
 
@@ -88,6 +89,7 @@ def run_survey(
     n: Annotated[int | None, typer.Option(help="Sample size of the theory. [default: samples]")] = None,
     rtol: Annotated[float | None, typer.Option(help="Relative error at which it stops. [default: 0.05]")] = None,
     budget: Annotated[int | None, typer.Option(help="Full gradients a chain may take. [default: 20000]")] = None,
+    seconds: Annotated[float | None, typer.Option(help="Turned into such a budget, once.")] = None,
     sampler: Annotated[str | None, typer.Option(help="sgld, sghmc, hmc, … [default: chosen]")] = None,
     chains: Annotated[int | None, typer.Option(help="Chains for each checkpoint. [default: chosen]")] = None,
     draws: Annotated[int | None, typer.Option(help="Steps that count. [default: chosen]")] = None,
@@ -117,6 +119,7 @@ def run_survey(
     given = {
         "rtol": rtol,
         "budget": budget,
+        "seconds": seconds,
         "sampler": sampler,
         "chains": chains,
         "draws": draws,
@@ -199,10 +202,23 @@ def _print_json(document: Any) -> None:
     typer.echo(json.dumps(document, indent=2, allow_nan=False, ensure_ascii=False))
 
 
+def _command(error: Exception) -> str:
+    """The command whose usage was wrong."""
+    context = getattr(error, "ctx", None)
+    return "thalweg" if context is None else context.command_path
+
+
 def main() -> None:
     """Run the command line."""
     try:
-        app()
+        sys.exit(app(standalone_mode=False))
+    except UsageError as error:
+        told = " ".join(error.format_message().split()).rstrip(".")  # pyright: ignore[reportAttributeAccessIssue]
+        if told:  # else the help was shown
+            print(f"thalweg: {told}: see {_command(error)} --help", file=sys.stderr)
+        sys.exit(2)
+    except typer.Abort:
+        sys.exit(130)
     except ThalwegError as error:
         print(f"thalweg: {' '.join(str(error).split())}", file=sys.stderr)
         sys.exit(2)

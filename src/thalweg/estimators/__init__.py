@@ -1,6 +1,6 @@
 """Estimators: from traces to numbers with errors and verdicts."""
 
-from thalweg.estimators.calibration import Auto
+from thalweg.estimators.calibration import Auto, counted
 from thalweg.estimators.degeneracy import NullPath, NullReport, Rank, bounds, null_directions, rank
 from thalweg.estimators.draws import posterior_losses
 from thalweg.estimators.health import Health, diagnose
@@ -25,6 +25,7 @@ __all__ = [
     "agree",
     "bounds",
     "choice",
+    "counted",
     "describe",
     "diagnose",
     "estimate",

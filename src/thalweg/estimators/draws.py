@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from thalweg.errors import InputError
-from thalweg.estimators.calibration import Auto
+from thalweg.estimators.calibration import Auto, counted
 from thalweg.estimators.llc import choice, estimate_auto
 from thalweg.landscape import Data, Landscape, materialise, measure
 from thalweg.samplers import Engine, Settings, State, chunks, move, place, start, threads, width
@@ -47,7 +47,7 @@ def posterior_losses(
     center = measure(landscape)
     chosen = choice(settings, **changes)
     if isinstance(chosen, Auto):
-        found = estimate_auto(landscape, chosen, center)
+        found = estimate_auto(landscape, counted(chosen.resolve(landscape), landscape), center)
         _ = found.value  # raises where there is none
         fields = {name: found.settings[name] for name in Settings.model_fields}
         chosen = Settings(**fields)

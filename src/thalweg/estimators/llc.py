@@ -5,17 +5,16 @@ batches is the same, since E L_B(w*) = L_n(w*), and their variance lower by orde
 Source: Lau et al. 2023 (arXiv 2308.12108), eq. 15.
 """
 
-from difflib import get_close_matches
 from typing import Any, Literal
 
 import numpy as np
 
 from thalweg.errors import InputError
-from thalweg.estimators.calibration import Auto, settle
+from thalweg.estimators.calibration import Auto, counted, settle
 from thalweg.estimators.health import Health, diagnose
 from thalweg.estimators.progress import bar
 from thalweg.landscape import Center, Estimate, Landscape, Trace, measure
-from thalweg.samplers import Block, Engine, Settings, advance, chunks, start, threads, width
+from thalweg.samplers import Block, Engine, Settings, advance, chunks, known, start, threads, width
 
 
 def estimate_llc(
@@ -43,10 +42,15 @@ def estimate_llc(
         InputError: a setting out of its range, a loss that is not finite at w*.
     """
     chosen = choice(settings, **changes)
+    if not isinstance(landscape, Landscape):
+        raise InputError(
+            f"landscape is a {type(landscape).__name__}: make one, tw.landscape(module, data, loss) or tw.potential"
+        )
     center = measure(landscape)
     if isinstance(chosen, Auto):
         with threads(chosen.threads):
-            return estimate_auto(landscape, chosen, center, progress=progress)
+            auto = counted(chosen.resolve(landscape), landscape)
+            return estimate_auto(landscape, auto, center, progress=progress)
     resolved = chosen.resolve(landscape.n, len(landscape.data) if landscape.data else None)
     with threads(resolved.threads):
         seen = _sample(landscape, resolved, chunks([center], [0], resolved.chains, width(landscape)))
@@ -61,11 +65,7 @@ def choice(settings: Settings | Auto | Literal["auto"] | None, **changes: Any) -
     """
     if settings is not None and settings != "auto" and not isinstance(settings, Auto | Settings):
         raise InputError(f"settings is a {type(settings).__name__}: give tw.Auto(...), tw.Settings(...), or names")
-    known = Auto.model_fields.keys() | Settings.model_fields.keys()
-    for name in changes.keys() - known:
-        near = get_close_matches(name, known, 1)
-        hint = f"is it {near[0]!r}?" if near else f"there are {', '.join(sorted(known))}"
-        raise InputError(f"unknown setting {name!r}: {hint}")
+    known(changes, Auto.model_fields.keys() | Settings.model_fields.keys())
     found = sorted(changes.keys() - Settings.model_fields.keys())
     given = sorted(changes.keys() - Auto.model_fields.keys())
     calibrated = settings == "auto" or isinstance(settings, Auto)
@@ -104,7 +104,7 @@ def estimate_auto(
         found = settle(engine or Engine(landscape, compiled=False), resolved, center, step, tick)
     cut = found.burn_in
     settings = found.settings.model_copy(update={"burn_in": cut, "draws": found.loss.shape[1] - cut})
-    made = {"rtol": auto.rtol, "budget": auto.budget, "gradients": round(found.spent)}
+    made = {"rtol": auto.rtol, "budget": auto.budget, "seconds": auto.seconds, "gradients": round(found.spent)}
     seen = trace(found.loss, found.excess, found.slope, settings, center.loss)
     return _estimate(found.health, seen, describe(settings, landscape) | made, found.choices)
 

@@ -14,8 +14,8 @@ from torch.nn.modules.conv import _ConvNd
 
 from thalweg.errors import InputError, first_line, guarded
 from thalweg.landscape.data import materialise
-from thalweg.landscape.landscape import Landscape
-from thalweg.landscape.loss import Loss, PerSample, check
+from thalweg.landscape.landscape import Landscape, check_weights
+from thalweg.landscape.loss import Loss, PerSample, by_name, check
 from thalweg.tree import Layout
 from thalweg.types import Params, Tree
 
@@ -52,7 +52,7 @@ class PotentialLosses:
 
 
 def landscape(
-    module: nn.Module, data: Any, loss: Loss, *, n: int | None = None, name: str | None = None
+    module: nn.Module, data: Any, loss: Loss | str, *, n: int | None = None, name: str | None = None
 ) -> Landscape:
     """Make the loss landscape of a module.
 
@@ -64,8 +64,8 @@ def landscape(
         data: `(inputs, targets)` as tensors, a `Dataset` or a `DataLoader`. A tuple of inputs is
             given to the module as its arguments, a dict as keyword arguments.
         loss: `loss(outputs, targets)`. Torch's losses get `reduction="none"`; any other returns one
-            number per sample, in nats. Axes behind the first are averaged over tokens where targets
-            are integers, summed where they are numbers.
+            number per sample, in nats; or the name of one of torch's, `"cross_entropy"`. Axes behind the
+            first are averaged over tokens where targets are integers, summed where they are numbers.
         n: sample size of the theory; default the number of samples (sequences, not tokens).
         name: identity in a store of what its source cannot identify (lambdas, closures).
 
@@ -78,7 +78,7 @@ def landscape(
     if not isinstance(module, nn.Module):
         raise InputError(f"module is a {type(module).__name__}: give an instance of torch.nn.Module")
     samples = materialise(data)
-    per_sample = PerSample(loss)
+    per_sample = PerSample(by_name(loss) if isinstance(loss, str) else loss)
     if samples.targets.ndim == 1 and per_sample.ignores(samples.targets):
         raise InputError(
             f"targets hold the label {per_sample.ignored}, which the loss ignores: leave those samples out"
@@ -88,6 +88,7 @@ def landscape(
     frozen = {k: w.detach() for k, w in module.named_parameters() if not w.requires_grad}
     frozen |= {k: b.detach() for k, b in module.named_buffers()}
     layout = Layout.of(moving)
+    check_weights(moving, frozen)
     module.requires_grad_(False)
     result = Landscape(
         losses=ModuleLosses(module, per_sample),
@@ -116,15 +117,20 @@ def potential(fn: Callable[[Params], Tensor], center: Params, n: int, *, name: s
         name: identity in a store, for lambdas and closures.
 
     Raises:
-        InputError: `fn` does not return a finite scalar.
+        InputError: `fn` does not return a finite scalar, or has no gradient.
     """
     if not isinstance(center, dict):
         raise InputError(f"center is a {type(center).__name__}: give a dict of tensors, and take one in fn")
     params = {k: w.detach().clone() for k, w in center.items()}
     width = Layout.of(params).width
-    value = fn(params)
+    check_weights(params, {})
+    with guarded("potential", "give a function of a dict of tensors with center's names"):
+        value = fn(params)
     if not isinstance(value, Tensor) or value.numel() != 1 or not torch.isfinite(value).all():
         raise InputError(f"potential returned {value!r} at its centre: return K(w) as a finite scalar tensor")
+    with guarded("gradient of the potential", "compute it by torch, of the tensors that it is given"):
+        moved = {k: w.clone().requires_grad_() for k, w in params.items()}
+        torch.autograd.grad(fn(moved), list(moved.values()), allow_unused=True)
     result = Landscape(
         losses=PotentialLosses(fn),
         params=params,

@@ -155,7 +155,9 @@ class Landscape:
                 " that was trained"
             )
         fitted = {k: self._fit(k, w, state.get(k)) for k, w in known.items()}
-        return replace(self, params={k: fitted[k] for k in self.params}, frozen={k: fitted[k] for k in self.frozen})
+        params, frozen = ({k: fitted[k] for k in names} for names in (self.params, self.frozen))
+        check_weights(params, frozen)
+        return replace(self, params=params, frozen=frozen)
 
     @staticmethod
     def _fit(name: str, known: Tensor, given: Tensor | None) -> Tensor:
@@ -167,11 +169,18 @@ class Landscape:
                 f"weights of {name!r} have shape {tuple(given.shape)}, the module {tuple(known.shape)}: build the"
                 " module that was trained"
             )
-        if given.is_floating_point() and not torch.isfinite(given).all():
-            raise InputError(
-                f"weights of {name!r} hold NaN or infinity: the run had diverged, leave this checkpoint out"
-            )
         return given.detach().to(known)
+
+
+def check_weights(params: Params, frozen: Params) -> None:
+    """Refuse weights that are not finite; what is frozen may hold infinities, as masks do.
+
+    Raises:
+        InputError: the first name that holds such a number.
+    """
+    for name, w in (params | frozen).items():
+        if w.is_floating_point() and bool(w.isnan().any() if name in frozen else not w.isfinite().all()):
+            raise InputError(f"weights of {name!r} hold NaN or infinity: the run had diverged, leave them out")
 
 
 def _few(names: list[str]) -> str:

@@ -3,7 +3,7 @@
 from thalweg.samplers.engine import WIDTH, Engine, threads, width
 from thalweg.samplers.hmc import JITTER
 from thalweg.samplers.run import SEEN, Block, Chunk, State, advance, chunks, memory, move, place, start
-from thalweg.samplers.settings import BLOCK, Settings, checked
+from thalweg.samplers.settings import BLOCK, Choices, Settings, known
 
 __all__ = [
     "BLOCK",
@@ -11,13 +11,14 @@ __all__ = [
     "SEEN",
     "WIDTH",
     "Block",
+    "Choices",
     "Chunk",
     "Engine",
     "Settings",
     "State",
     "advance",
-    "checked",
     "chunks",
+    "known",
     "memory",
     "move",
     "place",

@@ -1,18 +1,57 @@
 """Settings of a sampler: checked once, here; trusted everywhere else."""
 
+from collections.abc import Collection, Iterable
+from difflib import get_close_matches
 from math import log, sqrt
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from thalweg.errors import InputError
 
-Model = TypeVar("Model", bound=BaseModel)
 EXACT = ("mala", "hmc")
 BLOCK = 128  # steps between two saved states
 
 
-class Settings(BaseModel):
+class Choices(BaseModel):
+    """Named choices that do not change once they are made."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    def __init__(self, **choices: Any) -> None:
+        """Take choices by name.
+
+        Raises:
+            InputError: one line that names the first that is unknown or out of its range.
+        """
+        known(choices, type(self).model_fields)
+        try:
+            super().__init__(**choices)
+        except ValidationError as error:
+            first = error.errors()[0]
+            name = ".".join(str(part) for part in first["loc"])
+            raise InputError(f"setting {name} = {first['input']!r}: {first['msg'].lower()}") from error
+
+    @classmethod
+    def of(cls, made: Self | None = None, **changes: Any) -> Self:
+        """The same with changes, checked."""
+        return cls(**{**(made.model_dump() if made else {}), **changes})
+
+
+def known(names: Iterable[str], fields: Collection[str]) -> None:
+    """Refuse a name that is none of the fields.
+
+    Raises:
+        InputError: the name, and the one that is nearest to it, or all.
+    """
+    for name in names:
+        if name not in fields:
+            near = get_close_matches(name, fields, 1)
+            hint = f"is it {near[0]!r}?" if near else f"there are {', '.join(sorted(fields))}"
+            raise InputError(f"unknown setting {name!r}: {hint}")
+
+
+class Settings(Choices):
     """How a localized posterior is sampled.
 
     Attributes:
@@ -39,8 +78,6 @@ class Settings(BaseModel):
         threads: torch threads of the process that samples; part of a result's identity.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     sampler: Literal["sgld", "rmsprop_sgld", "sghmc", "mala", "hmc"] = "sgld"
     chains: int = Field(default=4, ge=1)
     burn_in: int = Field(default=1000, ge=0)
@@ -55,20 +92,6 @@ class Settings(BaseModel):
     seed: int = 0
     compile: bool = False
     threads: int = Field(default=1, ge=1)
-
-    @classmethod
-    def of(cls, settings: "Settings | None" = None, **changes: Any) -> "Settings":
-        """Settings with changes, checked.
-
-        Raises:
-            InputError: one line that names the setting.
-        """
-        if settings is not None and not isinstance(settings, Settings):
-            raise InputError(f"settings is a {type(settings).__name__}: give tw.Settings(...), or names and values")
-        unknown = [name for name in changes if name not in cls.model_fields]
-        if unknown:
-            raise InputError(f"unknown setting {unknown[0]!r}: there are {', '.join(cls.model_fields)}")
-        return checked(cls, {**(settings.model_dump() if settings else {}), **changes})
 
     def resolve(self, n: int, samples: int | None = None) -> "Settings":
         """The same with nbeta and step size filled in.
@@ -98,17 +121,3 @@ class Settings(BaseModel):
     def steps(self) -> int:
         """Steps of a chain in all."""
         return self.burn_in + self.draws
-
-
-def checked(model: type[Model], values: dict[str, Any]) -> Model:
-    """A model of these values.
-
-    Raises:
-        InputError: one line that names the first setting that is out of its range.
-    """
-    try:
-        return model(**values)
-    except ValidationError as error:
-        first = error.errors()[0]
-        name = ".".join(str(part) for part in first["loc"])
-        raise InputError(f"setting {name} = {first['input']!r}: {first['msg'].lower()}") from error

@@ -56,6 +56,11 @@ class Store:
             )
         return found
 
+    @property
+    def exists(self) -> bool:
+        """Whether a survey was begun there."""
+        return (self.path / "zarr.json").exists()
+
     def check_free(self) -> None:
         """Refuse a folder that holds something else.
 

@@ -11,7 +11,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from thalweg.checkpoints import Series, checkpoints
 from thalweg.errors import InputError
-from thalweg.estimators import Auto, choice, describe
+from thalweg.estimators import Auto, choice, counted, describe
 from thalweg.landscape import Landscape, materialise
 from thalweg.phases import FEWEST, Transition, transitions
 from thalweg.samplers import Settings, width
@@ -190,7 +190,7 @@ def survey(
     if not len(series):
         raise InputError("no checkpoints are left in the series: give at least one")
     test = materialise(test_data).to(landscape.device) if test_data is not None else None
-    job = Job(landscape, _resolved(choice(settings, **changes), landscape), test)
+    job = Job(landscape, _resolved(choice(settings, **changes), landscape, store), test)
     planned = plan(landscape, series.items, job.settings, test)
     missing = [shard for shard in planned.shards if not store.has_shard(shard.key)]
     count = len(missing)
@@ -228,10 +228,14 @@ def _write_table(store: Store, planned: Plan, job: Job) -> None:
         store.write_attributes(attributes)
 
 
-def _resolved(chosen: Settings | Auto, landscape: Landscape) -> Settings | Auto:
-    """Choices with all filled in that sizes decide."""
+def _resolved(chosen: Settings | Auto, landscape: Landscape, store: Store) -> Settings | Auto:
+    """Choices with all filled in that sizes decide; seconds as the count that they were when the survey began."""
     if isinstance(chosen, Auto):
-        return chosen.resolve(landscape)
+        asked = chosen.resolve(landscape)
+        before = store.attributes["settings"] if chosen.seconds and store.exists else {}
+        if all(before.get(name) == value for name, value in asked.model_dump(exclude={"budget"}).items()):
+            return asked.model_copy(update={"budget": before["budget"]})
+        return counted(asked, landscape)
     return chosen.resolve(landscape.n, len(landscape.data) if landscape.data else None)
 
 

@@ -3,20 +3,22 @@
 from math import log, sqrt
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from thalweg.landscape import Landscape
-from thalweg.samplers import Settings, checked
+from thalweg.samplers import Choices, Settings
 
 AFFORDABLE_SAMPLES, AFFORDABLE_WORK, AFFORDABLE_WEIGHTS = 1 << 14, 1 << 22, 1 << 17
 
 
-class Auto(BaseModel):
+class Auto(Choices):
     """An estimate that finds its own sampler, step, burn-in and length.
 
     Attributes:
         rtol: relative standard error at which it stops.
         budget: gradients of the full data that a chain may take; batches count by their share.
+        seconds: turned into such a budget, by the time that gradients take here, once: it is kept with the
+            result, and a survey that goes on goes on with it. Looks at stronger tethers come on top.
         gamma: strength of the tether to w*, nats per squared weight; default 1, raised where chains
             would otherwise reach more singular points.
         nbeta: n times inverse temperature; default n / log n.
@@ -26,25 +28,15 @@ class Auto(BaseModel):
         threads: torch threads of the process that samples; part of a result's identity.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     rtol: float = Field(default=0.05, gt=0, lt=1)
     budget: int = Field(default=20_000, ge=100)
+    seconds: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     gamma: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     nbeta: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     chains: int | None = Field(default=None, ge=2)
     full_gradient: bool | None = None
     seed: int = 0
     threads: int = Field(default=1, ge=1)
-
-    @classmethod
-    def of(cls, auto: "Auto | None" = None, **changes: Any) -> "Auto":
-        """Choices with changes, checked.
-
-        Raises:
-            InputError: one line that names the choice.
-        """
-        return checked(cls, {**(auto.model_dump() if auto else {}), **changes})
 
     def resolve(self, scape: Landscape) -> "Auto":
         """The same with nbeta, chains and the kind of gradient filled in, by rules that read only sizes."""
@@ -67,8 +59,9 @@ class Auto(BaseModel):
         Args:
             own: what the sampler adds or changes.
         """
-        shared = {name: getattr(self, name) for name in ("nbeta", "chains", "seed", "threads")}
-        return Settings.of(None, **(shared | {"burn_in": 0} | own))
+        shared: dict[str, Any] = {name: getattr(self, name) for name in ("nbeta", "chains", "seed", "threads")}
+        shared["burn_in"] = 0
+        return Settings(**(shared | own))
 
     @property
     def first_gamma(self) -> float:

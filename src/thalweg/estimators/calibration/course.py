@@ -6,12 +6,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from thalweg.estimators.health import Health, diagnose
+from thalweg.estimators.health import ESS_CUT, Health, diagnose
 from thalweg.landscape import Center
 from thalweg.samplers import Block, Chunk, Engine, Settings, State, chunks, move, start, width
 from thalweg.types import Verdict
 
 CUTS = (0.5, 0.6)  # shares of the draws that may be burn-in; chains start at w*, and less reads low
+PATIENCE = 3  # looks in a row that find w* to be no minimum; more draws would not change that
 
 Tick = Callable[[float], None]  # gradients that a chain has taken, since the last tick
 
@@ -117,7 +118,7 @@ def sample(
     Returns:
         Health, and how many of the draws are burn-in.
     """
-    lead, count = courses[0], first
+    lead, count, below = courses[0], first, 0
     while True:
         for course in courses:
             course.draw(count)
@@ -125,13 +126,16 @@ def sample(
         wanted = rtol * abs(health.mean)
         left = int((budget - lead.spent) / lead.cost)
         done = health.verdict is Verdict.HEALTHY and health.stderr <= wanted
-        if done or health.verdict is Verdict.DIVERGED or left < lead.drawn // 8:
+        below = below + 1 if health.verdict is Verdict.BELOW_BASELINE else 0
+        lost = health.verdict is Verdict.DIVERGED or below == PATIENCE
+        if done or lost or left < lead.drawn // 8:
             return health, cut
-        count = more(lead.drawn, health.stderr, wanted, left)
+        count = more(lead.drawn, health, wanted, left)
 
 
-def more(have: int, error: float, wanted: float, left: int) -> int:
-    """How many draws to take next: up to what the present error asks for, at most as many again, at most `left`."""
-    known = math.isfinite(error) and wanted > 0
-    target = math.ceil(1.1 * have * (error / wanted) ** 2) if known else 2 * have
-    return min(max(target - have, have // 2), have, left)
+def more(have: int, health: Health, wanted: float, left: int) -> int:
+    """How many draws to take next: up to what error and effective size ask for, at most twice as many, or `left`."""
+    known = math.isfinite(health.stderr) and wanted > 0 and health.ess > 0
+    lacking = max((health.stderr / wanted) ** 2, ESS_CUT / health.ess) if known else 2.0
+    target = math.ceil(1.1 * have * lacking)
+    return min(max(target - have, have // 2), 2 * have, left)

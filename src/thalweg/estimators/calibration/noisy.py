@@ -25,6 +25,7 @@ STEP, QUIET_STEP, QUIET_FRICTION = 0.5, 0.8, 0.5  # h omega with batch noise; an
 HEAT = 0.15  # heating by batch noise at the longer step
 BATCH = 512
 PILOT, ROUNDS, PROBES, STIFFER = 64, 12, 8, 16.0
+STEADY, QUIET_STEADY = 1.1, 1.5  # growth of the curvature in a round, with noise and without
 FIRST_DRAWS = 256
 
 
@@ -84,7 +85,8 @@ def find_dynamics(course: Course, center: Center, noisy: bool) -> None:
             quiet(course, center, omega)
         seen = course.take(PILOT, purpose=f"pilot {round_}").excess
         found = _curvature_where_chains_are(course, center, round_) if seen.isfinite().all() else math.inf
-        if found <= 1.1 * curvature and (round_ or not noisy):  # at w* itself, control variates leave no noise to see
+        steady = found <= (STEADY if noisy else QUIET_STEADY) * curvature
+        if steady and (round_ or not noisy):  # at w* itself, control variates leave no noise to see
             return
         if math.isfinite(found):
             curvature = max(curvature, found)

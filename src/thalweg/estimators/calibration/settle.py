@@ -7,6 +7,7 @@ there is no local value to be had at this n: `not-localised`. Chains that stay w
 feel it, and need no look.
 """
 
+import math
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -92,19 +93,25 @@ def _run(
     run = run_exact if auto.full_gradient else run_noisy
     courses, health, cut = run(engine, auto, center, step, gamma, rtol, budget, tick)
     loss, excess, slope = (np.concatenate(parts) for parts in zip(*(c.arrays() for c in courses), strict=True))
-    choices = ()
+    made = courses[-1].settings  # of the finer half, where there are two
+    data = engine.scape.data
+    kind = "the full gradient" if data is None or made.exact else f"batches of {min(made.batch_size, len(data))}"
+    choices = [
+        f"{made.sampler} on {kind}: {len(loss)} chains, {loss.shape[1] - cut} draws after {cut} of burn-in, longest"
+        f" step {math.sqrt(made.step_size or math.nan) * (2 if len(courses) > 1 else 1):.3g}"
+    ]
     if health.verdict is Verdict.HEALTHY and health.stderr > rtol * abs(health.mean):
-        choices = (f"the budget of {budget:g} gradients a chain ended before the error reached {rtol:.1%}",)
+        choices.append(f"the budget of {budget:g} gradients a chain ended before the error reached {rtol:.1%}")
     return Settled(
         health=health,
-        settings=courses[-1].settings,  # of the finer half, where there are two
+        settings=made,
         loss=loss,
         excess=excess,
         slope=slope,
         burn_in=cut,
         spent=sum(c.spent for c in courses) / len(courses),
         reach=_reach(courses, center),
-        choices=choices,
+        choices=tuple(choices),
     )
 
 

@@ -115,7 +115,7 @@ def readout(
     at = _center(center)
 
     def given(*b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        with guarded("gram"):
+        with guarded("gram", "give a function of arrays"):
             found = np.asarray(gram(*b), dtype=np.float64)
         if found.ndim < 2 or found.shape[-1] != found.shape[-2] or not np.isfinite(found).all():
             raise InputError(f"gram gives an array of shape {found.shape}: give finite (.., p, p)")
@@ -190,7 +190,7 @@ def _energy(fn: Callable[..., np.ndarray], n: float) -> Integrand:
     """Nbeta K, which is both averaged and weighs."""
 
     def energy(*w: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        with guarded("fn"):
+        with guarded("fn", "give a function of arrays"):
             found = np.broadcast_to(np.asarray(fn(*w), dtype=np.float64), np.broadcast_shapes(*[x.shape for x in w]))
         if not np.isfinite(found).all():
             raise InputError("fn gives numbers that are not finite: K must be finite wherever the tether reaches")
