@@ -90,6 +90,13 @@ def test_a_step_too_large_diverges_and_has_no_value():
     assert document["raw"] is None
 
 
+def test_drift_of_one_per_cent_counts_where_it_is_significant():
+    trend = np.linspace(-1, 1, 4000)
+    white = np.random.default_rng(0).normal(1.0, 0.1, (4, 4000))
+    assert diagnose(white + 0.02 * trend, NONE).verdict == "not-stationary"  # halves differ by 2 %
+    assert diagnose(white + 0.005 * trend, NONE).verdict == "healthy"
+
+
 def test_a_chain_that_creeps_is_not_stationary():
     assert quadratic(1e-7).verdict == "not-stationary"
 
