@@ -20,7 +20,7 @@ def hump(seed=0, error=3.0):
 @pytest.mark.parametrize("seed", range(5))
 def test_a_rise_and_a_fall_are_one_a_and_one_b(seed):
     loss, llc, error = hump(seed)
-    norm = np.linspace(20, 45, len(STEPS))
+    norm = np.interp(STEPS, [0, 780, 1500], [20, 22, 45])
     found = tw.transitions(STEPS, loss, llc, error, others={"weight_norm": norm, "train_loss": loss})
     assert [t.kind for t in found if abs(t.d_llc) > 100] == ["A", "B"]
     rise, fall = (t for t in found if abs(t.d_llc) > 100)
@@ -41,20 +41,68 @@ def test_nothing_rises_is_an_answer():
     assert fall.rising == ()
 
 
-def test_noise_without_structure_yields_no_transition():
+@pytest.mark.parametrize("walk", [0.0, 0.3])
+@pytest.mark.parametrize("slope", [0.0, 2.0])
+def test_noise_without_structure_yields_no_transition(walk, slope):
     alarms = 0
     for seed in range(100):
         rng = np.random.default_rng(seed)
-        flat = 200 + rng.normal(0, 4.0, len(STEPS))
-        alarms += bool(tw.transitions(STEPS, np.ones(len(STEPS)), flat, np.full(len(STEPS), 4.0)))
+        wandering = slope * np.arange(len(STEPS)) + np.cumsum(rng.normal(0, walk, len(STEPS)))
+        curve = 200 + 4.0 * (wandering + rng.normal(0, 1, len(STEPS)))
+        alarms += bool(tw.transitions(STEPS, np.ones(len(STEPS)), curve, np.full(len(STEPS), 4.0)))
     assert alarms <= 5
 
 
-def test_a_constant_curve_has_none_and_a_clean_line_has_one():
+def test_a_constant_curve_has_none_and_a_line_neither_but_a_clean_bend_has_one():
     zeros = np.zeros(len(STEPS))
     assert tw.transitions(STEPS, zeros, zeros + 5.0, zeros) == []
-    (line,) = tw.transitions(STEPS, -STEPS / 100.0, STEPS / 10.0, zeros)
-    assert (line.kind, line.start, line.end) == ("A", 0, 1500)
+    assert tw.transitions(STEPS, -STEPS / 100.0, STEPS / 10.0, zeros) == []
+    (bend,) = tw.transitions(STEPS, -STEPS / 100.0, np.maximum(STEPS - 600, 0) / 10.0, zeros)
+    assert (bend.kind, bend.start, bend.end) == ("A", 600, 1500)
+
+
+def test_what_only_goes_on_rising_does_not_count():
+    loss, llc, error = hump()
+    norm = np.linspace(20, 45, len(STEPS))
+    fall = tw.transitions(STEPS, loss, llc, error, others={"weight_norm": norm})[-1]
+    assert (fall.kind, fall.rising) == ("B", ())
+
+
+def planted(seed, size):
+    """A curve with one or two changes of `size` errors, on steps that are even or spread over four decades."""
+    rng = np.random.default_rng(seed)
+    steps = np.arange(int(rng.integers(30, 90))) * 50
+    if rng.random() < 0.5:
+        steps = np.unique(np.round(np.geomspace(1, 10_000, len(steps))).astype(int))
+    count, turns = len(steps), 2 * int(rng.integers(1, 3))
+    places = np.array([0, 0])
+    while np.diff(places).min() < 4:
+        places = np.sort(rng.choice(np.arange(4, count - 4), turns, replace=False))
+    signs = rng.choice([-1, 1], turns // 2)
+    levels = np.repeat(np.concatenate([[0], np.cumsum(signs) * size]), 2)
+    axis = np.log(steps) if steps[0] else steps.astype(float)
+    curve = 300 + np.interp(axis, axis[[0, *places, -1]], levels) + rng.normal(0, 1, count)
+    return steps, curve, places.reshape(-1, 2), signs
+
+
+@pytest.mark.parametrize(("size", "least"), [(40, 0.9), (20, 0.8), (10, 0.4)])
+def test_planted_changes_are_found_within_two_checkpoints(size, least):
+    hits = misses = alarms = covered = boundaries = 0
+    for seed in range(60):
+        steps, curve, places, signs = planted(seed, size)
+        found = tw.transitions(steps, np.ones(len(steps)), curve, np.ones(len(steps)))
+        right = 0
+        for (a, b), sign in zip(places, signs, strict=True):
+            for t in found:
+                start, end = np.searchsorted(steps, [t.start, t.end])
+                if abs(start - a) <= 2 and abs(end - b) <= 2 and np.sign(t.d_llc) == sign:
+                    right += 1
+                    covered += t.start_interval[0] <= steps[a] <= t.start_interval[1]
+                    covered += t.end_interval[0] <= steps[b] <= t.end_interval[1]
+                    boundaries += 2
+        hits, misses, alarms = hits + right, misses + len(places) - right, alarms + len(found) - right
+    assert 2 * hits / (2 * hits + misses + alarms) >= least
+    assert covered / boundaries >= 0.85
 
 
 @pytest.mark.parametrize(

@@ -4,28 +4,28 @@
     type B   lambda falls; `rising` names the logged quantities that rise meanwhile, if any does
     other    lambda rises, and loss does not fall
 
-A curve is cut where its *slope* changes (chords between checkpoints, penalised), since level
-splits on a drifting curve wander from seed to seed. The fit runs over checkpoints in their order,
-so that any monotone time axis gives the same phases. Boundaries are refitted on curves drawn from
-the errors of the estimates: their intervals hold 90 % of the draws and the gaps beside them.
+A curve is cut where its *slope* changes, since level splits on a drifting curve wander from seed to seed: straight
+pieces that meet, in training steps or in their logarithm, whichever takes fewer of them. A transition is a run of
+pieces that go one way, without the slow ones at its ends; a straight line has none. Boundaries are found again on
+curves drawn around the fit: their intervals hold 90 % of the draws and the gaps beside them.
 """
 
-import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-import ruptures
-from scipy.stats import kendalltau
+from scipy.stats import norm, t
 
 from thalweg.errors import InputError
+from thalweg.phases.segments import Pieces, fit, redrawn_knots
 
 FEWEST = 5  # checkpoints
-REDRAWS = 200
-SIGNIFICANT = 4.0  # standard errors of the change from end to end of a segment
-LEVEL = 0.05  # of the trend test, divided by the number of quantities
-GRID = 150  # candidate boundaries at most
+REDRAWS = 400
+SIGNIFICANT = 4.0  # standard errors of the change over a piece
+WANDER = 0.3  # errors by which a curve may walk from one checkpoint to the next without going anywhere
+SLOW = 0.2  # of the steepest slope of a run: its first and last pieces are no part of it if they are slower
+LEVEL = 0.05  # of the test of what rises, over all quantities (Holm)
 
 
 @dataclass(frozen=True)
@@ -103,12 +103,12 @@ def transitions(
     _check(arrays)
     curve, time = arrays["llc"], arrays["steps"]
     stated = arrays.get("llc_stderr", np.zeros_like(curve))
-    rounding = 1e-9 * float(np.abs(curve).max())
+    rounding = 1e-9 * float(np.abs(curve).max()) or 1.0
     error = np.maximum(np.maximum(stated, _scatter(curve)), rounding)  # scatter holds the stated errors already
-    found = _moves(curve, error)
-    redrawn = _redraw(curve, error)
+    pieces = min((fit(axis, curve, error) for axis in _axes(time)), key=lambda found: found.cost)
+    knots = redrawn_knots(pieces, error, REDRAWS)
     logged = {name: arrays[name] for name in others or {}}
-    return [_describe(a, b, sign, time, arrays["loss"], curve, logged, redrawn) for a, b, sign in found]
+    return [_describe(move, pieces, knots, error, time, arrays["loss"], logged) for move in _moves(pieces, error)]
 
 
 def _check(arrays: dict[str, np.ndarray]) -> None:
@@ -129,93 +129,121 @@ def _check(arrays: dict[str, np.ndarray]) -> None:
         raise InputError("llc_stderr is negative: give standard errors")
 
 
+def _axes(time: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Training steps, and their logarithm, from one gap before the first."""
+    return time, np.log(time - time[0] + time[1] - time[0])
+
+
 def _scatter(curve: np.ndarray) -> float:
     """Noise from point to point, robustly, from third differences (a smooth curve has small ones)."""
     third = np.diff(curve, 3)
     return float(np.median(np.abs(third)) / 0.6745 / np.sqrt(20)) if len(third) else 0.0
 
 
-def _moves(curve: np.ndarray, error: np.ndarray) -> list[tuple[int, int, int]]:
-    """Runs of segments that go one way: (first, last, sign), as numbers of checkpoints."""
-    scale = float(np.median(error))
-    if np.ptp(curve) == 0 or (scale == 0 and np.ptp(np.diff(curve)) == 0):
-        knots = [0, len(curve) - 1]
-    else:
-        signal = curve / scale if scale > 0 else curve / np.ptp(curve) * 1e6
-        jump = max(1, len(curve) // GRID)
-        model = ruptures.Pelt(model="clinear", min_size=2, jump=jump).fit(signal[:, None])
-        ends = model.predict(pen=4 * np.log(len(curve)))
-        knots = [0, *(end - 1 for end in ends)]
-    moves: list[tuple[int, int, int]] = []
-    for a, b in itertools.pairwise(knots):
-        change = curve[b] - curve[a]
-        sign = int(np.sign(change)) if abs(change) > SIGNIFICANT * np.hypot(error[a], error[b]) else 0
-        if moves and moves[-1][2] == sign:
-            moves[-1] = (moves[-1][0], b, sign)
-        else:
-            moves.append((a, b, sign))
-    return [move for move in moves if move[2]]
+@dataclass(frozen=True)
+class _Move:
+    """A run of pieces that go one way: numbers of knots, its direction, its change and the error of that."""
+
+    first: int
+    last: int
+    sign: int
+    change: float
+    error: float
 
 
-def _redraw(curve: np.ndarray, error: np.ndarray) -> list[list[tuple[int, int, int]]]:
-    """The moves of curves drawn from the errors; always the same draws."""
-    draws = np.random.default_rng(0).normal(curve, error, size=(REDRAWS, len(curve)))
-    return [_moves(draw, error) for draw in draws]
+def _change(pieces: Pieces, error: np.ndarray, first: int, last: int) -> tuple[float, float]:
+    """From knot to knot, with its error: that of the fit, and what the curve may have walked by itself."""
+    c = pieces.covariance
+    walked = (WANDER * np.median(error)) ** 2 * (pieces.knots[last] - pieces.knots[first])
+    variance = c[first, first] + c[last, last] - 2 * c[first, last] + walked
+    return float(pieces.values[last] - pieces.values[first]), float(np.sqrt(variance))
+
+
+def _moves(pieces: Pieces, error: np.ndarray) -> list[_Move]:
+    """All runs of which every piece is significant, slow ends cut off; none on a single straight line."""
+    count = len(pieces.knots) - 1
+    slopes = np.diff(pieces.values) / np.diff(pieces.axis[list(pieces.knots)])
+    signs = []
+    for i in range(count):
+        change, size = _change(pieces, error, i, i + 1)
+        signs.append(int(np.sign(change)) if abs(change) > SIGNIFICANT * size else 0)
+    found, first = [], 0
+    while first < count:
+        last = first
+        while last + 1 < count and signs[last + 1] == signs[first]:
+            last += 1
+        if signs[first]:
+            fast = [
+                i for i in range(first, last + 1) if abs(slopes[i]) >= SLOW * np.abs(slopes[first : last + 1]).max()
+            ]
+            if (fast[0], fast[-1]) != (0, count - 1):
+                found.append(
+                    _Move(fast[0], fast[-1] + 1, signs[first], *_change(pieces, error, fast[0], fast[-1] + 1))
+                )
+        first = last + 1
+    return found
 
 
 def _describe(
-    a: int,
-    b: int,
-    sign: int,
+    move: _Move,
+    pieces: Pieces,
+    knots: np.ndarray,
+    error: np.ndarray,
     time: np.ndarray,
     loss: np.ndarray,
-    curve: np.ndarray,
     others: dict[str, np.ndarray],
-    redrawn: list[list[tuple[int, int, int]]],
 ) -> Transition:
     """One move as a transition, with its uncertainty."""
+    a, b = pieces.knots[move.first], pieces.knots[move.last]
+    before = pieces.knots[move.first - 1] if move.first else None
     d_loss = float(loss[b] - loss[a])
     falls = -d_loss > SIGNIFICANT * np.sqrt(2) * _scatter(loss) + 1e-9 * float(np.abs(loss).max())
-    kind = "B" if sign < 0 else "A" if falls else "other"
-    matches = [match for moves in redrawn if (match := _overlapping(moves, a, b, sign))]
-    starts, ends = ([m[i] for m in matches] or [(a, b)[i]] for i in (0, 1))
+    kind = "B" if move.sign < 0 else "A" if falls else "other"
     return Transition(
         kind=kind,
         start=int(time[a]),
         end=int(time[b]),
-        start_interval=_interval(starts, time),
-        end_interval=_interval(ends, time),
+        start_interval=_interval(knots[:, move.first], time),
+        end_interval=_interval(knots[:, move.last], time),
         d_loss=d_loss,
-        d_llc=float(curve[b] - curve[a]),
-        rising=_rising(a, b, others) if kind == "B" else (),
-        probability=len(matches) / len(redrawn),
+        d_llc=move.change,
+        rising=_rising(before, a, b, pieces.axis, others) if kind == "B" else (),
+        probability=float(norm.cdf(abs(move.change) / move.error)),
     )
 
 
-def _overlapping(moves: list[tuple[int, int, int]], a: int, b: int, sign: int) -> tuple[int, int, int] | None:
-    """The move of this sign that shares most with [a, b]."""
-
-    def shared(move: tuple[int, int, int]) -> int:
-        return min(b, move[1]) - max(a, move[0])
-
-    best = max((m for m in moves if m[2] == sign), default=None, key=shared)
-    return best if best is not None and shared(best) > 0 else None
-
-
-def _interval(knots: Sequence[int], time: np.ndarray) -> tuple[float, float]:
+def _interval(knots: np.ndarray, time: np.ndarray) -> tuple[float, float]:
     """The middle 90 %, and the gaps to the checkpoints beside it, in which a turn can hide."""
     low, high = np.quantile(knots, [0.05, 0.95])
     return float(time[max(int(low) - 1, 0)]), float(time[min(int(np.ceil(high)) + 1, len(time) - 1)])
 
 
-def _rising(a: int, b: int, others: dict[str, np.ndarray]) -> tuple[str, ...]:
-    """Quantities with a rising trend within [a, b], by Kendall's tau."""
-    names = []
+def _rising(before: int | None, a: int, b: int, axis: np.ndarray, others: dict[str, np.ndarray]) -> tuple[str, ...]:
+    """Quantities that rise within [a, b], and faster than in the piece before it, by Holm's step-down test."""
+    chances = {}
     for name, values in others.items():
-        part = values[a : b + 1]
-        if np.ptp(part) == 0 or part[-1] <= part[0]:
+        slope, size, free = _slope(axis[a : b + 1], values[a : b + 1])
+        earlier, other, more = (0.0, 0.0, 0)
+        if before is not None:
+            earlier, other, more = _slope(axis[before : a + 1], values[before : a + 1])
+        if free < 1 or slope <= max(earlier, 0.0):
             continue
-        tau, p = np.asarray(kendalltau(np.arange(len(part)), part, alternative="greater"))
-        if tau > 0 and p < LEVEL / len(others):
-            names.append(name)
-    return tuple(names)
+        error = np.hypot(size, other) if more > 0 else size
+        chances[name] = float(t.sf((slope - max(earlier, 0.0)) / max(error, 1e-300), free + max(more, 0)))
+    rising = []
+    for i, name in enumerate(sorted(chances, key=lambda key: chances[key])):
+        if chances[name] > LEVEL / (len(others) - i):
+            break
+        rising.append(name)
+    return tuple(name for name in others if name in rising)
+
+
+def _slope(x: np.ndarray, y: np.ndarray) -> tuple[float, float, int]:
+    """Slope of a straight line, its standard error, degrees of freedom."""
+    free = len(x) - 2
+    if free < 1:
+        return float((y[-1] - y[0]) / (x[-1] - x[0])), 0.0, 0
+    at = x - x.mean()
+    slope = float(at @ y / (at @ at))
+    rest = y - y.mean() - slope * at
+    return slope, float(np.sqrt(rest @ rest / free / (at @ at))), free
