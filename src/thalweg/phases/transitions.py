@@ -1,7 +1,7 @@
 """Transitions of a training run: where the learning coefficient turns, and what else moves with it.
 
     type A   loss falls, lambda rises
-    type B   lambda falls; `rising` names the logged quantities that rise meanwhile, if any does
+    type B   lambda falls; `rising` names the logged quantities that rise faster than before, if any does
     other    lambda rises, and loss does not fall
 
 A curve is cut where its *slope* changes, since level splits on a drifting curve wander from seed to seed: straight
@@ -40,8 +40,8 @@ class Transition:
         end_interval: 90 % interval of `end`.
         d_loss: change of train loss, nats per sample.
         d_llc: change of the learning coefficient.
-        rising: names of quantities that rise meanwhile; only looked for in kind B.
-        probability: share of redrawn curves in which λ̂ moves this way here.
+        rising: names of quantities that rise meanwhile, faster than before; only looked for in kind B.
+        probability: that λ̂ moves this way here, given its errors and what it may walk by itself.
     """
 
     kind: str
@@ -68,7 +68,7 @@ class Transition:
             also = (
                 f"meanwhile {' and '.join(names)} rise{'s' * (len(names) == 1)}"
                 if names
-                else "no logged quantity rises"
+                else "no logged quantity rises faster than before"
             )
             return f"Type B, {span}: λ̂ falls by {-self.d_llc:.3g}; {also}."
         return f"Other, {span}: λ̂ rises by {self.d_llc:.3g} and train loss does not fall."
