@@ -29,8 +29,8 @@ def draw(chart: Chart, path: Path) -> Path:
         _line(below, chart.steps, curve)
     for label, (value, error) in chart.levels.items():
         below.axhline(value, color="0.35", linestyle=(0, (5, 3)), linewidth=1)
-        below.annotate(f"{label}: {value:.0f} ± {error:.0f}", (0.01, value), xycoords=("axes fraction", "data"),
-                       va="bottom", fontsize=8, color="0.35")  # fmt: skip
+        below.annotate(f"{label}: {value:.0f} ± {error:.0f}", (0.01, value), (0, -3), va="top", fontsize=8,
+                       color="0.35", xycoords=("axes fraction", "data"), textcoords="offset points")  # fmt: skip
     for axes in (above, below):
         _bands(axes, chart, named=axes is below)
         axes.spines[["top", "right"]].set_visible(False)
