@@ -10,10 +10,11 @@ import numpy as np
 import torch
 
 from thalweg import theory
-from thalweg.check import models, superposition
+from thalweg.check import models
 from thalweg.errors import InputError
 from thalweg.landscape import Landscape, potential
 from thalweg.theory import Coefficient, UpperBound, finite
+from thalweg.theory.superposition_loss import gon, loss
 
 N = 10_000
 REFERENCES = Path(__file__).with_name("references.json")
@@ -189,8 +190,8 @@ def _superposition(name: str, k: int, positive: int) -> Case:
     """
 
     def make() -> Landscape:
-        weights, biases = superposition.gon(6, k, positive)
-        return potential(lambda p: superposition.loss(p["W"], p["b"]), {"W": weights, "b": biases}, 500_000)
+        weights, biases = gon(6, k, positive)
+        return potential(lambda p: loss(p["W"], p["b"]), {"W": weights, "b": biases}, 500_000)
 
     return Case(name, theory.superposition_gon(6, k, positive), make, partial(_stored, name), "long tempering")
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.func import grad, jacrev, vmap
 
-from thalweg.check.superposition import GONS, gon, loss
+from thalweg.theory.superposition_loss import GONS, gon, loss
 from thalweg.errors import InputError
 from thalweg.theory import superposition_gon
 
