@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch.func import grad, jacrev, vmap
 
-from thalweg.theory.superposition_loss import GONS, gon, loss
 from thalweg.errors import InputError
 from thalweg.theory import superposition_gon
+from thalweg.theory.superposition_loss import GONS, gon, loss
 
 LEVELS = {  # (features, k, positive): L
     (6, 6, 0): 0.0481924,
