@@ -82,7 +82,7 @@ _ROOMS = {  # public name -> room; a room is entered when its name is first used
 }
 
 
-_DOORS = ("estimators", "theory")  # rooms that are used by their own names, as in tw.theory.deep_linear
+_DOORS = ("estimators", "phases", "theory")  # rooms that are used by their own names, as in tw.theory.deep_linear
 
 
 class _Package(ModuleType):

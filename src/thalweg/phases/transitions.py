@@ -11,7 +11,7 @@ curves drawn around the fit: their intervals hold 90 % of the draws and the gaps
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -42,6 +42,7 @@ class Transition:
         d_llc: change of the learning coefficient.
         rising: names of quantities that rise meanwhile, faster than before; only looked for in kind B.
         probability: that λ̂ moves this way here, given its errors and what it may walk by itself.
+        nbeta: inverse temperature of the estimates, which the kind may depend on; None where it was not given.
     """
 
     kind: str
@@ -53,6 +54,7 @@ class Transition:
     d_llc: float
     rising: tuple[str, ...]
     probability: float
+    nbeta: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -60,7 +62,7 @@ class Transition:
 
     def sentence(self) -> str:
         """The transition in words."""
-        span = f"steps {self.start} to {self.end}"
+        span = f"steps {self.start} to {self.end}" + (f" (nβ = {self.nbeta:.4g})" if self.nbeta else "")
         if self.kind == "A":
             return f"Type A, {span}: train loss falls by {-self.d_loss:.3g} nats while λ̂ rises by {self.d_llc:.3g}."
         if self.kind == "B":
@@ -80,6 +82,8 @@ def transitions(
     llc: Sequence[float] | np.ndarray,
     llc_stderr: Sequence[float] | np.ndarray | None = None,
     others: Mapping[str, Sequence[float] | np.ndarray] | None = None,
+    *,
+    nbeta: float | None = None,
 ) -> list[Transition]:
     """Find the transitions of a curve of learning coefficients.
 
@@ -89,6 +93,8 @@ def transitions(
         llc: (T) learning coefficient.
         llc_stderr: (T) its standard errors; where the curve scatters more than they say, the scatter counts.
         others: quantities (T) that may rise in type B, by name.
+        nbeta: inverse temperature of the estimates, kept with each transition: a change of phase can raise λ̂ at
+            one and lower it at another.
 
     Returns:
         Transitions in the order of their starts.
@@ -108,7 +114,8 @@ def transitions(
     pieces = min((fit(axis, curve, error) for axis in _axes(time)), key=lambda found: found.cost)
     knots = redrawn_knots(pieces, error, REDRAWS)
     logged = {name: arrays[name] for name in others or {}}
-    return [_describe(move, pieces, knots, error, time, arrays["loss"], logged) for move in _moves(pieces, error)]
+    found = [_describe(move, pieces, knots, error, time, arrays["loss"], logged) for move in _moves(pieces, error)]
+    return [replace(transition, nbeta=nbeta) for transition in found]
 
 
 def _check(arrays: dict[str, np.ndarray]) -> None:

@@ -13,7 +13,7 @@ from thalweg.checkpoints import Series, checkpoints
 from thalweg.errors import InputError
 from thalweg.estimators import Auto, choice, counted, describe
 from thalweg.landscape import Landscape, materialise
-from thalweg.phases import FEWEST, Transition, transitions
+from thalweg.phases import FEWEST, Forecast, Transition, forecasts, transitions
 from thalweg.samplers import Settings, width
 from thalweg.store import VERDICTS, Store, digest, shard_dataset, table_dataset, versions
 from thalweg.survey.plan import Plan, Shard, plan
@@ -118,10 +118,26 @@ class Survey:
         if keep.sum() < FEWEST:
             return []
         logged = {name: self.column(name)[keep] for name in OTHERS if np.isfinite(self.column(name)[keep]).all()}
-        loss = logged["train_loss"]
+        nbetas = {made["nbeta"] for made in self.settings}
         return transitions(
-            self.column("step")[keep], loss, self.column("llc")[keep], self.column("llc_stderr")[keep], others=logged
+            self.column("step")[keep],
+            logged["train_loss"],
+            self.column("llc")[keep],
+            self.column("llc_stderr")[keep],
+            others=logged,
+            nbeta=nbetas.pop() if len(nbetas) == 1 else None,
         )
+
+    def forecasts(self) -> list[Forecast]:
+        """Expected and observed changes of test loss between healthy checkpoints; see `tw.phases.forecasts`.
+
+        Empty where no test data were given, or fewer than two estimates are healthy.
+        """
+        keep = self.healthy & np.isfinite(self.column("test_loss"))
+        if keep.sum() < 2:
+            return []
+        columns = [self.column(name)[keep] for name in ("step", "train_loss", "test_loss", "llc")]
+        return forecasts(*columns, n=self.settings[0]["n"])
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON: lists along checkpoints, null where there is no number."""
@@ -140,6 +156,7 @@ class Survey:
             "sampler": [made["sampler"] for made in self.settings],
             "gamma": [made["gamma"] for made in self.settings],
             "transitions": [t.to_dict() for t in self.transitions()],
+            "forecasts": [f.to_dict() for f in self.forecasts()],
         }
 
 

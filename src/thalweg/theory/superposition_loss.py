@@ -91,3 +91,26 @@ def gon(features: int, k: int, positive: int = 0) -> tuple[Tensor, Tensor]:
     for _ in range(POLISH if k > 4 else 0):  # the 4-gon is exact, and its Hessian jumps there
         free = free - torch.linalg.solve(jacrev(grad(value))(free), grad(value)(free))
     return place(free)
+
+
+def configuration(weights: Tensor, biases: Tensor) -> tuple[Tensor, Tensor]:
+    """Which polygon a point is: the corners of the hull of its columns, and positive biases of the others.
+
+    A column is a corner where all others, seen from it, leave an angle above pi open. Near a k-gon of phase
+    k^{s+} the answer is (k, s).
+
+    Args:
+        weights: W, (.., 2, c), c >= 3.
+        biases: b, (.., c).
+
+    Returns:
+        k and s, (..) integers each.
+    """
+    apart = weights[..., :, None, :] - weights[..., :, :, None]  # (.., 2, c, c): from column i to column j
+    angles = torch.atan2(apart[..., 1, :, :], apart[..., 0, :, :])
+    c = biases.shape[-1]
+    others = ~torch.eye(c, dtype=torch.bool, device=weights.device)
+    turned = angles[..., others].reshape(*biases.shape, c - 1).sort(-1).values
+    gaps = torch.cat([turned.diff(dim=-1), turned[..., :1] + 2 * math.pi - turned[..., -1:]], -1)
+    corner = gaps.max(-1).values > math.pi
+    return corner.sum(-1), (~corner & (biases > 0)).sum(-1)

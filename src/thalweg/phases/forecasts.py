@@ -1,0 +1,108 @@
+"""From one checkpoint to the next: the change of test loss that free energy leads to expect, and the one observed.
+
+    posterior draws    d test = d train + d(beta V)/n        V: functional variance
+    a point            d test = d train + 2 d mu/n           mu >= lambda, equal to it where the model is regular
+
+A Bayesian moves to a phase of larger lambda when n |dL| > d lambda log n + dc, so that its test loss falls at the move
+wherever d lambda (ln n - 1) + dc > 0: a rise then refutes that the transition is Bayesian. A fall proves nothing.
+Source: Watanabe 2018, *Mathematical Theory of Bayesian Statistics*, sections 5 and 6, for the gaps.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from thalweg.errors import InputError
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """One interval between checkpoints.
+
+    Attributes:
+        start: training step.
+        end: training step.
+        d_train: change of train loss, nats per sample.
+        d_llc: change of the learning coefficient.
+        d_test: observed change of test loss, nats per sample.
+        point: expected change of test loss of a point, with lambda in the place of mu.
+        draws: expected change for posterior draws; None where no functional variance was logged.
+        refuted: train loss falls, lambda rises, and test loss rises where a Bayesian's could not.
+    """
+
+    start: int
+    end: int
+    d_train: float
+    d_llc: float
+    d_test: float
+    point: float
+    draws: float | None
+    refuted: bool
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return asdict(self)
+
+
+def forecasts(
+    steps: Sequence[int] | np.ndarray,
+    train_loss: Sequence[float] | np.ndarray,
+    test_loss: Sequence[float] | np.ndarray,
+    llc: Sequence[float] | np.ndarray,
+    n: int,
+    *,
+    functional_variance: Sequence[float] | np.ndarray | None = None,
+    beta: float = 1.0,
+    constant: Sequence[float] | np.ndarray | None = None,
+) -> list[Forecast]:
+    """Hold every interval against what free energy expects.
+
+    Args:
+        steps: (T) training steps, ascending.
+        train_loss: (T) nats per sample.
+        test_loss: (T) nats per sample, of data that were not trained on.
+        llc: (T) learning coefficients; leave unhealthy checkpoints out.
+        n: training samples, at least 2.
+        functional_variance: (T) V, over draws at inverse temperature `beta` per sample.
+        beta: of those draws, 1 for the posterior, 1/log n where nbeta = n/log n.
+        constant: (T) c, nats, such as half the log determinant; default: it does not change.
+
+    Returns:
+        T - 1 forecasts.
+
+    Raises:
+        InputError: lengths that differ, NaN, steps that do not ascend.
+    """
+    columns = {"steps": steps, "train_loss": train_loss, "test_loss": test_loss, "llc": llc}
+    columns |= {} if functional_variance is None else {"functional_variance": functional_variance}
+    columns |= {} if constant is None else {"constant": constant}
+    arrays = {name: np.asarray(column, dtype=np.float64) for name, column in columns.items()}
+    for name, values in arrays.items():
+        if values.shape != arrays["steps"].shape or values.ndim != 1:
+            raise InputError(f"{name} has shape {values.shape}, steps {arrays['steps'].shape}: give one for each")
+        if not np.isfinite(values).all():
+            raise InputError(f"{name} holds NaN or infinity: leave those checkpoints out")
+    if (np.diff(arrays["steps"]) <= 0).any():
+        raise InputError("steps are not ascending, or some come twice: sort the checkpoints, one for each step")
+    if n < 2 or beta <= 0:
+        raise InputError(f"n = {n}, beta = {beta}: give n >= 2 and beta > 0")
+    moved = {name: np.diff(values) for name, values in arrays.items()}
+    price = moved["llc"] * (np.log(n) - 1) + moved.get("constant", 0.0)
+    refuted = (moved["train_loss"] < 0) & (moved["llc"] > 0) & (price > 0) & (moved["test_loss"] > 0)
+    point = moved["train_loss"] + 2 * moved["llc"] / n
+    draws = moved["train_loss"] + beta * moved["functional_variance"] / n if functional_variance is not None else None
+    return [
+        Forecast(
+            start=int(arrays["steps"][i]),
+            end=int(arrays["steps"][i + 1]),
+            d_train=float(moved["train_loss"][i]),
+            d_llc=float(moved["llc"][i]),
+            d_test=float(moved["test_loss"][i]),
+            point=float(point[i]),
+            draws=None if draws is None else float(draws[i]),
+            refuted=bool(refuted[i]),
+        )
+        for i in range(len(point))
+    ]
