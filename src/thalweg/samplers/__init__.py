@@ -4,6 +4,7 @@ from thalweg.samplers.engine import WIDTH, Engine, threads, width
 from thalweg.samplers.hmc import JITTER
 from thalweg.samplers.run import SEEN, Block, Chunk, State, advance, chunks, memory, move, place, start
 from thalweg.samplers.settings import BLOCK, Choices, Settings, known
+from thalweg.samplers.tempering import Tempered, temper
 
 __all__ = [
     "BLOCK",
@@ -16,6 +17,7 @@ __all__ = [
     "Engine",
     "Settings",
     "State",
+    "Tempered",
     "advance",
     "chunks",
     "known",
@@ -23,6 +25,7 @@ __all__ = [
     "move",
     "place",
     "start",
+    "temper",
     "threads",
     "width",
 ]
