@@ -1,16 +1,15 @@
 """The map as one self-contained HTML page: it opens anywhere, without a network."""
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jinja2 import Environment, PackageLoader
 from matplotlib.ticker import MaxNLocator
 
 from thalweg.atlas.chart import BANDS, Chart, Curve
 from thalweg.atlas.figure import INTERVAL
+from thalweg.atlas.render import render
 
 LEFT, RIGHT, WIDTH = 64, 16, 960
 TOP = 26
@@ -54,16 +53,10 @@ def write(chart: Chart, path: Path, *, rows: list[Row], attributes: dict[str, An
         attributes: settings, versions, hashes.
         notes: sentences under the chart.
     """
-    environment = Environment(
-        loader=PackageLoader("thalweg.atlas"), autoescape=True, trim_blocks=True, lstrip_blocks=True
+    drawing = _drawing(chart)
+    return render(
+        "page.html.j2", path, chart=chart, drawing=drawing, rows=rows, attributes=attributes, notes=notes, bands=BANDS
     )
-    text = environment.get_template("page.html.j2").render(
-        chart=chart, drawing=_drawing(chart), rows=rows, attributes=attributes, notes=notes, bands=BANDS
-    )
-    aside = path.with_name(path.name + ".new")
-    aside.write_text(text, encoding="utf-8")
-    os.replace(aside, path)
-    return path
 
 
 def _drawing(chart: Chart) -> dict[str, Any]:
