@@ -84,6 +84,7 @@ def _gather(
         columns,
         survey.transitions(),
         title=title or f"{survey.store.path.stem}: the learning coefficient along training",
+        n=int(survey.store.read_table().attrs["settings"][0]["n"]),
         others={label: columns_of(other.store) for label, other in (others or {}).items()},
         levels={
             label if VERDICTS[c["verdict"][-1]] == "healthy" else f"{label} (unhealthy)": (

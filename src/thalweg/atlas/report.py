@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
 
-from markupsafe import Markup
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 
@@ -74,7 +73,7 @@ def report(path: Path, title: str, sections: Sequence[Section]) -> Path:
     Raises:
         InputError: another ending.
     """
-    figures = [None if s.figure is None else Markup(_svg(s.figure, f"f{i}-")) for i, s in enumerate(sections)]
+    figures = ["" if s.figure is None else _svg(s.figure, f"f{i}-") for i, s in enumerate(sections)]
     return render("report.html.j2", Path(path), title=title, sections=list(zip(sections, figures, strict=True)))
 
 
