@@ -55,10 +55,11 @@ def test_the_page_needs_no_network_and_draws_every_checkpoint(studied):
     assert page.outside == []
     assert "svg" in page.tags
     assert "table" in page.tags
-    assert len(page.circles) == 3 * 7  # all three readings
+    assert len(page.circles) == 4 * 7  # all three readings, and the first in the plane
     hollow = sum(c["fill"] == "#ffffff" for c in page.circles)
     results = document["results"]
     verdicts = results["verdicts"] + results["large_batch"]["verdicts"] + results["auto"]["verdicts"]
+    verdicts += results["verdicts"]
     assert hollow == sum(v != "healthy" for v in verdicts)
     for name in ("map.pdf", "map.png"):
         assert (out / "a" / name).stat().st_size > 5000

@@ -1,5 +1,6 @@
-"""Atlas: maps for browsers and papers, drawn from the store."""
+"""Atlas: maps for browsers and papers, drawn from the store; and pages for reports."""
 
 from thalweg.atlas.atlas import atlas, plot
+from thalweg.atlas.report import Section, Table, report
 
-__all__ = ["atlas", "plot"]
+__all__ = ["Section", "Table", "atlas", "plot", "report"]

@@ -9,7 +9,6 @@ import numpy as np
 from thalweg.atlas.chart import Chart, chart, columns_of
 from thalweg.atlas.figure import draw
 from thalweg.atlas.page import Row, write
-from thalweg.errors import InputError
 from thalweg.phases import Transition
 from thalweg.store import VERDICTS, Store
 
@@ -48,16 +47,13 @@ def atlas(
         The path.
 
     Raises:
-        InputError: a survey of which nothing is finished.
+        InputError: a survey of which nothing is finished, or a name that does not end in .html.
     """
-    if Path(path).suffix not in (".html", ".htm"):
-        raise InputError(f"page {Path(path).name}: its name must end in .html; tw.plot writes figures")
     gathered = _gather(survey, title, others, lines)
     attributes = survey.store.attributes
     table = survey.store.read_table()
     verdicts = [str(VERDICTS[code]) for code in table["verdict"].values]
     rows = [_row(table, i, verdicts[i], table.attrs["reasons"][i]) for i in range(len(verdicts))]
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
     return write(gathered, Path(path), rows=rows, attributes=attributes, notes=_notes(table, verdicts))
 
 
@@ -88,6 +84,7 @@ def _gather(
         columns,
         survey.transitions(),
         title=title or f"{survey.store.path.stem}: the learning coefficient along training",
+        n=int(survey.store.read_table().attrs["settings"][0]["n"]),
         others={label: columns_of(other.store) for label, other in (others or {}).items()},
         levels={
             label if VERDICTS[c["verdict"][-1]] == "healthy" else f"{label} (unhealthy)": (

@@ -37,7 +37,7 @@ class Curve:
 
 @dataclass(frozen=True, eq=False)
 class Chart:
-    """Two panels over one time axis: losses above, learning coefficients below.
+    """Two panels over one time axis, losses above, learning coefficients below; and the plane of the two.
 
     Attributes:
         title: of the figure.
@@ -46,6 +46,7 @@ class Chart:
         llcs: curves of the lower panel.
         levels: horizontal lines of the lower panel: label -> (value, standard error).
         transitions: shaded and named.
+        n: samples, for lines of equal free energy.
     """
 
     title: str
@@ -54,6 +55,7 @@ class Chart:
     llcs: tuple[Curve, ...]
     levels: Mapping[str, tuple[float, float]]
     transitions: tuple[Transition, ...]
+    n: int
 
 
 def chart(
@@ -62,6 +64,7 @@ def chart(
     transitions: list[Transition],
     *,
     title: str,
+    n: int,
     others: Mapping[str, Mapping[str, np.ndarray]],
     levels: Mapping[str, tuple[float, float]],
 ) -> Chart:
@@ -72,6 +75,7 @@ def chart(
         columns: `train_loss`, `test_loss`, `llc`, `llc_stderr` and `verdict` (T).
         transitions: found in them.
         title: of the figure.
+        n: samples.
         others: further readings of the same checkpoints: label -> columns.
         levels: readings to compare with: label -> (value, standard error).
     """
@@ -82,7 +86,7 @@ def chart(
     llcs = [_llc("λ̂", columns, GREEN)]
     colours = cycle(FURTHER)
     llcs += [_llc(f"λ̂, {label}", other, next(colours), faint=True) for label, other in others.items()]
-    return Chart(title, steps, tuple(losses), tuple(llcs), levels, tuple(transitions))
+    return Chart(title, steps, tuple(losses), tuple(llcs), levels, tuple(transitions), n)
 
 
 def _llc(label: str, columns: Mapping[str, np.ndarray], colour: str, faint: bool = False) -> Curve:

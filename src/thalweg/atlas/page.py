@@ -1,39 +1,23 @@
 """The map as one self-contained HTML page: it opens anywhere, without a network."""
 
-import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jinja2 import Environment, PackageLoader
-from matplotlib.ticker import MaxNLocator
 
 from thalweg.atlas.chart import BANDS, Chart, Curve
 from thalweg.atlas.figure import INTERVAL
+from thalweg.atlas.plane import plane_of
+from thalweg.atlas.render import render
+from thalweg.atlas.scale import Axis, Time, time_of, written
+from thalweg.phases import Transition
 
 LEFT, RIGHT, WIDTH = 64, 16, 960
 TOP = 26
-
-
-@dataclass(frozen=True, eq=False)
-class Axis:
-    """A linear scale from data to pixels."""
-
-    low: float
-    high: float
-    start: float
-    end: float
-
-    def __call__(self, value: float) -> float:
-        """Pixels, to a tenth."""
-        span = self.high - self.low or 1.0
-        return round(self.start + (value - self.low) / span * (self.end - self.start), 1)
-
-    def ticks(self, count: int) -> list[tuple[float, str]]:
-        """Round numbers within the scale, with their pixels."""
-        values = [v for v in MaxNLocator(count).tick_values(self.low, self.high) if self.low <= v <= self.high]
-        return [(self(v), f"{v:,.10g}".replace(",", " ")) for v in values]
+PLANE = 360  # height of the plane
+Place = Callable[[float], float]
 
 
 @dataclass(frozen=True)
@@ -54,22 +38,23 @@ def write(chart: Chart, path: Path, *, rows: list[Row], attributes: dict[str, An
         attributes: settings, versions, hashes.
         notes: sentences under the chart.
     """
-    environment = Environment(
-        loader=PackageLoader("thalweg.atlas"), autoescape=True, trim_blocks=True, lstrip_blocks=True
+    return render(
+        "page.html.j2",
+        path,
+        chart=chart,
+        drawing=_drawing(chart),
+        plane=_plane(chart),
+        rows=rows,
+        attributes=attributes,
+        notes=notes,
+        bands=BANDS,
     )
-    text = environment.get_template("page.html.j2").render(
-        chart=chart, drawing=_drawing(chart), rows=rows, attributes=attributes, notes=notes, bands=BANDS
-    )
-    aside = path.with_name(path.name + ".new")
-    aside.write_text(text, encoding="utf-8")
-    os.replace(aside, path)
-    return path
 
 
 def _drawing(chart: Chart) -> dict[str, Any]:
     """Everything that the SVG needs, in pixels."""
-    span = max(float(np.ptp(chart.steps)), 1.0)
-    time = Axis(chart.steps.min() - 0.01 * span, chart.steps.max() + 0.01 * span, LEFT, WIDTH - RIGHT)
+    time = time_of(chart.steps)
+    place = _place(time)
     loss = _axis(chart.losses, {}, TOP + 180, TOP)
     llc = _axis(chart.llcs, chart.levels, TOP + 480, TOP + 210)
     panels = [
@@ -77,28 +62,87 @@ def _drawing(chart: Chart) -> dict[str, Any]:
             "title": "loss, nats per sample",
             "axis": loss,
             "ticks": loss.ticks(5),
-            "curves": [_curve(c, time, loss, chart) for c in chart.losses],
+            "curves": [_curve(c, place, loss, chart) for c in chart.losses],
         },
         {
             "title": "learning coefficient λ̂",
             "axis": llc,
             "ticks": llc.ticks(6),
-            "curves": [_curve(c, time, llc, chart) for c in chart.llcs],
+            "curves": [_curve(c, place, llc, chart) for c in chart.llcs],
         },
     ]
     levels = [{"y": llc(v), "text": f"{label}: {v:.0f} ± {e:.0f}"} for label, (v, e) in chart.levels.items()]
-    spans = [
-        {
-            "x": time(t.start),
-            "width": max(round(time(t.end) - time(t.start), 1), 2),
-            "kind": t.kind,
-            "colour": BANDS[t.kind],
-        }
-        for t in chart.transitions
+    spans = [_span(t, place, i) for i, t in enumerate(chart.transitions)]
+    hover = [
+        {"step": int(step), "x": place(step), "lines": _readings(chart, i), "words": _words(chart, step)}
+        for i, step in enumerate(chart.steps)
     ]
-    hover = [{"step": int(step), "x": time(step), "lines": _readings(chart, i)} for i, step in enumerate(chart.steps)]
-    return {"time": time.ticks(9), "panels": panels, "levels": levels, "spans": spans, "hover": hover, "left": LEFT,
-            "right": WIDTH - RIGHT, "width": WIDTH, "height": TOP + 480 + 44}  # fmt: skip
+    ticks = [(place(step), written(step)) for step in time.ticks(9)]
+    return {"time": ticks, "logarithmic": time.logarithmic, "panels": panels, "levels": levels, "spans": spans,
+            "hover": hover, "left": LEFT, "right": WIDTH - RIGHT, "width": WIDTH, "height": TOP + 480 + 44}  # fmt: skip
+
+
+def _place(time: Time) -> Place:
+    """From steps to pixels, with a little room at both ends."""
+    low, high = float(time(time.first)), float(time(time.last))
+    room = 0.01 * (high - low or 1.0)
+    axis = Axis(low - room, high + room, LEFT, WIDTH - RIGHT)
+    return lambda step: axis(float(time(step)))
+
+
+def _span(transition: Transition, place: Place, number: int) -> dict[str, Any]:
+    """One transition as a band with whiskers at its ends."""
+    ends = {transition.start: transition.start_interval, transition.end: transition.end_interval}
+    left, right = place(transition.start), place(transition.end)
+    return {
+        "x": left,
+        "width": max(round(right - left, 1), 2),
+        "kind": transition.kind,
+        "colour": BANDS[transition.kind],
+        "words": transition.sentence(),
+        "whiskers": [{"x": place(end), "low": place(low), "high": place(high)} for end, (low, high) in ends.items()],
+        "foot": 8 + 11 * (number % 2),
+    }
+
+
+def _words(chart: Chart, step: int) -> list[str]:
+    """Sentences of the transitions that hold a step."""
+    return [t.sentence() for t in chart.transitions if t.start <= step <= t.end]
+
+
+def _plane(chart: Chart) -> dict[str, Any]:
+    """Everything that the SVG of the plane needs, in pixels."""
+    plane = plane_of(chart)
+    left, right, foot, top = plane.window()
+    x, y = Axis(left, right, LEFT, WIDTH - RIGHT), Axis(foot, top, TOP + PLANE, TOP)
+    places = [(x(a), y(b)) for a, b in zip(plane.loss, plane.llc, strict=True)]
+    bars = INTERVAL * plane.errors
+    points = [
+        {
+            "x": places[i][0],
+            "y": places[i][1],
+            "low": y(max(foot, plane.llc[i] - bars[i])),
+            "high": y(min(top, plane.llc[i] + bars[i])),
+            "healthy": bool(plane.healthy[i]),
+            "colour": plane.points[i],
+            "number": int(plane.index[i]),
+        }
+        for i in range(len(places))
+    ]
+    pairs = list(zip(places[:-1], places[1:], strict=True))
+    arrows = [_arrow(*pairs[i]) | {"colour": plane.segments[i]} for i in plane.arrows()]
+    ends = [(*places[i], away, int(chart.steps[plane.index[i]])) for i, away in plane.ends()]
+    lines = [(x(a), y(b), x(c), y(d)) for (a, b), (c, d) in plane.equal_energy()]
+    segments = [(*a, *b, colour) for (a, b), colour in zip(pairs, plane.segments, strict=True)]
+    return {"x": x, "y": y, "xticks": x.ticks(9), "yticks": y.ticks(7), "points": points, "segments": segments,
+            "arrows": arrows, "ends": ends, "lines": lines, "n": plane.n, "height": TOP + PLANE + 44}  # fmt: skip
+
+
+def _arrow(start: tuple[float, float], end: tuple[float, float]) -> dict[str, float]:
+    """The middle of a segment and its direction in degrees."""
+    (x0, y0), (x1, y1) = start, end
+    angle = float(np.degrees(np.arctan2(y1 - y0, x1 - x0)))
+    return {"x": round((x0 + x1) / 2, 1), "y": round((y0 + y1) / 2, 1), "angle": round(angle, 1)}
 
 
 def _axis(curves: tuple[Curve, ...], levels: Any, start: float, end: float) -> Axis:
@@ -113,15 +157,15 @@ def _axis(curves: tuple[Curve, ...], levels: Any, start: float, end: float) -> A
     return Axis(low, high + 0.12 * (high - low or 1.0), start, end)
 
 
-def _curve(curve: Curve, time: Axis, scale: Axis, chart: Chart) -> dict[str, Any]:
+def _curve(curve: Curve, place: Place, scale: Axis, chart: Chart) -> dict[str, Any]:
     """One curve as a path, a band and points."""
     seen = np.flatnonzero(np.isfinite(curve.values))
-    points = [(time(chart.steps[i]), scale(curve.values[i])) for i in seen]
+    points = [(place(chart.steps[i]), scale(curve.values[i])) for i in seen]
     band = ""
     if curve.errors is not None:
         drawn = [i for i in seen if np.isfinite(curve.errors[i])]
-        upper = [(time(chart.steps[i]), scale(curve.values[i] + INTERVAL * curve.errors[i])) for i in drawn]
-        lower = [(time(chart.steps[i]), scale(curve.values[i] - INTERVAL * curve.errors[i])) for i in drawn]
+        upper = [(place(chart.steps[i]), scale(curve.values[i] + INTERVAL * curve.errors[i])) for i in drawn]
+        lower = [(place(chart.steps[i]), scale(curve.values[i] - INTERVAL * curve.errors[i])) for i in drawn]
         band = _path([*upper, *lower[::-1]])
     marks = [{"x": x, "y": y, "healthy": bool(curve.healthy[i])} for i, (x, y) in zip(seen, points, strict=True)]
     return {
