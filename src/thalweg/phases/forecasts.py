@@ -3,7 +3,7 @@
     posterior draws    d test = d train + d(beta V)/n        V: functional variance
     a point            d test = d train + 2 d mu/n           mu >= lambda, equal to it where the model is regular
 
-A Bayesian moves to a phase of larger lambda when n |dL| > d lambda log n + dc, so that its test loss falls at the move
+A Bayesian moves to a phase of larger lambda when n |dL| > d lambda log n + dc, so that its test loss falls there
 wherever d lambda (ln n - 1) + dc > 0: a rise then refutes that the transition is Bayesian. A fall proves nothing.
 Source: Watanabe 2018, *Mathematical Theory of Bayesian Statistics*, sections 5 and 6, for the gaps.
 """

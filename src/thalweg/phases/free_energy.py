@@ -135,9 +135,13 @@ def integrate(nbetas: Sequence[float], means: np.ndarray, variances: np.ndarray)
     """
     at, mean, variance = (np.asarray(x, dtype=np.float64) for x in (nbetas, means, variances))
     if at.ndim != 1 or len(at) < 2 or mean.shape != variance.shape or mean.shape[-1] != len(at):
-        raise InputError(f"shapes {at.shape}, {mean.shape}, {variance.shape}: give a mean and a variance for each rung")
+        raise InputError(
+            f"shapes {at.shape}, {mean.shape}, {variance.shape}: give a mean and a variance for each rung"
+        )
     gap = np.diff(at)
     if (gap <= 0).any() or not (np.isfinite(mean).all() and np.isfinite(variance).all()):
-        raise InputError("rungs do not ascend, or numbers are not finite: a rung where a phase has no draws has no mean")
+        raise InputError(
+            "rungs do not ascend, or numbers are not finite: a rung where a phase has no draws has no mean"
+        )
     area = gap * (mean[..., 1:] + mean[..., :-1]) / 2 + gap**2 / 12 * np.diff(variance)
     return np.concatenate([np.zeros_like(mean[..., :1]), np.cumsum(area, -1)], -1)

@@ -4,8 +4,8 @@
     min(1, exp((n_{k+1} - n_k) (L(w_{k+1}) - L(w_k))))
 
 Each sweep is one HMC trajectory of every rung of every ladder, all in one batch, and a round of trades, of even
-and odd pairs in turn. A rung's step is found in burn-in and then held; each trajectory jitters it (a step that follows
-each chain is biased low on singular points).
+and odd pairs in turn. A rung's step is found in burn-in and then held; each trajectory jitters it (a step that
+follows each chain is biased low on singular points).
 Source: Geyer 1991; Neal 2011, *MCMC using Hamiltonian dynamics*, section 5.
 """
 
@@ -73,7 +73,9 @@ def temper(
     if rungs.ndim != 1 or len(rungs) < 2 or rungs[0] < 0 or (rungs.diff() <= 0).any():
         raise InputError(f"nbetas {list(nbetas)}: give at least two, ascending, from 0 on")
     if min(sweeps, every, leaps) < 1 or burn_in < 0:
-        raise InputError(f"sweeps {sweeps}, every {every}, leaps {leaps}, burn_in {burn_in}: give at least 1, 1, 1, 0")
+        raise InputError(
+            f"sweeps {sweeps}, every {every}, leaps {leaps}, burn_in {burn_in}: give at least 1, 1, 1, 0"
+        )
     count, depth, wide = len(starts), len(rungs), starts.shape[1]
     heat = rungs.repeat(count)  # row r K + k
     place = starts.double().repeat_interleave(depth, 0)
@@ -83,7 +85,11 @@ def temper(
     own = stream(seed, "tempering")
     steps = torch.full((depth,), 0.1, dtype=torch.float64)
     kept: list[tuple[Tensor, Tensor]] = []
-    accepted, tried, made = torch.zeros(depth).double(), torch.zeros(depth - 1).double(), torch.zeros(depth - 1).double()
+    accepted, tried, made = (
+        torch.zeros(depth).double(),
+        torch.zeros(depth - 1).double(),
+        torch.zeros(depth - 1).double(),
+    )
     for sweep in range(burn_in + sweeps):
         jitter = JITTER ** (2 * torch.rand(count * depth, generator=own, dtype=torch.float64) - 1)
         size = (steps.repeat(count) * jitter)[:, None]

@@ -199,6 +199,8 @@ def _gap(pair: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
 def _differences(found: Posterior, k: int, seen: np.ndarray, ladders: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """F of k + 1 minus F of k: by shares, and by integration from the first rung seen; NaN where not seen."""
     measured, integrated = np.full(len(seen), np.nan), np.full(len(seen), np.nan)
+    if seen.sum() < 2:
+        return measured, integrated
     counts, curves = [], []
     for corners in (k, k + 1):
         count = found.count[ladders, :, corners].astype(float)  # (R, K, s)
@@ -208,7 +210,8 @@ def _differences(found: Posterior, k: int, seen: np.ndarray, ladders: np.ndarray
         variance = (count * apart).sum((0, 2)) / np.maximum(total, 1)
         counts.append(total[seen])
         curves.append(integrate(found.rungs[seen], mean[seen], variance[seen]))
-    measured[seen] = np.log(counts[0] / counts[1])
+    with np.errstate(divide="ignore"):  # a phase without a draw, once a ladder is left out
+        measured[seen] = np.log(counts[0] / counts[1])
     integrated[seen] = curves[1] - curves[0] + measured[seen][0]
     return measured, integrated
 

@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -203,7 +204,7 @@ def stairs(runs: Runs, surveys: list[Survey], known: dict[str, float]) -> list[S
     """All moves between plateaus."""
     found = []
     for r, (stays, read) in enumerate(zip(runs.stays, surveys, strict=True)):
-        for before, after in zip(stays[:-1], stays[1:], strict=True):
+        for before, after in pairwise(stays):
             low, high = _reading(read, before), _reading(read, after)
             both = low is not None and high is not None
             found.append(

@@ -1,0 +1,220 @@
+"""Dynamical and Bayesian transitions in the toy model of superposition: six features in the plane.
+
+Source: Chen, Lau, Mendel, Wei & Murfet 2023 (arXiv:2310.06301), which the essay quotes. The loss is exact; its
+phases are polygons. Three questions: what lambda is in each phase; which phase a Bayesian of n samples is in, and
+whether free energy foretells where it changes; which phases gradient descent passes through, and whether lambda
+rises as loss falls. Everywhere nll = |x - f(x)|^2, without one half.
+"""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict
+
+from thalweg.estimators import Auto
+from thalweg.phases import Transition
+from thalweg.recipes.recipe import Outcome, Recipe, Stages
+from thalweg.recipes.superposition import page
+from thalweg.recipes.superposition.posterior import SIDES, Crossing, Posterior, Tempering, crossing, sample
+from thalweg.recipes.superposition.runs import NEAR, Descent, Runs, Stair, descend, levels, stairs, survey_all
+from thalweg.recipes.superposition.table import Phases, Reading, read
+from thalweg.samplers import Settings
+from thalweg.survey import Survey
+
+FEWEST = 100  # draws of both phases at a rung where their free energies are compared
+
+
+class Config(BaseModel):
+    """All that the study depends on, beside the seed.
+
+    Attributes:
+        features: c, inputs.
+        phases: the table of coefficients.
+        tempering: the posterior over phases.
+        descent: the runs.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    features: int
+    phases: Phases
+    tempering: Tempering
+    descent: Descent
+
+
+RUNGS = (
+    10,
+    14,
+    20,
+    28,
+    40,
+    55,
+    70,
+    84,
+    100,
+    120,
+    140,
+    165,
+    190,
+    220,
+    250,
+    285,
+    320,
+    360,
+    400,
+    475,
+    560,
+    640,
+    750,
+    900,
+)
+
+
+def paper() -> Config:
+    """The published size."""
+    return Config(
+        features=6,
+        phases=Phases(
+            phases=((6, 0), (5, 1), (5, 0), (4, 2), (4, 1), (4, 0)),
+            samples=(500_000, 5000, 1000),
+            auto=Auto(gamma=10.0, rtol=0.01),
+        ),
+        tempering=Tempering(rungs=RUNGS, ladders=12, sweeps=10_000, burn_in=1000, every=10),
+        descent=Descent(
+            runs=50,
+            samples=1000,
+            batch_size=20,
+            learning_rate=0.005,
+            noise=0.01,
+            epochs=4500,
+            every=30,
+            surveyed=6,
+            sampler=Settings(sampler="hmc", chains=4, burn_in=75, draws=300, step_size=0.1, leaps=4, gamma=10.0),
+        ),
+    )
+
+
+def tiny() -> Config:
+    """The same in seconds."""
+    return Config(
+        features=6,
+        phases=Phases(phases=((6, 0), (4, 0)), samples=(1000,), auto=Auto(gamma=10.0, rtol=0.1, budget=2000)),
+        tempering=Tempering(rungs=RUNGS[2:21:3], ladders=2, sweeps=150, burn_in=50, every=5),
+        descent=Descent(
+            runs=4,
+            samples=200,
+            batch_size=20,
+            learning_rate=0.02,
+            noise=0.1,
+            epochs=240,
+            every=10,
+            surveyed=8,
+            sampler=Settings(sampler="hmc", chains=4, burn_in=20, draws=100, step_size=0.1, leaps=4, gamma=10.0),
+        ),
+    )
+
+
+def run(config: Config, out: Path, seed: int, stages: Stages) -> Outcome:
+    """Phases, posterior, runs; then the page."""
+    c = config.features
+    stages.say("the coefficient of every phase")
+    table = read(c, config.phases, seed)
+    stages.say("the posterior over phases, from opposite starts")
+    found = sample(c, config.tempering, out / "posterior", seed)
+    crossings = {k: crossing(found, c, k, FEWEST) for k in (4, 5)}
+    runs = descend(c, config.descent, out / "descent" / "runs.safetensors", seed, stages.say)
+    stages.say("surveys of all runs")
+    surveys = survey_all(c, config.descent, runs, out / "descent", seed)
+    known = levels(c)
+    moves = stairs(runs, surveys, known)
+    changes = [survey.transitions() for survey in surveys]
+    html = page.write(out / "map.html", config, table, found, crossings, runs, surveys, known, moves)
+    results = _results(table, found, crossings, runs, surveys, known, moves, changes)
+    healthy = np.concatenate([survey.healthy for survey in surveys])
+    return Outcome(results, html, float((~healthy).mean()))
+
+
+def _results(
+    table: list[Reading],
+    found: Posterior,
+    crossings: dict[int, Crossing],
+    runs: Runs,
+    surveys: list[Survey],
+    known: dict[str, float],
+    moves: list[Stair],
+    changes: list[list[Transition]],
+) -> dict[str, Any]:
+    """The document's `results`; `docs/recipes/superposition.md` explains each name."""
+    on, total = on_level(runs, known)
+    read = [move.opposing for move in moves if move.opposing is not None]
+    return {
+        "levels": known,
+        "phases": [asdict(reading) | {"agrees": reading.agrees} for reading in table],
+        "posterior": {
+            "n": found.rungs.tolist(),
+            "shares": {str(k): found.shares(k)[0].tolist() for k in (3, 4, 5, 6)},
+            "stderr": {str(k): found.shares(k)[1].tolist() for k in (3, 4, 5, 6)},
+            "from": {str(side): {str(k): found.shares(k, side)[0].tolist() for k in (3, 4, 5, 6)} for side in SIDES},
+        },
+        "critical_n": {f"{k}->{k + 1}": _crossing(found, each) for k, each in crossings.items()},
+        "runs": [
+            {
+                "steps": survey.column("step").tolist(),
+                "plateaus": [asdict(stay) for stay in stays],
+                "llc": [
+                    x if ok else None for x, ok in zip(survey.column("llc").tolist(), survey.healthy, strict=True)
+                ],
+                "verdicts": survey.verdicts,
+                "transitions": [change.to_dict() for change in found],
+            }
+            for stays, survey, found in zip(runs.stays, surveys, changes, strict=True)
+        ],
+        "plateau_checkpoints": total,
+        "on_a_level": on / total if total else None,
+        "near": NEAR,
+        "stairs": [asdict(move) | {"opposing": move.opposing} for move in moves],
+        "opposing": sum(read) / len(read) if read else None,
+        "opposing_of": len(read),
+    }
+
+
+def on_level(runs: Runs, known: dict[str, float]) -> tuple[int, int]:
+    """Plateau checkpoints within NEAR of a level, and all of them."""
+    heights = np.array(list(known.values()))
+    stays = [
+        curve[stay.first : stay.last + 1] for curve, own in zip(runs.loss, runs.stays, strict=True) for stay in own
+    ]
+    if not stays:
+        return 0, 0
+    apart = np.abs(np.concatenate(stays)[:, None] - heights).min(1)
+    return int((apart < NEAR).sum()), len(apart)
+
+
+def _crossing(found: Posterior, each: Crossing) -> dict[str, Any]:
+    """One crossing for JSON."""
+
+    def listed(values: np.ndarray) -> list[float | None]:
+        return [float(x) if np.isfinite(x) else None for x in values]
+
+    return {
+        "predicted": each.predicted,
+        "without_constants": each.leading,
+        "observed": each.observed,
+        "prior_constant": each.constant,
+        "n": found.rungs.tolist(),
+        "effective_constant": listed(each.effective),
+        "free_energy_by_shares": listed(each.measured),
+        "free_energy_by_integration": listed(each.integrated),
+        "integration_error": listed(each.error),
+    }
+
+
+RECIPE = Recipe(
+    name="superposition",
+    summary="Polygons in the toy model of superposition: their coefficients, a Bayesian's phase, gradient descent's.",
+    paper=paper,
+    tiny=tiny,
+    run=run,
+)

@@ -1,0 +1,120 @@
+"""The coefficient of every phase, at several n: estimate, theory, the quadratic part exactly, and the paper's."""
+
+import math
+import os
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+from loky import ProcessPoolExecutor
+from pydantic import BaseModel, ConfigDict
+from torch import Tensor
+from torch.func import grad, jacrev
+
+from thalweg.estimators import Auto, estimate_llc
+from thalweg.landscape import potential
+from thalweg.rng import seed_of
+from thalweg.samplers import threads
+from thalweg.theory import superposition_gon
+from thalweg.theory.superposition_loss import DEAD, gon, loss
+
+BEYOND = -4.0  # bias of dead columns: the loss is the same, and the tether does not reach zero
+PAPER = {"6": "9.03 ± 0.59", "5+": "9.91 ± 1.27", "5": "7.71 ± 0.85"}  # its table K.1, n = 5000
+PAPER_THEORY = {"4+": 5.0}  # that its critical n of 380 needs
+AGREES = 0.03  # of the theory
+
+
+class Phases(BaseModel):
+    """Which phases are estimated, and how.
+
+    Attributes:
+        phases: (corners, zero columns of positive bias).
+        samples: n, each phase at each.
+        auto: how; the sampler is HMC, as a potential's gradient is exact.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    phases: tuple[tuple[int, int], ...]
+    samples: tuple[int, ...]
+    auto: Auto
+
+
+@dataclass(frozen=True)
+class Reading:
+    """One phase at one n.
+
+    Attributes:
+        phase: name, such as 5+.
+        n: samples.
+        nbeta: n/log n.
+        gamma: of the tether.
+        loss: L, nats per sample.
+        theory: asymptotic lambda.
+        quadratic: the exact value at this nbeta and gamma if K were its Hessian's parabola; None for the 4-gons,
+            whose Hessian jumps.
+        llc: estimate, None where unhealthy.
+        raw: the number behind it.
+        stderr: of it.
+        verdict: of it.
+        reasons: for the verdict.
+    """
+
+    phase: str
+    n: int
+    nbeta: float
+    gamma: float
+    loss: float
+    theory: float
+    quadratic: float | None
+    llc: float | None
+    raw: float
+    stderr: float
+    verdict: str
+    reasons: tuple[str, ...]
+
+    @property
+    def agrees(self) -> bool | None:
+        """Whether the estimate is within 3 % of the theory; None where there is no estimate."""
+        return None if self.llc is None else abs(self.llc / self.theory - 1) <= AGREES
+
+
+def read(features: int, phases: Phases, seed: int) -> list[Reading]:
+    """Estimate all, in as many processes as there are cores."""
+    jobs = [(k, s, n) for n in phases.samples for k, s in phases.phases]
+    with ProcessPoolExecutor(min(len(jobs), os.cpu_count() or 1)) as pool:
+        return list(pool.map(partial(_read, features, phases.auto, seed), *zip(*jobs, strict=True)))
+
+
+def _read(features: int, auto: Auto, seed: int, k: int, positive: int, n: int) -> Reading:
+    """One phase at one n."""
+    weights, biases = gon(features, k, positive)
+    biases = torch.where(biases == DEAD, BEYOND, biases)
+    name = f"{k}{'+' * positive}"
+    with threads(1):
+        scape = potential(lambda p: loss(p["W"], p["b"]), {"W": weights, "b": biases}, n)
+        chosen = auto.model_copy(update={"seed": seed_of(seed, "phase", name, n)})
+        found = estimate_llc(scape, chosen)
+    nbeta, gamma = found.settings["nbeta"], found.settings["gamma"]
+    return Reading(
+        phase=name,
+        n=n,
+        nbeta=nbeta,
+        gamma=gamma,
+        loss=float(loss(weights, biases)),
+        theory=float(superposition_gon(features, k, positive).llc),
+        quadratic=None if k == 4 else _quadratic(weights, biases, nbeta, gamma),
+        llc=found.raw if found.verdict == "healthy" else None,
+        raw=found.raw,
+        stderr=found.stderr,
+        verdict=str(found.verdict),
+        reasons=tuple(found.reasons),
+    )
+
+
+def _quadratic(weights: Tensor, biases: Tensor, nbeta: float, gamma: float) -> float:
+    """sum_i (1/2) nbeta h_i / (nbeta h_i + gamma) over the eigenvalues of the Hessian."""
+    shape = weights.shape
+    slope = grad(lambda w: loss(w[: math.prod(shape)].reshape(shape), w[math.prod(shape) :]))
+    stiff = nbeta * torch.linalg.eigvalsh(jacrev(slope)(torch.cat([weights.flatten(), biases]))).clamp(min=0)
+    return float((stiff / (stiff + gamma)).sum() / 2)
