@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -79,7 +80,8 @@ def _drawing(chart: Chart) -> dict[str, Any]:
     ]
     ticks = [(place(step), written(step)) for step in time.ticks(9)]
     return {"time": ticks, "logarithmic": time.logarithmic, "panels": panels, "levels": levels, "spans": spans,
-            "hover": hover, "left": LEFT, "right": WIDTH - RIGHT, "width": WIDTH, "height": TOP + 480 + 44}  # fmt: skip
+            "hover": hover, "left": LEFT, "right": WIDTH - RIGHT, "width": WIDTH,
+            "height": TOP + 480 + 44}  # fmt: skip
 
 
 def _place(time: Time) -> Place:
@@ -129,7 +131,7 @@ def _plane(chart: Chart) -> dict[str, Any]:
         }
         for i in range(len(places))
     ]
-    pairs = list(zip(places[:-1], places[1:], strict=True))
+    pairs = list(pairwise(places))
     arrows = [_arrow(*pairs[i]) | {"colour": plane.segments[i]} for i in plane.arrows()]
     ends = [(*places[i], away, int(chart.steps[plane.index[i]])) for i, away in plane.ends()]
     lines = [(x(a), y(b), x(c), y(d)) for (a, b), (c, d) in plane.equal_energy()]

@@ -6,6 +6,7 @@ Source: Watanabe 2009, *Algebraic geometry and statistical learning theory*: the
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -69,9 +70,8 @@ class Plane:
     def ends(self) -> list[tuple[int, int]]:
         """First and last point, and on which side the way leaves room for a name: 1 above, -1 below."""
         last = len(self.llc) - 1
-        return [
-            (i, 1 if self.llc[i] > self.llc[j] else -1) for i, j in ((0, min(1, last)), (last, max(0, last - 1)))
-        ][: last + 1]
+        neighbours = [(0, min(1, last)), (last, max(0, last - 1))][: last + 1]
+        return [(i, 1 if self.llc[i] > self.llc[j] else -1) for i, j in neighbours]
 
 
 def plane_of(chart: Chart) -> Plane:
@@ -88,7 +88,7 @@ def plane_of(chart: Chart) -> Plane:
         errors,
         llc.healthy[index],
         tuple(_colour(chart, step, step) for step in steps),
-        tuple(_colour(chart, a, b) for a, b in zip(steps[:-1], steps[1:], strict=True)),
+        tuple(_colour(chart, a, b) for a, b in pairwise(steps)),
     )
 
 
