@@ -31,7 +31,7 @@ from torch import Generator, Tensor
 from torch.func import grad, jacrev
 
 from references import OUT
-from thalweg.check import superposition
+from thalweg.theory import superposition_loss as superposition
 
 NAMES = ("tanh 4", "nmf 3x3 H=2", "tanh 9", "tms 6-gon", "tms 5+-gon", "tms 5-gon")
 GAMMA, FEATURES = 1.0, 6

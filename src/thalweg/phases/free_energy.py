@@ -11,9 +11,10 @@ Source: Watanabe 2009, *Algebraic Geometry and Statistical Learning Theory*, the
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-from scipy.optimize import brentq
+from scipy.optimize import root_scalar
 from scipy.special import softmax
 
 from thalweg.errors import InputError
@@ -100,7 +101,7 @@ def critical_n(first: Phase, second: Phase, *, constants: bool = True) -> float 
     """
     constant = second.constant - first.constant if constants else 0.0
 
-    def difference(log_n: float | np.ndarray) -> np.ndarray:
+    def difference(log_n: Any) -> Any:
         n = np.exp(log_n)
         order = second.multiplicity - first.multiplicity
         return n * (second.loss - first.loss) + (second.llc - first.llc) * log_n - order * np.log(log_n) + constant
@@ -111,10 +112,11 @@ def critical_n(first: Phase, second: Phase, *, constants: bool = True) -> float 
     if not len(crossings):
         return None
     last = crossings[-1]
-    return float(np.exp(brentq(lambda x: float(difference(x)), grid[last], grid[last + 1], xtol=1e-12)))
+    found = root_scalar(difference, bracket=(grid[last], grid[last + 1]), xtol=1e-12)
+    return math.exp(found.root)
 
 
-def integrate(nbetas: Sequence[float], means: np.ndarray, variances: np.ndarray) -> np.ndarray:
+def integrate(nbetas: Sequence[float] | np.ndarray, means: np.ndarray, variances: np.ndarray) -> np.ndarray:
     """Thermodynamic integration: free energies along a ladder, above the first rung, nothing left out.
 
         F(n_k) - F(n_0) = int_{n_0}^{n_k} E_n[L] dn,    d E_n[L] / dn = -Var_n[L]

@@ -222,9 +222,9 @@ def _critical(found: Posterior, crossings: dict[int, Crossing]) -> Section:
     return Section(
         "Predicted and observed critical n",
         (
-            "F = nL + λ log n + c. The prior's part of c is ½|w*|²; c also holds the determinant of the Hessian and the"
-            " number of labelled polygons. The difference of free energies measured by shares, and by thermodynamic"
-            " integration along the ladder, has nothing left out; the constant that it implies stands in the last"
+            "F = nL + λ log n + c. The prior's part of c is ½|w*|²; c also holds the determinant of the Hessian and"
+            " the number of labelled polygons. The difference of free energies measured by shares, and by"
+            " thermodynamic integration along the ladder, has nothing left out; the constant that it implies stands in the last"
             " column.",
         ),
         figure,
@@ -262,10 +262,10 @@ def _coefficients(table: list[Reading]) -> Section:
     return Section(
         "The coefficient of each phase",
         (
-            f"γ = {table[0].gamma:g}, HMC on the exact loss, nll = |x − f(x)|². λ for the 4-gons is our own derivation:"
-            " their loss is once, not twice differentiable, and a zero column costs both of its weights. The paper's "
-            "critical n of 380 for 4+ → 5 needs λ = 5 for 4+. “Parabola” is the exact value at this nβ and γ of the "
-            "loss's second-order part, in brackets stand numbers without a healthy verdict.",
+            f"γ = {table[0].gamma:g}, HMC on the exact loss, nll = |x − f(x)|². λ for the 4-gons is our own"
+            " derivation: their loss is once, not twice differentiable, and a zero column costs both of its weights."
+            " The paper's critical n of 380 for 4+ → 5 needs λ = 5 for 4+. “Parabola” is the exact value at this nβ and γ of the"
+            " loss's second-order part, in brackets stand numbers without a healthy verdict.",
         ),
         None,
         Table(header, rows),

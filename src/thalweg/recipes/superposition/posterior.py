@@ -7,11 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from loky import ProcessPoolExecutor
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor
 
 from thalweg.phases import Phase, critical_n, integrate
+from thalweg.recipes.spread import spread
 from thalweg.rng import seed_of
 from thalweg.samplers import temper, threads
 from thalweg.theory import superposition_gon
@@ -76,8 +76,7 @@ def sample(features: int, tempering: Tempering, folder: Path, seed: int) -> Post
     places = [folder / f"from-{k}.npz" for k in SIDES]
     missing = [(k, place) for k, place in zip(SIDES, places, strict=True) if not place.exists()]
     if missing:
-        with ProcessPoolExecutor(min(len(missing), os.cpu_count() or 1)) as pool:
-            list(pool.map(partial(_side, features, tempering, seed), *zip(*missing, strict=True)))
+        spread(partial(_side, features, tempering, seed), *zip(*missing, strict=True))
     sides = [np.load(place) for place in places]
     joined = {name: np.concatenate([side[name] for side in sides]) for name in ("count", "mean", "variance")}
     return Posterior(
@@ -174,7 +173,7 @@ def crossing(found: Posterior, features: int, k: int, least: int) -> Crossing:
     """
     first, second = phase(features, k), phase(features, k + 1)
     rungs = found.rungs
-    seen = np.array([found.count[:, :, j].sum((0, 2)) >= least for j in (k, k + 1)]).all(0)
+    seen = (found.count[:, :, k : k + 2].sum((0, 3)) >= least).all(1)
     everyone = np.arange(len(found.side))
     measured, integrated = _differences(found, k, seen, everyone)
     left = np.array([_gap(_differences(found, k, seen, np.delete(everyone, r))) for r in everyone])

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from loky import ProcessPoolExecutor
 from pydantic import BaseModel, ConfigDict
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
@@ -17,6 +16,7 @@ from torch import Tensor, nn
 from thalweg.checkpoints import checkpoints
 from thalweg.landscape import landscape
 from thalweg.phases import Plateau, plateaus
+from thalweg.recipes.spread import spread
 from thalweg.rng import seed_of, stream
 from thalweg.samplers import Settings, threads
 from thalweg.survey import Survey, survey
@@ -153,8 +153,7 @@ def survey_all(features: int, protocol: Descent, runs: Runs, folder: Path, seed:
             state = {"W": runs.weights[r, t].contiguous(), "b": runs.biases[r, t].contiguous()}
             save_file(state, place / f"step-{runs.steps[t]}.safetensors", {"step": str(runs.steps[t])})
     seeds = [seed_of(seed, "survey", r) for r in range(len(places))]
-    with ProcessPoolExecutor(min(len(places), len(os.sched_getaffinity(0)))) as pool:
-        list(pool.map(partial(_survey, features, protocol.sampler), list(runs.data), places, seeds))
+    spread(partial(_survey, features, protocol.sampler), list(runs.data), places, seeds)
     return [Survey(place.with_suffix(".zarr")) for place in places]
 
 
@@ -206,7 +205,7 @@ def stairs(runs: Runs, surveys: list[Survey], known: dict[str, float]) -> list[S
     for r, (stays, read) in enumerate(zip(runs.stays, surveys, strict=True)):
         for before, after in pairwise(stays):
             low, high = _reading(read, before), _reading(read, after)
-            both = low is not None and high is not None
+            risen = None if low is None or high is None else (high[0] - low[0], float(np.hypot(low[1], high[1])))
             found.append(
                 Stair(
                     run=r,
@@ -215,8 +214,8 @@ def stairs(runs: Runs, surveys: list[Survey], known: dict[str, float]) -> list[S
                     start=before.end,
                     end=after.start,
                     d_loss=after.level - before.level,
-                    d_llc=high[0] - low[0] if both else None,
-                    error=float(np.hypot(low[1], high[1])) if both else None,
+                    d_llc=risen[0] if risen else None,
+                    error=risen[1] if risen else None,
                 )
             )
     return found

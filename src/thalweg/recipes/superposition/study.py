@@ -104,14 +104,14 @@ def tiny() -> Config:
         tempering=Tempering(rungs=RUNGS[2:21:3], ladders=2, sweeps=150, burn_in=50, every=5),
         descent=Descent(
             runs=4,
-            samples=200,
+            samples=300,
             batch_size=20,
             learning_rate=0.02,
-            noise=0.1,
-            epochs=240,
-            every=10,
-            surveyed=8,
-            sampler=Settings(sampler="hmc", chains=4, burn_in=20, draws=100, step_size=0.1, leaps=4, gamma=10.0),
+            noise=0.05,
+            epochs=1200,
+            every=40,
+            surveyed=6,
+            sampler=Settings(sampler="hmc", chains=4, burn_in=50, draws=250, step_size=0.1, leaps=4, gamma=20.0),
         ),
     )
 
@@ -120,7 +120,7 @@ def run(config: Config, out: Path, seed: int, stages: Stages) -> Outcome:
     """Phases, posterior, runs; then the page."""
     c = config.features
     stages.say("the coefficient of every phase")
-    table = read(c, config.phases, seed)
+    table = read(c, config.phases, out / "phases", seed)
     stages.say("the posterior over phases, from opposite starts")
     found = sample(c, config.tempering, out / "posterior", seed)
     crossings = {k: crossing(found, c, k, FEWEST) for k in (4, 5)}

@@ -1,18 +1,20 @@
 """The coefficient of every phase, at several n: estimate, theory, the quadratic part exactly, and the paper's."""
 
+import json
 import math
 import os
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
+from pathlib import Path
 
 import torch
-from loky import ProcessPoolExecutor
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor
 from torch.func import grad, jacrev
 
 from thalweg.estimators import Auto, estimate_llc
 from thalweg.landscape import potential
+from thalweg.recipes.spread import spread
 from thalweg.rng import seed_of
 from thalweg.samplers import threads
 from thalweg.theory import superposition_gon
@@ -79,14 +81,25 @@ class Reading:
         return None if self.llc is None else abs(self.llc / self.theory - 1) <= AGREES
 
 
-def read(features: int, phases: Phases, seed: int) -> list[Reading]:
-    """Estimate all, in as many processes as there are cores."""
+def read(features: int, phases: Phases, folder: Path, seed: int) -> list[Reading]:
+    """Estimate all, in as many processes as there are cores; what is on disk is read."""
+    folder.mkdir(parents=True, exist_ok=True)
     jobs = [(k, s, n) for n in phases.samples for k, s in phases.phases]
-    with ProcessPoolExecutor(min(len(jobs), os.cpu_count() or 1)) as pool:
-        return list(pool.map(partial(_read, features, phases.auto, seed), *zip(*jobs, strict=True)))
+    return spread(partial(_read, features, phases.auto, folder, seed), *zip(*jobs, strict=True))
 
 
-def _read(features: int, auto: Auto, seed: int, k: int, positive: int, n: int) -> Reading:
+def _read(features: int, auto: Auto, folder: Path, seed: int, k: int, positive: int, n: int) -> Reading:
+    """One phase at one n, kept in a file of its own."""
+    place = folder / f"{k}{'+' * positive}-{n}.json"
+    if not place.exists():
+        text = json.dumps(asdict(_estimated(features, auto, seed, k, positive, n)))
+        place.with_suffix(".new").write_text(text)
+        os.replace(place.with_suffix(".new"), place)
+    fields = json.loads(place.read_text())
+    return Reading(**fields | {"reasons": tuple(fields["reasons"])})
+
+
+def _estimated(features: int, auto: Auto, seed: int, k: int, positive: int, n: int) -> Reading:
     """One phase at one n."""
     weights, biases = gon(features, k, positive)
     biases = torch.where(biases == DEAD, BEYOND, biases)
