@@ -100,17 +100,20 @@ class Adder(nn.Module):
         return self.unembed(F.gelu(left + right))
 
 
+def sums(modulus: int, train_share: float, seed: int) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
+    """All pairs and their sums, split at random into those to train on and the rest."""
+    pairs = torch.cartesian_prod(torch.arange(modulus), torch.arange(modulus))
+    order = torch.randperm(len(pairs), generator=stream(seed, "split"))
+    cut = int(train_share * len(pairs))
+    inside, outside = pairs[order[:cut]], pairs[order[cut:]]
+    return (inside, inside.sum(1) % modulus), (outside, outside.sum(1) % modulus)
+
+
 def run(config: Config, out: Path, seed: int, stages: Stages) -> Outcome:
     """Train, survey three times, survey the control, draw."""
     p = config.modulus
-    pairs = torch.cartesian_prod(torch.arange(p), torch.arange(p))
-    order = torch.randperm(p * p, generator=stream(seed, "split"))
-    cut = int(config.train_share * p * p)
-    inside, outside = (
-        (pairs[order[:cut]], pairs[order[:cut]].sum(1) % p),
-        (pairs[order[cut:]], pairs[order[cut:]].sum(1) % p),
-    )
-    labels = torch.randint(p, (cut,), generator=stream(seed, "random labels"))
+    inside, outside = sums(p, config.train_share, seed)
+    labels = torch.randint(p, (len(inside[0]),), generator=stream(seed, "random labels"))
 
     stages.say("training on addition")
     main = _study(config, config.training, inside, out / "checkpoints", seed)
@@ -144,7 +147,7 @@ def _study(config: Config, training: Training, data: tuple[Tensor, Tensor], fold
     def build() -> nn.Module:
         return Adder(config.modulus, config.embedding, config.hidden)
 
-    module = train(build, data, training, folder, seed=seed, tick=lambda _: None)
+    module = train(build, data, training, folder, seed=seed)
     return landscape(module, data, F.cross_entropy).restrict(orthogonal_to_gradient=True), folder
 
 

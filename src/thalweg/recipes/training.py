@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -16,14 +17,16 @@ from thalweg.samplers import threads
 
 @dataclass(frozen=True)
 class Training:
-    """How a classifier is trained: Adam, each batch drawn anew with replacement.
+    """How a network is trained, each batch drawn anew with replacement.
 
     Attributes:
         batches: in all.
         batch_size: samples a batch.
         every: batches between checkpoints; one is kept before the first and one after the last.
-        learning_rate: of Adam.
-        weight_decay: of Adam, added to the gradient.
+        learning_rate: of the optimizer.
+        weight_decay: added to the gradient.
+        optimizer: Adam, or plain SGD.
+        early: checkpoints beside those, from the first batch on, at even ratios up to `every`.
     """
 
     batches: int
@@ -31,6 +34,14 @@ class Training:
     every: int
     learning_rate: float
     weight_decay: float
+    optimizer: Literal["adam", "sgd"] = "adam"
+    early: int = 0
+
+    @property
+    def kept(self) -> set[int]:
+        """Batches after which a checkpoint is kept."""
+        ratios = [round(self.every ** (i / self.early)) for i in range(self.early)]
+        return {*range(0, self.batches, self.every), self.batches, *ratios}
 
 
 def train(
@@ -40,7 +51,8 @@ def train(
     folder: Path,
     *,
     seed: int,
-    tick: Callable[[int], None],
+    loss: Callable[[Tensor, Tensor], Tensor] = F.cross_entropy,
+    tick: Callable[[int], None] = lambda _: None,
 ) -> nn.Module:
     """Train, and keep checkpoints as `step-N.safetensors`.
 
@@ -48,10 +60,11 @@ def train(
 
     Args:
         build: makes the module; its initialisation is drawn from the seed.
-        data: inputs (n, ...) and class labels (n).
+        data: inputs (n, ...) and targets (n, ...).
         training: how.
         folder: where checkpoints go.
         seed: of initialisation and batches.
+        loss: of outputs and targets, each sample's or their mean.
         tick: called with 1 after each batch.
 
     Returns:
@@ -63,18 +76,19 @@ def train(
     if _place(folder, training.batches).exists():
         tick(training.batches)
         return module
-    optimizer = torch.optim.Adam(module.parameters(), lr=training.learning_rate, weight_decay=training.weight_decay)
+    kind = {"adam": torch.optim.Adam, "sgd": torch.optim.SGD}[training.optimizer]
+    optimizer = kind(module.parameters(), lr=training.learning_rate, weight_decay=training.weight_decay)
     inputs, targets = data
-    own = stream(seed, "batches")
+    own, kept = stream(seed, "batches"), training.kept
     with threads(1):
         for batch in range(training.batches + 1):
-            if batch % training.every == 0 or batch == training.batches:
+            if batch in kept:
                 _keep(module, _place(folder, batch), batch)
             if batch == training.batches:
                 break
             rows = torch.randint(len(targets), (training.batch_size,), generator=own)
             optimizer.zero_grad()
-            F.cross_entropy(module(inputs[rows]), targets[rows]).backward()
+            loss(module(inputs[rows]), targets[rows]).mean().backward()
             optimizer.step()
             tick(1)
     return module

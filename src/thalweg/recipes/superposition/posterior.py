@@ -76,7 +76,7 @@ def sample(features: int, tempering: Tempering, folder: Path, seed: int) -> Post
     places = [folder / f"from-{k}.npz" for k in SIDES]
     missing = [(k, place) for k, place in zip(SIDES, places, strict=True) if not place.exists()]
     if missing:
-        spread(partial(_side, features, tempering, seed), *zip(*missing, strict=True))
+        list(spread(partial(_side, features, tempering, seed), *zip(*missing, strict=True)))
     sides = [np.load(place) for place in places]
     joined = {name: np.concatenate([side[name] for side in sides]) for name in ("count", "mean", "variance")}
     return Posterior(

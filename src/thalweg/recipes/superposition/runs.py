@@ -153,7 +153,7 @@ def survey_all(features: int, protocol: Descent, runs: Runs, folder: Path, seed:
             state = {"W": runs.weights[r, t].contiguous(), "b": runs.biases[r, t].contiguous()}
             save_file(state, place / f"step-{runs.steps[t]}.safetensors", {"step": str(runs.steps[t])})
     seeds = [seed_of(seed, "survey", r) for r in range(len(places))]
-    spread(partial(_survey, features, protocol.sampler), list(runs.data), places, seeds)
+    list(spread(partial(_survey, features, protocol.sampler), list(runs.data), places, seeds))
     return [Survey(place.with_suffix(".zarr")) for place in places]
 
 

@@ -85,7 +85,7 @@ def read(features: int, phases: Phases, folder: Path, seed: int) -> list[Reading
     """Estimate all, in as many processes as there are cores; what is on disk is read."""
     folder.mkdir(parents=True, exist_ok=True)
     jobs = [(k, s, n) for n in phases.samples for k, s in phases.phases]
-    return spread(partial(_read, features, phases.auto, folder, seed), *zip(*jobs, strict=True))
+    return list(spread(partial(_read, features, phases.auto, folder, seed), *zip(*jobs, strict=True)))
 
 
 def _read(features: int, auto: Auto, folder: Path, seed: int, k: int, positive: int, n: int) -> Reading:
