@@ -262,9 +262,10 @@ def _coefficients(table: list[Reading]) -> Section:
     return Section(
         "The coefficient of each phase",
         (
-            f"γ = {table[0].gamma:g}, HMC on the exact loss, nll = |x − f(x)|². λ for the 4-gons is our own derivation"
-            ": their loss is once, not twice differentiable, and a zero column costs both of its weights. “Parabola”"
-            " is the exact value at this nβ and γ of the loss's second-order part; numbers in brackets are unhealthy.",
+            f"γ = {table[0].gamma:g}, HMC on the exact loss, nll = |x − f(x)|². λ of the 4-gons is our own"
+            " derivation: their loss is once, not twice differentiable, and a zero column costs both of its"
+            " weights. “Parabola” is the exact value at this nβ and γ of the loss's second-order part; numbers in"
+            " brackets are unhealthy.",
             *_contested(table),
         ),
         None,
