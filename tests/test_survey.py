@@ -188,9 +188,9 @@ def test_killed_in_the_middle_it_goes_on_and_ends_with_the_same_bits(tmp_path, m
     move = Worker.move
 
     def counted(self, chunk, state):
-        after, block = move(self, chunk, state)
+        after, block, losses = move(self, chunk, state)
         steps.append(after.step - state.step)
-        return after, block
+        return after, block, losses
 
     monkeypatch.setattr(Worker, "move", counted)
     resumed = tw.survey(net_landscape(), tw.checkpoints(run), out, workers=1, **LONG)

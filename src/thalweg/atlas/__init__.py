@@ -1,6 +1,7 @@
 """Atlas: maps for browsers and papers, drawn from the store; and pages for reports."""
 
 from thalweg.atlas.atlas import atlas, plot
+from thalweg.atlas.chart import BANDS
 from thalweg.atlas.report import Section, Table, report
 
-__all__ = ["Section", "Table", "atlas", "plot", "report"]
+__all__ = ["BANDS", "Section", "Table", "atlas", "plot", "report"]

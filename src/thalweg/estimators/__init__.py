@@ -4,6 +4,7 @@ from thalweg.estimators.calibration import Auto, counted
 from thalweg.estimators.degeneracy import NullPath, NullReport, Rank, bounds, null_directions, rank
 from thalweg.estimators.draws import posterior_losses
 from thalweg.estimators.health import Health, diagnose
+from thalweg.estimators.hessian import log_determinant
 from thalweg.estimators.llc import choice, describe, estimate, estimate_auto, estimate_llc, trace
 from thalweg.estimators.response import Response, influence, susceptibility
 from thalweg.estimators.statistics import Errors, Waic, Wbic, predict, waic, wbic
@@ -32,6 +33,7 @@ __all__ = [
     "estimate_auto",
     "estimate_llc",
     "influence",
+    "log_determinant",
     "multiplicity",
     "null_directions",
     "posterior_losses",

@@ -1,10 +1,12 @@
 """Recipes: one study a file, each with `paper()` and `tiny()`."""
 
 from thalweg.errors import InputError
-from thalweg.recipes import modular_addition, superposition
+from thalweg.recipes import census, modular_addition, superposition
 from thalweg.recipes.recipe import UNHEALTHY_SHARE, Recipe
 
-RECIPES: dict[str, Recipe] = {recipe.name: recipe for recipe in (modular_addition.RECIPE, superposition.RECIPE)}
+RECIPES: dict[str, Recipe] = {
+    recipe.name: recipe for recipe in (modular_addition.RECIPE, superposition.RECIPE, census.RECIPE)
+}
 
 
 def find(name: str) -> Recipe:

@@ -1,7 +1,7 @@
 """Names, dimensions and units of what a survey stores."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,8 @@ UNITS = {
     "test_loss": "nats per sample",
     "weight_norm": "Euclidean norm of the parameters that move",
     "gradient_norm": "nats per sample and weight, of L_n at w*",
+    "log_determinant": "nats",
+    "functional_variance": "nats^2, of all n samples, at nbeta",
     "llc": "1",
     "llc_stderr": "1",
     "rhat": "1",
@@ -40,6 +42,7 @@ class Row:
         test_loss: over the test data, or NaN where there are none.
         weight_norm: of the parameters that move.
         gradient_norm: of L_n at w*.
+        logged: quantities that were asked for beside, by name.
     """
 
     step: int
@@ -49,6 +52,7 @@ class Row:
     test_loss: float
     weight_norm: float
     gradient_norm: float
+    logged: dict[str, float] = field(default_factory=dict)
 
 
 def shard_dataset(rows: Sequence[Row]) -> xr.Dataset:
@@ -86,6 +90,7 @@ def _scalars(rows: Sequence[Row]) -> dict[str, Any]:
             name: [getattr(row, name) for row in rows]
             for name in ("train_loss", "test_loss", "weight_norm", "gradient_norm")
         },
+        **{name: [row.logged[name] for row in rows] for name in rows[0].logged},
         "llc": [e.raw for e in estimates],
         "llc_stderr": [e.stderr for e in estimates],
         "rhat": [e.rhat for e in estimates],

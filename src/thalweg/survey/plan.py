@@ -38,14 +38,21 @@ class Plan:
     hashes: dict[str, str]
 
 
-def plan(landscape: Landscape, series: Sequence[Checkpoint], settings: Settings | Auto, test: Data | None) -> Plan:
+def plan(
+    landscape: Landscape,
+    series: Sequence[Checkpoint],
+    settings: Settings | Auto,
+    test: Data | None,
+    logged: tuple[str, ...] = (),
+) -> Plan:
     """Read every checkpoint once, check that it fits the module, and name the shards.
 
     Raises:
         InputError: the first checkpoint that does not fit; nothing was written yet.
     """
     hashes = {"landscape": of_landscape(landscape), "data": of_data(landscape.data), "test_data": of_data(test)}
-    shared = digest(hashes, settings.model_dump(), versions()["torch"], os.environ.get("MKL_CBWR", ""))
+    beside = [list(logged)] if logged else []
+    shared = digest(hashes, settings.model_dump(), versions()["torch"], os.environ.get("MKL_CBWR", ""), *beside)
     with threads(settings.threads):
         shards = _shards(landscape, series, shared, 1 if isinstance(settings, Auto) else SHARD)
         first = landscape.at(series[0].load())

@@ -7,9 +7,11 @@ first, so that no worker waits for another at the end.
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from thalweg.estimators import estimate, trace
 from thalweg.landscape import Estimate
@@ -29,6 +31,7 @@ class Part:
     chunk: Chunk
     state: State
     seen: list[Block]
+    losses: list[Tensor] = field(default_factory=list)  # (R, S) of some samples at the ends of blocks
 
 
 @dataclass(eq=False)
@@ -132,14 +135,17 @@ class Schedule:
         tensors, step = kept
         self.tick(len(chunk.which) * step)
         seen = Block(**{name: tensors.pop(f"seen.{name}") for name in SEEN})
-        return Part(chunk, State(tensors, step), [seen])
+        losses = tensors.pop("losses", None)
+        return Part(chunk, State(tensors, step), [seen], [] if losses is None else list(losses.unbind(1)))
 
-    def _moved(self, progress: Progress, index: int, state: State, block: Block) -> None:
+    def _moved(self, progress: Progress, index: int, state: State, block: Block, losses: Tensor | None) -> None:
         """Keep a block, in memory and on disk."""
         part = progress.parts[index]
         part.state, part.seen = state, [Block.join([*part.seen, block])]
+        part.losses += [] if losses is None else [losses]
         self.tick(block.loss.numel())
         seen = {f"seen.{name}": getattr(part.seen[0], name) for name in SEEN}
+        seen |= {"losses": torch.stack(part.losses, 1)} if part.losses else {}
         self.store.save_state(progress.shard.key, index, state.carried | seen, state.step)
 
     def _complete(self, progress: Progress) -> bool:
@@ -151,11 +157,30 @@ class Schedule:
         seen = Block.join([block for part in progress.parts for block in part.seen], axis=0)
         shape = (len(progress.shard.checkpoints), self.settings.chains, -1)
         loss, excess, slope = (t.cpu().numpy().reshape(shape) for t in (seen.loss, seen.excess, seen.slope))
-        return [self._row(progress, i, loss[i], excess[i], slope[i]) for i in range(shape[0])]
+        variances = self._variances(progress)
+        return [self._row(progress, i, loss[i], excess[i], slope[i], variances[i]) for i in range(shape[0])]
 
-    def _row(self, progress: Progress, i: int, loss: np.ndarray, excess: np.ndarray, slope: np.ndarray) -> Row:
+    def _variances(self, progress: Progress) -> list[dict[str, float]]:
+        """V = sum_i Var_w[log p(x_i|w)] of each checkpoint, over all chains at the ends of blocks."""
+        count = len(progress.shard.checkpoints)
+        if not progress.parts[0].losses:
+            return [{}] * count
+        losses = torch.cat([torch.stack(part.losses, 1) for part in progress.parts])  # (replicas, blocks, S)
+        draws = losses.reshape(count, -1, losses.shape[-1])
+        return [{"functional_variance": float(v) * self.job.landscape.n} for v in draws.var(1).mean(1)]
+
+    def _row(
+        self,
+        progress: Progress,
+        i: int,
+        loss: np.ndarray,
+        excess: np.ndarray,
+        slope: np.ndarray,
+        variance: dict[str, float],
+    ) -> Row:
         """One checkpoint."""
         reading = progress.readings[i]
+        reading = replace(reading, logged=reading.logged | variance)
         seen = trace(loss, excess, slope, self.settings, reading.center.loss)
         return row(progress.shard, i, reading, estimate(seen, self.settings, self.job.landscape))
 
@@ -193,4 +218,5 @@ def row(shard: Shard, i: int, reading: Reading, found: Estimate) -> Row:
         test_loss=reading.test_loss,
         weight_norm=float(center.params.double().norm()),
         gradient_norm=float(center.gradient.double().norm()),
+        logged=reading.logged,
     )

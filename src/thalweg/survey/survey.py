@@ -1,6 +1,6 @@
 """Survey: the learning coefficient of every checkpoint of a run, on disk, resumable."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -19,7 +19,7 @@ from thalweg.store import VERDICTS, Store, digest, shard_dataset, table_dataset,
 from thalweg.survey.plan import Plan, Shard, plan
 from thalweg.survey.pool import Pool, workers_for
 from thalweg.survey.schedule import Schedule, Settling
-from thalweg.survey.work import Job
+from thalweg.survey.work import LOGGED, Job
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -77,6 +77,11 @@ class Survey:
         return self.table.attrs["settings"]
 
     @property
+    def logged(self) -> tuple[str, ...]:
+        """Names of the quantities that stand beside the coefficient."""
+        return (*OTHERS, *(name for name in LOGGED if name in self.table))
+
+    @property
     def healthy(self) -> np.ndarray:
         """(T,) which estimates have a value."""
         return np.array([v == "healthy" for v in self.verdicts])
@@ -117,7 +122,7 @@ class Survey:
         keep = self.healthy
         if keep.sum() < FEWEST:
             return []
-        logged = {name: self.column(name)[keep] for name in OTHERS if np.isfinite(self.column(name)[keep]).all()}
+        logged = {name: self.column(name)[keep] for name in self.logged if np.isfinite(self.column(name)[keep]).all()}
         nbetas = {made["nbeta"] for made in self.settings}
         return transitions(
             self.column("step")[keep],
@@ -142,7 +147,7 @@ class Survey:
     def to_dict(self) -> dict[str, Any]:
         """For JSON: lists along checkpoints, null where there is no number."""
         healthy = self.healthy
-        columns = {name: _plain(self.column(name)) for name in (*OTHERS, "llc_stderr", "rhat", "ess")}
+        columns = {name: _plain(self.column(name)) for name in (*self.logged, "llc_stderr", "rhat", "ess")}
         return {
             "out": str(self.path),
             "complete": self.complete,
@@ -172,6 +177,7 @@ def survey(
     *,
     settings: Settings | Auto | Literal["auto"] | None = None,
     test_data: Any = None,
+    logged: Sequence[str] = (),
     workers: int | None = None,
     memory: int | None = None,
     progress: bool | None = None,
@@ -189,6 +195,10 @@ def survey(
         settings: `tw.Auto(...)`, where each checkpoint finds its own sampler, step, burn-in and length
             (the default); or `tw.Settings(...)` of a sampler, the same for all.
         test_data: as data of `tw.landscape`; its loss is logged at each checkpoint.
+        logged: more to log at each checkpoint, for what rises where lambda falls. `log_determinant`: log det of
+            I + (nbeta/gamma) H+, nats, see `tw.estimators.log_determinant`. `functional_variance`: V, the sum over
+            samples of the variance of their losses, over draws at the survey's own nbeta (for V of the posterior
+            itself give nbeta = n). Both need settings of a sampler, and data.
         workers: processes; default one for each core, as far as memory goes. 1 stays in this process.
         memory: bytes for all processes together; default half of the free memory.
         progress: a bar on standard error; default when that is a terminal.
@@ -207,8 +217,9 @@ def survey(
     if not len(series):
         raise InputError("no checkpoints are left in the series: give at least one")
     test = materialise(test_data).to(landscape.device) if test_data is not None else None
-    job = Job(landscape, _resolved(choice(settings, **changes), landscape, store), test)
-    planned = plan(landscape, series.items, job.settings, test)
+    job = Job(landscape, _resolved(choice(settings, **changes), landscape, store), test, tuple(logged))
+    _check_logged(job)
+    planned = plan(landscape, series.items, job.settings, test, job.logged)
     missing = [shard for shard in planned.shards if not store.has_shard(shard.key)]
     count = len(missing)
     if isinstance(job.settings, Settings):
@@ -225,6 +236,19 @@ def survey(
                     _write_table(store, planned, job)
         store.finish()
     return Survey(out)
+
+
+def _check_logged(job: Job) -> None:
+    """Refuse what cannot be logged."""
+    for name in job.logged:
+        if name not in LOGGED:
+            raise InputError(f"logged {name!r}: there are {', '.join(LOGGED)}")
+    if job.logged and isinstance(job.settings, Auto):
+        raise InputError(f"logged {', '.join(job.logged)}: give tw.Settings(...), the same for all checkpoints")
+    if "functional_variance" in job.logged and job.landscape.data is None:
+        raise InputError("logged functional_variance: a potential has no samples")
+    if "log_determinant" in job.logged and not job.settings.gamma:
+        raise InputError("logged log_determinant needs a tether: give a gamma above 0")
 
 
 def _write_table(store: Store, planned: Plan, job: Job) -> None:

@@ -3,14 +3,18 @@
 A worker process is given the job's landscape once; the engine that it builds stays with it.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
+from torch import Tensor
 
 from thalweg.checkpoints import Checkpoint
-from thalweg.estimators import Auto, estimate_auto
+from thalweg.estimators import Auto, estimate_auto, log_determinant
 from thalweg.landscape import Center, Data, Estimate, Landscape, full_loss, measure
-from thalweg.samplers import Block, Chunk, Engine, Settings, State, advance, threads
+from thalweg.samplers import Block, Chunk, Engine, Settings, State, advance, place, threads
+
+LOGGED = ("log_determinant", "functional_variance")
+SAMPLES = 1024  # of many samples about so many stand for all in the functional variance
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,11 +25,13 @@ class Job:
         landscape: the module's, at any weights.
         settings: resolved; of a sampler for all checkpoints, or `Auto`, where each finds its own.
         test: data of the test loss, or None.
+        logged: quantities beside, of `LOGGED`.
     """
 
     landscape: Landscape
     settings: Settings | Auto
     test: Data | None
+    logged: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,6 +40,7 @@ class Reading:
 
     center: Center
     test_loss: float
+    logged: dict[str, float] = field(default_factory=dict)
 
 
 class Worker:
@@ -49,13 +56,38 @@ class Worker:
         with threads(self.job.settings.threads):
             scape = self.job.landscape.at(checkpoint.load())
             test = full_loss(scape, self.job.test) if self.job.test else float("nan")
-            return Reading(measure(scape), test)
+            return Reading(measure(scape), test, self._logged(scape))
 
-    def move(self, chunk: Chunk, state: State) -> tuple[State, Block]:
-        """One block of steps."""
-        assert isinstance(self.job.settings, Settings)
-        with threads(self.job.settings.threads):
-            return advance(self.engine, self.job.settings, chunk, state)
+    def _logged(self, scape: Landscape) -> dict[str, float]:
+        """What is logged of w* alone."""
+        if "log_determinant" not in self.job.logged:
+            return {}
+        settings = self.job.settings
+        assert isinstance(settings, Settings)
+        assert settings.nbeta is not None
+        return {"log_determinant": log_determinant(scape, measure(scape), settings.nbeta, settings.gamma)}
+
+    def move(self, chunk: Chunk, state: State) -> tuple[State, Block, Tensor | None]:
+        """One block of steps; with it, for the functional variance, losses (R, S) of some samples at its end."""
+        settings = self.job.settings
+        assert isinstance(settings, Settings)
+        with threads(settings.threads):
+            state, block = advance(self.engine, settings, chunk, state)
+            asked = "functional_variance" in self.job.logged and state.step > settings.burn_in
+            return state, block, self._losses(chunk, state) if asked else None
+
+    def _losses(self, chunk: Chunk, state: State) -> Tensor:
+        """(R, S) nats, each replica after the other."""
+        scape = self.job.landscape
+        assert scape.data is not None
+        few = scape.data.take(slice(0, len(scape.data), max(1, len(scape.data) // SAMPLES)))
+        found = []
+        with torch.no_grad():
+            for which, carried in zip(chunk.which, state.carried["params"], strict=True):
+                center = chunk.centers[which]
+                weights = scape.layout.unflatten(place(scape, center.params, carried))
+                found.append(scape.losses(weights, center.frozen, *few).double())
+        return torch.stack(found)
 
     def settle(self, checkpoint: Checkpoint) -> tuple[Reading, Estimate]:
         """A whole estimate, with nothing set."""
@@ -82,7 +114,7 @@ def read(checkpoint: Checkpoint) -> Reading:
     return _worker.read(checkpoint)
 
 
-def move(chunk: Chunk, state: State) -> tuple[State, Block]:
+def move(chunk: Chunk, state: State) -> tuple[State, Block, Tensor | None]:
     """`Worker.move` of this process."""
     assert _worker is not None
     return _worker.move(chunk, state)

@@ -1,0 +1,96 @@
+"""Counting transitions, with intervals."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from scipy.stats import binomtest, bootstrap
+
+from thalweg.phases import Transition
+from thalweg.rng import seed_of
+
+KINDS = ("A", "B", "other")
+CONFIDENCE = 0.9
+NONE = "none"  # where nothing that was logged rises
+
+
+@dataclass(frozen=True)
+class Share:
+    """A share with its interval.
+
+    Attributes:
+        count: how many.
+        of: of how many.
+        share: count/of, None of none.
+        interval: 90 %, Clopper and Pearson's, as if all were independent.
+    """
+
+    count: int
+    of: int
+    share: float | None
+    interval: tuple[float, float] | None
+
+
+@dataclass(frozen=True)
+class Count:
+    """Transitions of some runs.
+
+    Attributes:
+        runs: how many.
+        total: kind -> transitions.
+        per_run: kind -> mean, and its 90 % interval by bootstrap over runs.
+        with_kind: kind -> share of runs that have one at least.
+        rising: quantity -> share of the type B transitions in which it rises; several may. `none`: no quantity.
+    """
+
+    runs: int
+    total: dict[str, int]
+    per_run: dict[str, tuple[float, float, float]]
+    with_kind: dict[str, Share]
+    rising: dict[str, Share]
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return asdict(self)
+
+
+def share(count: int, of: int) -> Share:
+    """A share with its interval."""
+    if of == 0:
+        return Share(count, of, None, None)
+    interval = binomtest(count, of).proportion_ci(CONFIDENCE, method="exact")
+    return Share(count, of, count / of, (float(interval.low), float(interval.high)))
+
+
+def count(found: Sequence[Sequence[Transition]], seed: int) -> Count:
+    """Count the transitions of several runs, a list of each."""
+    each = {kind: np.array([sum(t.kind == kind for t in own) for own in found]) for kind in KINDS}
+    falls = [t for own in found for t in own if t.kind == "B"]
+    names = sorted({name for t in falls for name in t.rising}, key=lambda n: -sum(n in t.rising for t in falls))
+    rising = {name: share(sum(name in t.rising for t in falls), len(falls)) for name in names}
+    return Count(
+        runs=len(found),
+        total={kind: int(numbers.sum()) for kind, numbers in each.items()},
+        per_run={kind: _mean(numbers, seed) for kind, numbers in each.items()},
+        with_kind={kind: share(int((numbers > 0).sum()), len(found)) for kind, numbers in each.items()},
+        rising=rising | {NONE: share(sum(not t.rising for t in falls), len(falls))},
+    )
+
+
+def _mean(numbers: np.ndarray, seed: int) -> tuple[float, float, float]:
+    """Mean and its interval; runs that all agree leave no spread to draw from."""
+    mean = float(numbers.mean())
+    if np.ptp(numbers) == 0:
+        return mean, mean, mean
+    own = np.random.default_rng(seed_of(seed, "bootstrap"))
+    drawn = bootstrap(
+        (numbers,), np.mean, confidence_level=CONFIDENCE, n_resamples=2000, method="percentile", rng=own
+    ).confidence_interval
+    return mean, float(drawn.low), float(drawn.high)
+
+
+def a_then_b(own: Sequence[Transition]) -> bool:
+    """Whether a type A transition is followed by a type B."""
+    kinds = [t.kind for t in own]
+    return "A" in kinds and "B" in kinds[kinds.index("A") :]
