@@ -39,8 +39,8 @@ def _answer(found: Found, total: Count) -> Section:
     """The footnote's question, answered by the counts."""
     rises, falls = total.total["A"], total.total["B"]
     first = (
-        f"In {total.runs} runs of {len(found)} families there are {rises} transitions of type A (loss falls, λ rises),"
-        f" {falls} of type B (λ falls) and {total.total['other']} others: "
+        f"In {total.runs} runs of {len(found)} families there are {rises} transitions of type A (loss falls, λ"
+        f" rises), {falls} of type B (λ falls) and {total.total['other']} others: "
         + " and ".join(f"{_interval(total.per_run[kind])} a run of type {kind}" for kind in ("A", "B"))
         + "."
     )
@@ -168,7 +168,8 @@ def _made(tasks: Sequence[Task], surveys: Mapping[str, Sequence[Survey]]) -> Sec
         )
     note = (
         "λ̂ at n/log n, orthogonal to the gradient; kinds hold at this nβ and γ. Early in training w* is no critical"
-        " point, and the estimate there is an effective dimension at the scale of the tether, or unhealthy and left out."
+        " point, and the estimate there is an effective dimension at the scale of the tether, or unhealthy and left"
+        " out."
     )
     header = ("family", "weights", "n", "nβ", "γ", "sampler, chains × draws", "healthy")
     return Section("How it was measured", (note,), None, Table(header, tuple(rows)))
