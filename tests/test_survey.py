@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -265,3 +266,78 @@ def test_seconds_are_counted_once_and_the_survey_goes_on_with_that_count(run_fol
     assert later.attributes["shards"][0] == first.attributes["shards"][0]
     other = tw.survey(net_landscape(), series[:1], tmp_path / "s.zarr", **changes | {"seconds": 0.6})
     assert other.attributes["shards"] != first.attributes["shards"]
+
+
+LOGGED = ("log_determinant", "functional_variance")
+
+
+def test_what_is_logged_stands_beside_and_changes_no_other_bit(run_folder, tmp_path):
+    series = tw.checkpoints(run_folder)
+    plain = tw.survey(net_landscape(), series, tmp_path / "plain.zarr", workers=1, **SETTINGS)
+    logged = tw.survey(net_landscape(), series, tmp_path / "logged.zarr", workers=1, logged=LOGGED, **SETTINGS)
+    one, two = arrays(plain), arrays(logged)
+    assert set(two) - set(one) == set(LOGGED)
+    assert same(one, {name: two[name] for name in one})
+    assert set(plain.attributes["shards"]).isdisjoint(logged.attributes["shards"])
+    assert set(LOGGED) <= set(logged.to_dataframe().columns)
+    assert set(LOGGED) <= set(logged.to_dict())
+    assert not set(LOGGED) & set(plain.to_dict())
+    both = tw.survey(net_landscape(), series, tmp_path / "two.zarr", workers=2, logged=LOGGED, **SETTINGS)
+    assert same(arrays(both), two)
+
+
+def test_the_functional_variance_is_that_of_posterior_losses(run_folder, tmp_path):
+    series = tw.checkpoints(run_folder)[-1:]
+    settings = {**SETTINGS, "draws": 1920, "chains": 16, "batch_size": 200}
+    read = tw.survey(net_landscape(), series, tmp_path / "s.zarr", workers=1, logged=LOGGED[1:], **settings)
+    losses, _ = tw.posterior_losses(net_landscape().at(series.items[0].load()), every=20, **settings)
+    whole = losses.reshape(-1, losses.shape[-1]).var(0, ddof=1).sum()
+    halves = [losses[i::4].reshape(-1, losses.shape[-1]).var(0, ddof=1).sum() for i in range(4)]
+    error = np.std(halves, ddof=1) / 2
+    assert abs(read.column("functional_variance")[0] - whole) < 4 * np.hypot(error, 2 * error) + 0.02 * whole
+
+
+def test_a_survey_that_was_stopped_logs_the_same(run_folder, tmp_path, monkeypatch):
+    series = tw.checkpoints(run_folder)[:2]
+    settings = {**SETTINGS, "draws": 600}
+    whole = tw.survey(net_landscape(), series, tmp_path / "whole.zarr", workers=1, logged=LOGGED, **settings)
+    move, calls = Worker.move, []
+
+    def dying(self, chunk, state):
+        calls.append(1)
+        if len(calls) == 4:
+            raise KeyboardInterrupt
+        return move(self, chunk, state)
+
+    monkeypatch.setattr(Worker, "move", dying)
+    with pytest.raises(KeyboardInterrupt):
+        tw.survey(net_landscape(), series, tmp_path / "cut.zarr", workers=1, logged=LOGGED, **settings)
+    monkeypatch.setattr(Worker, "move", move)
+    cut = tw.survey(net_landscape(), series, tmp_path / "cut.zarr", workers=1, logged=LOGGED, **settings)
+    assert same(arrays(cut), arrays(whole))
+
+
+@pytest.mark.parametrize(
+    ("logged", "settings", "message"),
+    [
+        (("entropy",), SETTINGS, "there are log_determinant, functional_variance"),
+        (LOGGED, {}, "give tw.Settings"),
+        (LOGGED[:1], {**SETTINGS, "gamma": 0.0}, "gamma above 0"),
+    ],
+)
+def test_what_cannot_be_logged_is_refused(run_folder, tmp_path, logged, settings, message):
+    with pytest.raises(tw.InputError, match=message):
+        tw.survey(net_landscape(), run_folder, tmp_path / "s.zarr", logged=logged, workers=1, **settings)
+    assert not (tmp_path / "s.zarr").exists()
+
+
+def test_forecasts_of_a_survey(run_folder, tmp_path):
+    series = tw.checkpoints(run_folder)
+    settings = {**SETTINGS, "draws": 1000, "gamma": 100.0}
+    read = tw.survey(net_landscape(), series, tmp_path / "s.zarr", test_data=classes(seed=9), workers=1, **settings)
+    found = read.forecasts()
+    healthy = read.column("step")[read.healthy].tolist()
+    assert [(f.start, f.end) for f in found] == list(pairwise(healthy))
+    assert read.to_dict()["forecasts"] == [f.to_dict() for f in found]
+    bare = tw.survey(net_landscape(), series, tmp_path / "bare.zarr", workers=1, **settings)
+    assert bare.forecasts() == []

@@ -104,6 +104,7 @@ def run_survey(
     memory: Annotated[
         str | None, typer.Option(help="For all processes, e.g. 1GiB. [default: half of what is free]")
     ] = None,
+    log: Annotated[list[str] | None, typer.Option(help="log_determinant, functional_variance.")] = None,
     name: Annotated[str | None, typer.Option(help="Identity of lambdas and closures.")] = None,
     as_json: Json = False,
 ) -> None:
@@ -131,7 +132,8 @@ def run_survey(
         "compile": compiled or None,
     }
     settings: dict[str, Any] = {"seed": seed} | {name: value for name, value in given.items() if value is not None}
-    done = survey(scape, series, out, test_data=held_out, workers=workers, memory=names.amount(memory), **settings)
+    beside = {"test_data": held_out, "logged": log or ()}
+    done = survey(scape, series, out, workers=workers, memory=names.amount(memory), **beside, **settings)
     unhealthy = float((~done.healthy).mean())
     verdict = "unhealthy" if unhealthy > UNHEALTHY_SHARE else "healthy"
     if as_json:
@@ -142,6 +144,8 @@ def run_survey(
         for step, reasons in zip(done.column("step"), done.reasons, strict=True):
             if reasons:
                 typer.echo(f"step {step}: {'; '.join(reasons)}")
+        for transition in done.transitions():
+            typer.echo(transition.sentence())
         typer.echo(f"{verdict}: {unhealthy:.0%} of the estimates have no value; draw it with: thalweg atlas {out}")
     raise typer.Exit(0 if verdict == "healthy" else 1)
 
