@@ -1,11 +1,17 @@
 """Recipes: `tiny()` runs end to end, is bit-identical from run to run, and ends in a page."""
 
 import json
+import shutil
 from html.parser import HTMLParser
 
 import pytest
+import torch
 
+from thalweg.phases import Transition
 from thalweg.recipes import RECIPES, find
+from thalweg.recipes.census.counts import a_then_b, count, share
+from thalweg.recipes.superposition.runs import Toy, _descent, squared
+from thalweg.recipes.superposition.study import tiny as superposition_tiny
 
 
 class Page(HTMLParser):
@@ -69,3 +75,118 @@ def test_every_recipe_has_both_sizes():
     for recipe in RECIPES.values():
         assert recipe.paper() != recipe.tiny()
         assert recipe.summary
+
+
+TRANSITION = {"kind", "start", "end", "start_interval", "end_interval", "d_loss", "d_llc", "rising", "continuing",
+              "probability", "nbeta"}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def polygons(tmp_path_factory):
+    out = tmp_path_factory.mktemp("superposition")
+    return find("superposition").study(out / "a", tiny=True, seed=0), out
+
+
+def test_superposition_gives_what_its_page_in_the_docs_names(polygons):
+    document, out = polygons
+    results = document["results"]
+    json.dumps(document, allow_nan=False)
+    assert results["levels"]["4"] == pytest.approx(1 / 9)
+    assert results["levels"]["4++-"] == pytest.approx(0.1527777778)
+    assert {reading["phase"] for reading in results["phases"]} == {"4", "6"}
+    for reading in results["phases"]:
+        assert (reading["llc"] is None) == (reading["verdict"] != "healthy")
+    posterior = results["posterior"]
+    for shares in zip(*(posterior["shares"][k] for k in "3456"), strict=True):
+        assert sum(shares) == pytest.approx(1)
+    assert results["critical_n"]["5->6"]["predicted"] == pytest.approx(601, abs=0.5)
+    assert len(results["runs"]) == 4
+    for run in results["runs"]:
+        assert len(run["steps"]) == len(run["llc"]) == len(run["verdicts"])
+        assert all(set(t) == TRANSITION for t in run["transitions"])
+    assert 0 <= results["on_a_level"] <= 1
+    page = Page()
+    page.feed((out / "a" / "map.html").read_text())
+    assert page.outside == []
+    assert page.tags.count("svg") >= 3
+
+
+def test_superposition_is_bit_identical_and_resumes(polygons):
+    document, out = polygons
+    for name in ("phases", "posterior"):
+        (out / "a" / name).rename(out / "a" / f"{name}.old")
+    again = find("superposition").study(out / "a", tiny=True, seed=0)
+    assert again["results"] == document["results"]
+
+
+def test_a_run_s_descent_is_that_of_autograd():
+    """The gradient that is written out, against the module's own, step by step."""
+    protocol = superposition_tiny().descent.model_copy(update={"runs": 1, "epochs": 2, "every": 1, "samples": 40})
+    data = torch.zeros(1, 40, 6, dtype=torch.float64)
+    own = torch.Generator().manual_seed(0)
+    data.scatter_(2, torch.randint(6, (1, 40, 1), generator=own), torch.rand(1, 40, 1, generator=own).double())
+    data[:, 1:] = data[:, :1]  # one sample, so that the order does not matter
+    kept = _descent(6, protocol, data, seed=0)
+    toy = Toy(6)
+    with torch.no_grad():
+        toy.W.copy_(kept["W"][0, 0])
+        toy.b.copy_(kept["b"][0, 0])
+    optimizer = torch.optim.SGD(toy.parameters(), lr=protocol.learning_rate)
+    for _ in range(2 * 40 // protocol.batch_size):
+        optimizer.zero_grad()
+        squared(toy(data[0]), data[0]).mean().backward()
+        optimizer.step()
+    torch.testing.assert_close(toy.W.detach(), kept["W"][0, -1])
+    torch.testing.assert_close(toy.b.detach(), kept["b"][0, -1])
+    assert not torch.equal(kept["W"][0, 0], kept["W"][0, -1])
+
+
+@pytest.fixture(scope="module")
+def counted(tmp_path_factory):
+    out = tmp_path_factory.mktemp("census")
+    return find("census").study(out / "a", tiny=True, seed=0), out
+
+
+def test_the_census_gives_what_its_page_in_the_docs_names(counted):
+    document, out = counted
+    results = document["results"]
+    json.dumps(document, allow_nan=False)
+    assert set(results) == {"families", "all", "a_then_b"}
+    assert len(results["families"]) == 5
+    for family in results["families"].values():
+        assert family["runs"] == 2
+        assert sum(family["total"].values()) == len(family["transitions"])
+        assert all(set(t) == TRANSITION | {"run"} for t in family["transitions"])
+        for mean, low, high in family["per_run"].values():
+            assert low <= mean <= high
+    for name in ("total", "per_run", "with_kind", "rising", "continuing"):
+        assert name in results["all"]
+    page = Page()
+    page.feed((out / "a" / "map.html").read_text())
+    assert page.outside == []
+
+
+def test_the_census_is_bit_identical_and_goes_on_where_it_stopped(counted):
+    document, out = counted
+    shutil.rmtree(out / "a" / "digits")
+    again = find("census").study(out / "a", tiny=True, seed=0)
+    assert again["results"] == document["results"]
+
+
+def made(kind, rising=(), continuing=()):
+    return Transition(kind, 0, 1, (0, 1), (0, 1), -1.0, 1.0, rising, 0.99, continuing)
+
+
+def test_transitions_are_counted_with_intervals():
+    runs = [[made("A"), made("B", ("weight_norm",))], [made("A"), made("B", (), ("weight_norm",))], [made("A")], []]
+    found = count(runs, seed=0)
+    assert found.total == {"A": 3, "B": 2, "other": 0}
+    assert found.per_run["A"][0] == 0.75
+    assert found.per_run["A"][1] < 0.75 < found.per_run["A"][2]
+    assert (found.rising["weight_norm"].count, found.rising["weight_norm"].of) == (1, 2)
+    assert found.rising["none"].count == 1
+    assert found.continuing["none"].count == 0
+    low, high = found.rising["weight_norm"].interval
+    assert (low, high) == pytest.approx((0.0253, 0.9747), abs=1e-3)  # Clopper and Pearson 1934: 1 of 2 at 90 %
+    assert [a_then_b(own) for own in runs] == [True, True, False, False]
+    assert share(0, 0).share is None

@@ -65,7 +65,8 @@ def test_what_only_goes_on_rising_does_not_count():
     loss, llc, error = hump()
     norm = np.linspace(20, 45, len(STEPS))
     fall = tw.transitions(STEPS, loss, llc, error, others={"weight_norm": norm})[-1]
-    assert (fall.kind, fall.rising) == ("B", ())
+    assert (fall.kind, fall.rising, fall.continuing) == ("B", (), ("weight_norm",))
+    assert "weight norm goes on rising" in fall.sentence()
 
 
 def planted(seed, size):

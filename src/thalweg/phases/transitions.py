@@ -1,7 +1,8 @@
 """Transitions of a training run: where the learning coefficient turns, and what else moves with it.
 
     type A   loss falls, lambda rises
-    type B   lambda falls; `rising` names the logged quantities that rise faster than before, if any does
+    type B   lambda falls; `rising` names the logged quantities that rise faster than before, if any does, and
+             `continuing` those that go on rising
     other    lambda rises, and loss does not fall
 
 A curve is cut where its *slope* changes, since level splits on a drifting curve wander from seed to seed: straight
@@ -42,6 +43,7 @@ class Transition:
         d_llc: change of the learning coefficient.
         rising: names of quantities that rise meanwhile, faster than before; only looked for in kind B.
         probability: that λ̂ moves this way here, given its errors and what it may walk by itself.
+        continuing: names of quantities that go on rising, no faster than before; only looked for in kind B.
         nbeta: inverse temperature of the estimates, which the kind may depend on; None where it was not given.
     """
 
@@ -54,6 +56,7 @@ class Transition:
     d_llc: float
     rising: tuple[str, ...]
     probability: float
+    continuing: tuple[str, ...] = ()
     nbeta: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
@@ -66,14 +69,16 @@ class Transition:
         if self.kind == "A":
             return f"Type A, {span}: train loss falls by {-self.d_loss:.3g} nats while λ̂ rises by {self.d_llc:.3g}."
         if self.kind == "B":
-            names = [name.replace("_", " ") for name in self.rising]
-            also = (
-                f"meanwhile {' and '.join(names)} rise{'s' * (len(names) == 1)}"
-                if names
-                else "no logged quantity rises faster than before"
-            )
-            return f"Type B, {span}: λ̂ falls by {-self.d_llc:.3g}; {also}."
+            also = f"meanwhile {_rise(self.rising)}" if self.rising else "no logged quantity rises faster than before"
+            more = f" ({_rise(self.continuing, 'go')} on rising)" if self.continuing else ""
+            return f"Type B, {span}: λ̂ falls by {-self.d_llc:.3g}; {also}{more}."
         return f"Other, {span}: λ̂ rises by {self.d_llc:.3g} and train loss does not fall."
+
+
+def _rise(names: Sequence[str], verb: str = "rise") -> str:
+    """Names and their verb."""
+    single = {"rise": "rises", "go": "goes"}[verb] if len(names) == 1 else verb
+    return f"{' and '.join(name.replace('_', ' ') for name in names)} {single}"
 
 
 def transitions(
@@ -206,6 +211,7 @@ def _describe(
     d_loss = float(loss[b] - loss[a])
     falls = -d_loss > SIGNIFICANT * np.sqrt(2) * _scatter(loss) + 1e-9 * float(np.abs(loss).max())
     kind = "B" if move.sign < 0 else "A" if falls else "other"
+    rising, continuing = _rising(before, a, b, pieces.axis, others) if kind == "B" else ((), ())
     return Transition(
         kind=kind,
         start=int(time[a]),
@@ -214,8 +220,9 @@ def _describe(
         end_interval=_interval(knots[:, move.last], time),
         d_loss=d_loss,
         d_llc=move.change,
-        rising=_rising(before, a, b, pieces.axis, others) if kind == "B" else (),
+        rising=rising,
         probability=float(norm.cdf(abs(move.change) / move.error)),
+        continuing=continuing,
     )
 
 
@@ -225,24 +232,37 @@ def _interval(knots: np.ndarray, time: np.ndarray) -> tuple[float, float]:
     return float(time[max(int(low) - 1, 0)]), float(time[min(int(np.ceil(high)) + 1, len(time) - 1)])
 
 
-def _rising(before: int | None, a: int, b: int, axis: np.ndarray, others: dict[str, np.ndarray]) -> tuple[str, ...]:
-    """Quantities that rise within [a, b], and faster than in the piece before it, by Holm's step-down test."""
-    chances = {}
+def _rising(
+    before: int | None, a: int, b: int, axis: np.ndarray, others: dict[str, np.ndarray]
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Quantities that rise within [a, b] faster than in the piece before it; and those that rise, but no faster."""
+    faster, upward = {}, {}
     for name, values in others.items():
         slope, size, free = _slope(axis[a : b + 1], values[a : b + 1])
         earlier, other, more = (0.0, 0.0, 0)
         if before is not None:
             earlier, other, more = _slope(axis[before : a + 1], values[before : a + 1])
-        if free < 1 or slope <= max(earlier, 0.0):
+        if free < 1 or slope <= 0:
             continue
-        error = np.hypot(size, other) if more > 0 else size
-        chances[name] = float(t.sf((slope - max(earlier, 0.0)) / max(error, 1e-300), free + max(more, 0)))
-    rising = []
+        upward[name] = float(t.sf(slope / max(size, 1e-300), free))
+        if slope > earlier:
+            error = np.hypot(size, other) if more > 0 else size
+            faster[name] = float(t.sf((slope - max(earlier, 0.0)) / max(error, 1e-300), free + max(more, 0)))
+    rising = _significant(faster, len(others))
+    return (
+        tuple(name for name in others if name in rising),
+        tuple(name for name in others if name in _significant(upward, len(others)) - rising),
+    )
+
+
+def _significant(chances: dict[str, float], tests: int) -> set[str]:
+    """Names whose chance is below LEVEL by Holm's step-down test."""
+    found = set()
     for i, name in enumerate(sorted(chances, key=lambda key: chances[key])):
-        if chances[name] > LEVEL / (len(others) - i):
+        if chances[name] > LEVEL / (tests - i):
             break
-        rising.append(name)
-    return tuple(name for name in others if name in rising)
+        found.add(name)
+    return found
 
 
 def _slope(x: np.ndarray, y: np.ndarray) -> tuple[float, float, int]:

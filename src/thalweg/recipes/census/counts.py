@@ -1,5 +1,6 @@
 """Counting transitions, with intervals."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -41,7 +42,9 @@ class Count:
         total: kind -> transitions.
         per_run: kind -> mean, and its 90 % interval by bootstrap over runs.
         with_kind: kind -> share of runs that have one at least.
-        rising: quantity -> share of the type B transitions in which it rises; several may. `none`: no quantity.
+        rising: quantity -> share of the type B transitions in which it rises faster than before; several may.
+            `none`: no quantity.
+        continuing: the same for quantities that go on rising, no faster than before; `none`: none of either kind.
     """
 
     runs: int
@@ -49,6 +52,7 @@ class Count:
     per_run: dict[str, tuple[float, float, float]]
     with_kind: dict[str, Share]
     rising: dict[str, Share]
+    continuing: dict[str, Share]
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -67,15 +71,21 @@ def count(found: Sequence[Sequence[Transition]], seed: int) -> Count:
     """Count the transitions of several runs, a list of each."""
     each = {kind: np.array([sum(t.kind == kind for t in own) for own in found]) for kind in KINDS}
     falls = [t for own in found for t in own if t.kind == "B"]
-    names = sorted({name for t in falls for name in t.rising}, key=lambda n: -sum(n in t.rising for t in falls))
-    rising = {name: share(sum(name in t.rising for t in falls), len(falls)) for name in names}
+    quiet = sum(not t.rising and not t.continuing for t in falls)
     return Count(
         runs=len(found),
         total={kind: int(numbers.sum()) for kind, numbers in each.items()},
         per_run={kind: _mean(numbers, seed) for kind, numbers in each.items()},
         with_kind={kind: share(int((numbers > 0).sum()), len(found)) for kind, numbers in each.items()},
-        rising=rising | {NONE: share(sum(not t.rising for t in falls), len(falls))},
+        rising=_named([t.rising for t in falls], sum(not t.rising for t in falls)),
+        continuing=_named([t.continuing for t in falls], quiet),
     )
+
+
+def _named(each: list[tuple[str, ...]], none: int) -> dict[str, Share]:
+    """Shares by name, the most frequent first."""
+    often = Counter(name for names in each for name in names)
+    return {name: share(times, len(each)) for name, times in often.most_common()} | {NONE: share(none, len(each))}
 
 
 def _mean(numbers: np.ndarray, seed: int) -> tuple[float, float, float]:

@@ -44,16 +44,14 @@ def _answer(found: Found, total: Count) -> Section:
         + " and ".join(f"{_interval(total.per_run[kind])} a run of type {kind}" for kind in ("A", "B"))
         + "."
     )
-    named = {name: each for name, each in total.rising.items() if name != NONE}
     if not falls:
         second = "λ falls nowhere, so that nothing can be said of what rises meanwhile."
-    elif not named:
-        second = f"In none of the {falls} does a logged quantity rise faster than before."
     else:
-        top = next(iter(named))
+        faster, on = _foremost(total.rising), _foremost(total.continuing)
         second = (
-            f"Where λ falls, what rises most often is {_words(top)}: in {_share(named[top])}. In "
-            f"{_share(total.rising[NONE])} nothing that was logged rises faster than before."
+            f"Where λ falls, what rises faster than before is most often {faster}; in {_share(total.rising[NONE])}"
+            f" nothing that was logged does. What goes on rising, no faster than before, is most often {on}; in"
+            f" {_share(total.continuing[NONE])} nothing rises at all."
         )
     then = {family: sum(a_then_b(own) for own in runs) for family, runs in found.items()}
     third = "An A is followed by a B in " + ", ".join(
@@ -87,29 +85,59 @@ def _kinds(counts: Mapping[str, Count], total: Count) -> Section:
 
 def _rising(counts: Mapping[str, Count], total: Count) -> Section:
     """What rises in type B."""
-    names = list(total.rising)
+    names = [*dict.fromkeys([*total.rising, *total.continuing])]
+    names = [*(name for name in names if name != NONE), NONE]
     figure = Figure(figsize=(8.4, 0.6 + 0.42 * len(names)), layout="constrained")
     axes = figure.subplots()
     for j, name in enumerate(names):
-        each = total.rising[name]
-        if each.share is None or each.interval is None:
-            continue
-        spread = [[each.share - each.interval[0]], [each.interval[1] - each.share]]
-        axes.errorbar(each.share, j, xerr=spread, fmt="o", color=BANDS["B"] if name != NONE else "0.5", capsize=3)
+        for shift, shares, colour, label in (
+            (-0.13, total.rising, BANDS["B"], "faster than before"),
+            (0.13, total.continuing, "0.5", "on, no faster; nothing at all"),
+        ):
+            each = shares.get(name)
+            if each is None or each.share is None or each.interval is None:
+                continue
+            spread = [[each.share - each.interval[0]], [each.interval[1] - each.share]]
+            axes.errorbar(each.share, j + shift, xerr=spread, fmt="o", color=colour, capsize=3,
+                          label=label if name == NONE else None)  # fmt: skip
     axes.set_yticks(range(len(names)), [_words(name) for name in names])
     axes.set(xlim=(0, 1), ylim=(len(names) - 0.5, -0.5), xlabel="share of type B transitions")
     axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False, fontsize=8, loc="lower right") if total.total["B"] else None
     rows = tuple(
-        (_words(name), _share(total.rising[name]), *(_share(each.rising.get(name)) for each in counts.values()))
+        (
+            _words(name),
+            _share(total.rising.get(name)),
+            _share(total.continuing.get(name)),
+            *(_both(each, name) for each in counts.values()),
+        )
         for name in names
     )
     note = (
-        "A quantity rises where its slope within the transition is above zero and above its slope before, by Holm's"
-        " step-down test over all quantities at 5 %; several may rise in one. Intervals: Clopper and Pearson's, 90 %,"
+        "A quantity rises faster where its slope within the transition is above zero and above its slope before, and"
+        " goes on rising where it is above zero only, by Holm's step-down test over all quantities at 5 %; several"
+        " may in one transition. Intervals: Clopper and Pearson's, 90 %,"
         " as if transitions were independent. Under an isotropic prior its cost is the weight norm's square, so it is"
         " not counted apart. Multiplicity is not logged: one nβ does not show it."
     )
-    return Section("What rises where λ falls", (note,), figure, Table(("quantity", "all", *counts), rows))
+    header = ("quantity", "rises faster", "goes on rising", *(f"{family}: faster, on" for family in counts))
+    return Section("What rises where λ falls", (note,), figure, Table(header, rows))
+
+
+def _both(each: Count, name: str) -> str:
+    """How often it rises faster, and how often it goes on."""
+    counted = [shares[name].count if name in shares else 0 for shares in (each.rising, each.continuing)]
+    return f"{counted[0]}, {counted[1]} of {each.total['B']}" if each.total["B"] else "–"
+
+
+def _foremost(shares: Mapping[str, Share]) -> str:
+    """The name that leads, with its share; several where they are level."""
+    named = {name: each for name, each in shares.items() if name != NONE}
+    if not named:
+        return "nothing"
+    most = max(each.count for each in named.values())
+    level = [name for name, each in named.items() if each.count == most]
+    return f"{' and '.join(_words(name) for name in level)} (in {_share(named[level[0]])})"
 
 
 def _curves(surveys: Mapping[str, Sequence[Survey]], found: Found) -> Section:
