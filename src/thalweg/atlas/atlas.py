@@ -9,11 +9,12 @@ import numpy as np
 from thalweg.atlas.chart import Chart, chart, columns_of
 from thalweg.atlas.figure import draw
 from thalweg.atlas.page import Row, write
-from thalweg.phases import Transition
+from thalweg.phases import Forecast, Transition
 from thalweg.store import VERDICTS, Store
 
 CELLS = {"train_loss": ".4f", "test_loss": ".4f", "llc": ".1f", "llc_stderr": ".1f", "rhat": ".3f", "ess": ".0f",
-         "weight_norm": ".2f", "gradient_norm": ".2g"}  # fmt: skip
+         "weight_norm": ".2f", "gradient_norm": ".2g", "log_determinant": ".1f", "functional_variance": ".1f",
+         }  # fmt: skip
 
 
 class Surveyed(Protocol):
@@ -23,6 +24,10 @@ class Surveyed(Protocol):
 
     def transitions(self) -> list[Transition]:
         """Its transitions."""
+        ...
+
+    def forecasts(self) -> list[Forecast]:
+        """Expected and observed changes of test loss."""
         ...
 
 
@@ -53,8 +58,10 @@ def atlas(
     attributes = survey.store.attributes
     table = survey.store.read_table()
     verdicts = [str(VERDICTS[code]) for code in table["verdict"].values]
-    rows = [_row(table, i, verdicts[i], table.attrs["reasons"][i]) for i in range(len(verdicts))]
-    return write(gathered, Path(path), rows=rows, attributes=attributes, notes=_notes(table, verdicts))
+    foreseen = {forecast.end: forecast for forecast in survey.forecasts()}
+    rows = [_row(table, i, verdicts[i], table.attrs["reasons"][i], foreseen) for i in range(len(verdicts))]
+    notes, told = _notes(table, verdicts), _foreseen(list(foreseen.values()))
+    return write(gathered, Path(path), rows=rows, attributes=attributes, notes=notes, forecasts=told)
 
 
 def plot(
@@ -96,15 +103,35 @@ def _gather(
     )
 
 
-def _row(table: Any, i: int, verdict: str, reasons: Sequence[str]) -> Row:
+def _row(table: Any, i: int, verdict: str, reasons: Sequence[str], foreseen: Mapping[int, Forecast]) -> Row:
     """One line of the table, as text."""
     cells = {"step": str(int(table["step"].values[i]))}
     for name, form in CELLS.items():
+        if name not in table:
+            continue
         value = float(table[name].values[i])
         cells[name] = format(value, form) if np.isfinite(value) else "–"
+        if name == "test_loss" and foreseen:
+            forecast = foreseen.get(int(table["step"].values[i]))
+            cells["Δ_test"] = "–" if forecast is None else f"{forecast.d_test:+.3f}"
+            cells["expected"] = "–" if forecast is None else f"{forecast.point:+.3f}"
     if verdict != "healthy":
         cells["llc"] = f"({cells['llc']})"
     return Row(cells | {"verdict": verdict}, "; ".join(reasons))
+
+
+def _foreseen(forecasts: list[Forecast]) -> list[str]:
+    """Where test loss rises although free energy would have it fall, and what the table's columns mean."""
+    if not forecasts:
+        return []
+    refuted = [f"{f.start} to {f.end}" for f in forecasts if f.refuted]
+    where = f"in {len(refuted)} of {len(forecasts)} intervals (steps {', '.join(refuted)})" if refuted else "nowhere"
+    return [
+        f"Test loss rises while train loss falls and λ̂ rises {where}: where it does, no Bayesian made the move, as"
+        " long as the constants of the phases do not outweigh Δλ(ln n − 1). A fall proves nothing.",
+        "In the table, from one healthy checkpoint to the next: Δ test, the change of test loss; expected, that of a"
+        " point, Δ train + 2Δλ̂/n.",
+    ]
 
 
 def _notes(table: Any, verdicts: list[str]) -> list[str]:
@@ -117,7 +144,8 @@ def _notes(table: Any, verdicts: list[str]) -> list[str]:
     def over(name: str) -> str:
         """One value, or the range along checkpoints."""
         values = [m[name] for m in made]
-        return f"{values[0]:.3g}" if len(set(values)) == 1 else f"{min(values):.3g} to {max(values):.3g}"
+        low, high = (f"{v:,}" if isinstance(v, int) else f"{v:.3g}" for v in (min(values), max(values)))
+        return low if low == high else f"{low} to {high}"
 
     samplers = " and ".join(sorted({m["sampler"].upper() for m in made}))
     batches = "" if {m["sampler"] for m in made} <= {"hmc", "mala"} else f", batches of {over('batch_size')}"

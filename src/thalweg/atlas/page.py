@@ -29,7 +29,15 @@ class Row:
     reasons: str
 
 
-def write(chart: Chart, path: Path, *, rows: list[Row], attributes: dict[str, Any], notes: list[str]) -> Path:
+def write(
+    chart: Chart,
+    path: Path,
+    *,
+    rows: list[Row],
+    attributes: dict[str, Any],
+    notes: list[str],
+    forecasts: list[str],
+) -> Path:
     """Write the page, whole or not at all.
 
     Args:
@@ -37,7 +45,8 @@ def write(chart: Chart, path: Path, *, rows: list[Row], attributes: dict[str, An
         path: of the HTML file.
         rows: of the table, one a checkpoint.
         attributes: settings, versions, hashes.
-        notes: sentences under the chart.
+        notes: sentences under the title.
+        forecasts: sentences on the change of test loss.
     """
     return render(
         "page.html.j2",
@@ -48,6 +57,7 @@ def write(chart: Chart, path: Path, *, rows: list[Row], attributes: dict[str, An
         rows=rows,
         attributes=attributes,
         notes=notes,
+        forecasts=forecasts,
         bands=BANDS,
     )
 

@@ -142,7 +142,9 @@ class Survey:
         if keep.sum() < 2:
             return []
         columns = [self.column(name)[keep] for name in ("step", "train_loss", "test_loss", "llc")]
-        return forecasts(*columns, n=self.settings[0]["n"])
+        made = self.settings[0]
+        variance = self.column("functional_variance")[keep] if "functional_variance" in self.logged else None
+        return forecasts(*columns, n=made["n"], functional_variance=variance, beta=made["nbeta"] / made["n"])
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON: lists along checkpoints, null where there is no number."""
