@@ -39,24 +39,29 @@ class Config(BaseModel):
     tasks: tuple[Task, ...]
 
 
+def _addition(published: modular_addition.Config, sampler: Settings) -> Task:
+    """The family whose own recipe says how."""
+    return Task(
+        family="modular addition",
+        sizes={
+            "modulus": published.modulus,
+            "embedding": published.embedding,
+            "hidden": published.hidden,
+            "train_share": published.train_share,
+        },
+        training=published.training,
+        sampler=sampler,
+        orthogonal=True,
+    )
+
+
 def paper() -> Config:
     """Ten runs of each."""
     published = modular_addition.paper()
     return Config(
         runs=10,
         tasks=(
-            Task(
-                family="modular addition",
-                sizes={
-                    "modulus": published.modulus,
-                    "embedding": published.embedding,
-                    "hidden": published.hidden,
-                    "train_share": published.train_share,
-                },
-                training=published.training,
-                sampler=published.sampler,
-                orthogonal=True,
-            ),
+            _addition(published, published.sampler),
             Task(
                 family="induction",
                 sizes={"samples": 2000, "vocabulary": 12, "half": 6, "width": 16, "heads": 2},
@@ -95,18 +100,7 @@ def tiny() -> Config:
     return Config(
         runs=2,
         tasks=(
-            Task(
-                family="modular addition",
-                sizes={
-                    "modulus": small.modulus,
-                    "embedding": small.embedding,
-                    "hidden": small.hidden,
-                    "train_share": small.train_share,
-                },
-                training=small.training,
-                sampler=Settings(chains=4, burn_in=100, draws=400, step_size=2e-3, gamma=20.0, batch_size=32),
-                orthogonal=True,
-            ),
+            _addition(small, Settings(chains=4, burn_in=100, draws=400, step_size=2e-3, gamma=20.0, batch_size=32)),
             Task(
                 family="induction",
                 sizes={"samples": 100, "vocabulary": 5, "half": 3, "width": 8, "heads": 1},
