@@ -23,7 +23,7 @@ from thalweg.recipes.recipe import Outcome, Recipe, Stages
 from thalweg.recipes.training import Training, train
 from thalweg.rng import stream
 from thalweg.samplers import Settings
-from thalweg.survey import Survey, survey
+from thalweg.survey import LOGGED, Survey, survey
 
 
 class Config(BaseModel):
@@ -126,7 +126,15 @@ def run(config: Config, out: Path, seed: int, stages: Stages) -> Outcome:
         series = checkpoints(folder)
         seeded = settings.model_copy(update={"seed": seed})
         part = series[-1:] if last else series
-        return survey(scape, part, out / f"{name}.zarr", settings=seeded, test_data=test, progress=stages.visible)
+        return survey(
+            scape,
+            part,
+            out / f"{name}.zarr",
+            settings=seeded,
+            test_data=test,
+            logged=LOGGED if name == "published" else (),
+            progress=stages.visible,
+        )
 
     published = measured("published", main, config.sampler, outside)
     large = measured("large-batch", main, config.large_batch, outside)
