@@ -47,7 +47,7 @@ def test_multiplicity_takes_part():
     plain, deep = Phase("1", 0.0, 1.0, 1), Phase("3", 0.0, 1.0, 3)
     n = 1e4
     assert free_energy(plain, n) - free_energy(deep, n) == pytest.approx(2 * math.log(math.log(n)))
-    assert critical_n(plain, deep, constants=False) is None  # they touch at log log n = 0 only
+    assert critical_n(plain, deep, constants=False) == pytest.approx(math.e)  # where log log n is 0
 
 
 def test_what_is_no_phase():
@@ -151,9 +151,11 @@ def test_a_rise_of_test_loss_refutes_and_a_fall_proves_nothing():
     assert (rise.start, rise.end, rise.d_test) == (0, 10, 0.5)
 
 
-def test_a_constant_can_excuse_a_rise():
+def test_a_constant_or_an_error_can_excuse_a_rise():
     columns = ([0, 10], [2.0, 1.0], [2.0, 2.5], [10.0, 11.0])
     assert forecasts(*columns, n=1000)[0].refuted
+    assert forecasts(*columns, n=1000, llc_stderr=[0.3, 0.3])[0].refuted
+    assert not forecasts(*columns, n=1000, llc_stderr=[0.5, 0.5])[0].refuted
     assert not forecasts(*columns, n=1000, constant=[0.0, -10.0])[0].refuted
 
 
@@ -174,6 +176,8 @@ def test_forecast_of_posterior_draws_is_the_watanabe_gap():
     assert abs(np.mean(gaps) - expected) < 4 * np.std(gaps) / 20 + 0.1 * expected
     (one,) = forecasts([0, 1], [0.0, 0.0], [0.0, 0.1], [1.0, 1.0], n=n, functional_variance=[0.0, 8.0], beta=0.5)
     assert one.draws == pytest.approx(0.5 * 8.0 / n)
+    (one,) = forecasts([0, 1], [0.0, 0.2], [0.0, 0.1], [1.0, 4.0], n=n, functional_variance=[0.0, 8.0], beta=0.5)
+    assert one.draws == pytest.approx(0.2 + 3.0 / (0.5 * n) + 0.5 * 8.0 / n)  # draws lie lambda/(n beta) above w*
 
 
 def test_bad_forecasts_are_named():
@@ -197,6 +201,12 @@ def test_plateaus_of_a_staircase():
     for plateau, (first, last) in zip(found, ((0, 18), (22, 39), (40, 59)), strict=True):
         assert abs(plateau.first - first) <= 1
         assert abs(plateau.last - last) <= 1
+
+
+def test_a_long_drift_is_no_plateau_although_its_pieces_are_flat():
+    t = np.arange(200)
+    for plateau in plateaus(t, 1 / (1 + t / 10)):
+        assert 1 / (1 + plateau.first / 10) - 1 / (1 + plateau.last / 10) < 0.08
 
 
 def test_a_slope_has_no_plateau_and_a_constant_is_one():

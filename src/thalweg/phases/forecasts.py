@@ -1,6 +1,6 @@
 """From one checkpoint to the next: the change of test loss that free energy leads to expect, and the one observed.
 
-    posterior draws    d test = d train + d(beta V)/n        V: functional variance
+    posterior draws    d test = d train + d lambda/(n beta) + beta d V/n        V: functional variance
     a point            d test = d train + 2 d mu/n           mu >= lambda, equal to it where the model is regular
 
 A Bayesian moves to a phase of larger lambda when n |dL| > d lambda log n + dc, so that its test loss falls there
@@ -16,6 +16,8 @@ import numpy as np
 
 from thalweg.errors import InputError
 
+SURE = 2.0  # standard errors
+
 
 @dataclass(frozen=True)
 class Forecast:
@@ -28,8 +30,10 @@ class Forecast:
         d_llc: change of the learning coefficient.
         d_test: observed change of test loss, nats per sample.
         point: expected change of test loss of a point, with lambda in the place of mu.
-        draws: expected change for posterior draws; None where no functional variance was logged.
-        refuted: train loss falls, lambda rises, and test loss rises where a Bayesian's could not.
+        draws: expected change of the mean test loss of posterior draws, whose train loss is that of the point and
+            lambda/(n beta) more; None where no functional variance was logged.
+        refuted: train loss falls, lambda rises by more than 2 errors, and test loss rises where a Bayesian's could
+            not.
     """
 
     start: int
@@ -53,6 +57,7 @@ def forecasts(
     llc: Sequence[float] | np.ndarray,
     n: int,
     *,
+    llc_stderr: Sequence[float] | np.ndarray | None = None,
     functional_variance: Sequence[float] | np.ndarray | None = None,
     beta: float = 1.0,
     constant: Sequence[float] | np.ndarray | None = None,
@@ -65,9 +70,12 @@ def forecasts(
         test_loss: (T) nats per sample, of data that were not trained on.
         llc: (T) learning coefficients; leave unhealthy checkpoints out.
         n: training samples, at least 2.
+        llc_stderr: (T) standard errors of llc; default none. Test losses are taken as they are: their error is that
+            of the test data, which all checkpoints share.
         functional_variance: (T) V, over draws at inverse temperature `beta` per sample.
         beta: of those draws, 1 for the posterior, 1/log n where nbeta = n/log n.
-        constant: (T) c, nats, such as half the log determinant; default: it does not change.
+        constant: (T) c, nats, such as half the log determinant and the prior's part; default: it does not change,
+            and `refuted` holds as far as that is so.
 
     Returns:
         T - 1 forecasts.
@@ -77,6 +85,7 @@ def forecasts(
     """
     columns = {"steps": steps, "train_loss": train_loss, "test_loss": test_loss, "llc": llc}
     columns |= {} if functional_variance is None else {"functional_variance": functional_variance}
+    columns |= {} if llc_stderr is None else {"llc_stderr": llc_stderr}
     columns |= {} if constant is None else {"constant": constant}
     arrays = {name: np.asarray(column, dtype=np.float64) for name, column in columns.items()}
     for name, values in arrays.items():
@@ -89,10 +98,14 @@ def forecasts(
     if n < 2 or beta <= 0:
         raise InputError(f"n = {n}, beta = {beta}: give n >= 2 and beta > 0")
     moved = {name: np.diff(values) for name, values in arrays.items()}
-    price = moved["llc"] * (np.log(n) - 1) + moved.get("constant", 0.0)
-    refuted = (moved["train_loss"] < 0) & (moved["llc"] > 0) & (price > 0) & (moved["test_loss"] > 0)
+    errors = arrays.get("llc_stderr", np.zeros_like(arrays["llc"]))
+    least = moved["llc"] - SURE * np.hypot(errors[1:], errors[:-1])
+    price = least * (np.log(n) - 1) + moved.get("constant", 0.0)
+    refuted = (moved["train_loss"] < 0) & (least > 0) & (price > 0) & (moved["test_loss"] > 0)
     point = moved["train_loss"] + 2 * moved["llc"] / n
-    draws = moved["train_loss"] + beta * moved["functional_variance"] / n if functional_variance is not None else None
+    draws = None
+    if functional_variance is not None:
+        draws = moved["train_loss"] + moved["llc"] / (n * beta) + beta * moved["functional_variance"] / n
     return [
         Forecast(
             start=int(arrays["steps"][i]),

@@ -97,7 +97,7 @@ def critical_n(first: Phase, second: Phase, *, constants: bool = True) -> float 
         constants: whether c takes part; without it the crossing is that of the leading terms.
 
     Returns:
-        n, or None where the free energies do not cross between e and 1e15: one phase is preferred throughout.
+        n, or None where the free energies do not cross between e and 1e15: one phase is preferred in that range.
     """
     constant = second.constant - first.constant if constants else 0.0
 
@@ -108,7 +108,7 @@ def critical_n(first: Phase, second: Phase, *, constants: bool = True) -> float 
 
     grid = np.linspace(math.log(LEAST), math.log(MOST), GRID)
     signs = np.sign(difference(grid))
-    crossings = np.flatnonzero(signs[:-1] * signs[1:] < 0)
+    crossings = np.flatnonzero(signs[:-1] * signs[1:] <= 0)
     if not len(crossings):
         return None
     last = crossings[-1]

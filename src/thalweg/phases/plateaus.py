@@ -55,7 +55,7 @@ def plateaus(steps: Sequence[int] | np.ndarray, loss: Sequence[float] | np.ndarr
     for i, (a, b) in enumerate(zip(pieces.knots[:-1], pieces.knots[1:], strict=True)):
         if abs(pieces.values[i + 1] - pieces.values[i]) > FLAT * span or b - a < FEWEST:
             continue
-        if stays and stays[-1][1] == a:
+        if stays and stays[-1][1] == a and abs(pieces.values[i + 1] - pieces.fitted[stays[-1][0]]) <= FLAT * span:
             stays[-1][1] = b
         else:
             stays.append([a, b])

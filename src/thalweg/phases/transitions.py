@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
-from scipy.stats import norm, t
+from scipy.stats import norm, t, ttest_1samp, ttest_ind
 
 from thalweg.errors import InputError
 from thalweg.phases.segments import Pieces, fit, redrawn_knots
@@ -42,7 +42,8 @@ class Transition:
         d_loss: change of train loss, nats per sample.
         d_llc: change of the learning coefficient.
         rising: names of quantities that rise meanwhile, faster than before; only looked for in kind B.
-        probability: that λ̂ moves this way here, given its errors and what it may walk by itself.
+        probability: that λ̂ moves this way between these two steps, given its errors and what it may walk by
+            itself; of this one move, not corrected for the search that found it.
         continuing: names of quantities that go on rising, no faster than before; only looked for in kind B.
         nbeta: inverse temperature of the estimates, which the kind may depend on; None where it was not given.
     """
@@ -211,7 +212,7 @@ def _describe(
     d_loss = float(loss[b] - loss[a])
     falls = -d_loss > SIGNIFICANT * np.sqrt(2) * _scatter(loss) + 1e-9 * float(np.abs(loss).max())
     kind = "B" if move.sign < 0 else "A" if falls else "other"
-    rising, continuing = _rising(before, a, b, pieces.axis, others) if kind == "B" else ((), ())
+    rising, continuing = _rising(before, a, b, time, others) if kind == "B" else ((), ())
     return Transition(
         kind=kind,
         start=int(time[a]),
@@ -233,26 +234,52 @@ def _interval(knots: np.ndarray, time: np.ndarray) -> tuple[float, float]:
 
 
 def _rising(
-    before: int | None, a: int, b: int, axis: np.ndarray, others: dict[str, np.ndarray]
+    before: int | None, a: int, b: int, time: np.ndarray, others: dict[str, np.ndarray]
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Quantities that rise within [a, b] faster than in the piece before it; and those that rise, but no faster."""
+    """Quantities that rise within [a, b] faster than in the piece before it; and those that rise, but no faster.
+
+    Faster in steps and in their logarithm, since what is straight in one is bent in the other; without a piece
+    before there is no faster.
+    """
     faster, upward = {}, {}
     for name, values in others.items():
-        slope, size, free = _slope(axis[a : b + 1], values[a : b + 1])
-        earlier, other, more = (0.0, 0.0, 0)
+        upward[name] = max(_chance(axis[a : b + 1], values[a : b + 1]) for axis in _axes(time))
         if before is not None:
-            earlier, other, more = _slope(axis[before : a + 1], values[before : a + 1])
-        if free < 1 or slope <= 0:
-            continue
-        upward[name] = float(t.sf(slope / max(size, 1e-300), free))
-        if slope > earlier:
-            error = np.hypot(size, other) if more > 0 else size
-            faster[name] = float(t.sf((slope - max(earlier, 0.0)) / max(error, 1e-300), free + max(more, 0)))
-    rising = _significant(faster, len(others))
+            parts = slice(before, a + 1), slice(a, b + 1)
+            earlier, later = ([(axis[part], values[part]) for axis in _axes(time)] for part in parts)
+            faster[name] = max(_chance(*now, *then) for now, then in zip(later, earlier, strict=True))
+    rising = _significant(faster, len(others)) & _significant(upward, len(others))
     return (
         tuple(name for name in others if name in rising),
         tuple(name for name in others if name in _significant(upward, len(others)) - rising),
     )
+
+
+def _chance(x: np.ndarray, y: np.ndarray, x0: np.ndarray | None = None, y0: np.ndarray | None = None) -> float:
+    """P value of a slope above zero, or above that of an earlier piece; 1 where two points are all there is.
+
+    The larger of two: from straight lines, exact for noise about them, and from rates between neighbours, exact for
+    a walk. Welch's test for both.
+    """
+    slope, spread, free, lever = _slope(x, y)
+    if free < 1:
+        return 1.0
+    rates, variance, weight = np.diff(y) / np.diff(x), spread**2 / lever, (spread**2 / lever) ** 2 / free
+    even = np.ptp(rates) <= 1e-9 * np.abs(rates).max()  # no spread: the line decides
+    if x0 is None or y0 is None:
+        _, walk = (0.0, 0.0) if even else ttest_1samp(rates, 0.0, alternative="greater")
+    else:
+        earlier, other, more, span = _slope(x0, y0)
+        other, more = (other, more) if more > 0 else (spread, free)  # two points have no spread of their own
+        slope -= max(earlier, 0.0)
+        variance, weight = variance + other**2 / span, weight + (other**2 / span) ** 2 / more
+        before = np.diff(y0) / np.diff(x0)
+        before = before - min(before.mean(), 0.0)  # what fell before has to rise, not only to fall less
+        alike = len(before) < 2
+        _, walk = (0.0, 0.0) if even else ttest_ind(rates, before, equal_var=alike, alternative="greater")
+    freedom = variance**2 / weight if weight > 0 else free
+    line = float(t.sf(slope / max(np.sqrt(variance), 1e-300), freedom))
+    return max(line, float(walk))
 
 
 def _significant(chances: dict[str, float], tests: int) -> set[str]:
@@ -265,12 +292,19 @@ def _significant(chances: dict[str, float], tests: int) -> set[str]:
     return found
 
 
-def _slope(x: np.ndarray, y: np.ndarray) -> tuple[float, float, int]:
-    """Slope of a straight line, its standard error, degrees of freedom."""
-    free = len(x) - 2
+def _slope(x: np.ndarray, y: np.ndarray) -> tuple[float, float, float, float]:
+    """Slope of a straight line, spread of the residuals, degrees of freedom, sum of squares of x about its mean.
+
+    Curves along training are smooth: residuals that follow each other (lag one, r) count as (1 - r)/(1 + r) of
+    as many.
+    """
+    at, free = x - x.mean(), float(len(x) - 2)
+    lever = float(at @ at)
+    slope = float(at @ y / lever)
     if free < 1:
-        return float((y[-1] - y[0]) / (x[-1] - x[0])), 0.0, 0
-    at = x - x.mean()
-    slope = float(at @ y / (at @ at))
+        return slope, 0.0, 0.0, lever
     rest = y - y.mean() - slope * at
-    return slope, float(np.sqrt(rest @ rest / free / (at @ at))), free
+    square = float(rest @ rest)
+    follow = max(float(rest[1:] @ rest[:-1]) / square, 0.0) if square > 0 else 0.0
+    share = (1 - follow) / (1 + follow)
+    return slope, float(np.sqrt(square / free / share)), max(free * share, 1.0), lever

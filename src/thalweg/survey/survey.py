@@ -143,8 +143,15 @@ class Survey:
             return []
         columns = [self.column(name)[keep] for name in ("step", "train_loss", "test_loss", "llc")]
         made = self.settings[0]
-        variance = self.column("functional_variance")[keep] if "functional_variance" in self.logged else None
-        return forecasts(*columns, n=made["n"], functional_variance=variance, beta=made["nbeta"] / made["n"])
+        return forecasts(
+            *columns,
+            n=made["n"],
+            llc_stderr=self.column("llc_stderr")[keep],
+            functional_variance=self.column("functional_variance")[keep]
+            if "functional_variance" in self.logged
+            else None,
+            beta=made["nbeta"] / made["n"],
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON: lists along checkpoints, null where there is no number."""
@@ -249,6 +256,8 @@ def _check_logged(job: Job) -> None:
         raise InputError(f"logged {', '.join(job.logged)}: give tw.Settings(...), the same for all checkpoints")
     if "functional_variance" in job.logged and job.landscape.data is None:
         raise InputError("logged functional_variance: a potential has no samples")
+    if "functional_variance" in job.logged and (job.settings.chains or 0) < 2:
+        raise InputError("logged functional_variance: give at least 2 chains, whose draws differ")
     if "log_determinant" in job.logged and not job.settings.gamma:
         raise InputError("logged log_determinant needs a tether: give a gamma above 0")
 

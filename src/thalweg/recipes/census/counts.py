@@ -40,7 +40,7 @@ class Count:
     Attributes:
         runs: how many.
         total: kind -> transitions.
-        per_run: kind -> mean, and its 90 % interval by bootstrap over runs.
+        per_run: kind -> mean, and its 90 % interval by bootstrap over the runs of each family.
         with_kind: kind -> share of runs that have one at least.
         rising: quantity -> share of the type B transitions in which it rises faster than before; several may.
             `none`: no quantity.
@@ -67,16 +67,22 @@ def share(count: int, of: int) -> Share:
     return Share(count, of, count / of, (float(interval.low), float(interval.high)))
 
 
-def count(found: Sequence[Sequence[Transition]], seed: int) -> Count:
-    """Count the transitions of several runs, a list of each."""
-    each = {kind: np.array([sum(t.kind == kind for t in own) for own in found]) for kind in KINDS}
+def count(families: Sequence[Sequence[Sequence[Transition]]], seed: int) -> Count:
+    """Count the transitions of several runs of one or more families: family, run, transition."""
+    found = [own for runs in families for own in runs]
+    each = {
+        kind: [np.array([sum(t.kind == kind for t in own) for own in runs]) for runs in families] for kind in KINDS
+    }
     falls = [t for own in found for t in own if t.kind == "B"]
     quiet = sum(not t.rising and not t.continuing for t in falls)
     return Count(
         runs=len(found),
-        total={kind: int(numbers.sum()) for kind, numbers in each.items()},
-        per_run={kind: _mean(numbers, seed) for kind, numbers in each.items()},
-        with_kind={kind: share(int((numbers > 0).sum()), len(found)) for kind, numbers in each.items()},
+        total={kind: int(sum(numbers.sum() for numbers in parts)) for kind, parts in each.items()},
+        per_run={kind: _mean(parts, seed) for kind, parts in each.items()},
+        with_kind={
+            kind: share(int(sum((numbers > 0).sum() for numbers in parts)), len(found))
+            for kind, parts in each.items()
+        },
         rising=_named([t.rising for t in falls], sum(not t.rising for t in falls)),
         continuing=_named([t.continuing for t in falls], quiet),
     )
@@ -88,16 +94,20 @@ def _named(each: list[tuple[str, ...]], none: int) -> dict[str, Share]:
     return {name: share(times, len(each)) for name, times in often.most_common()} | {NONE: share(none, len(each))}
 
 
-def _mean(numbers: np.ndarray, seed: int) -> tuple[float, float, float]:
-    """Mean and its interval; runs that all agree leave no spread to draw from."""
-    mean = float(numbers.mean())
-    if np.ptp(numbers) == 0:
+def _mean(parts: list[np.ndarray], seed: int) -> tuple[float, float, float]:
+    """Mean over runs, and its interval: runs are drawn again within each family. Runs that agree have no spread."""
+    mean = float(np.concatenate(parts).mean())
+    if all(np.ptp(numbers) == 0 for numbers in parts):
         return mean, mean, mean
+
+    def over(*drawn: np.ndarray) -> float:
+        return float(np.concatenate(drawn).mean())
+
     own = np.random.default_rng(seed_of(seed, "bootstrap"))
-    drawn = bootstrap(
-        (numbers,), np.mean, confidence_level=CONFIDENCE, n_resamples=2000, method="percentile", rng=own
+    interval = bootstrap(
+        parts, over, vectorized=False, confidence_level=CONFIDENCE, n_resamples=2000, method="percentile", rng=own
     ).confidence_interval
-    return mean, float(drawn.low), float(drawn.high)
+    return mean, float(interval.low), float(interval.high)
 
 
 def a_then_b(own: Sequence[Transition]) -> bool:

@@ -141,7 +141,7 @@ class Attention(nn.Module):
 
 
 def next_tokens(output: Tensor, target: Tensor) -> Tensor:
-    """Mean over the second half's positions of each sequence, nats."""
+    """Mean over the second half's positions of each sequence, nats per token: a sample is a sequence."""
     half = target.shape[1] // 2
     each = F.cross_entropy(output[:, half:].transpose(1, 2), target[:, half:], reduction="none")
     return each.mean(1)

@@ -78,7 +78,7 @@ def _kinds(counts: Mapping[str, Count], total: Count) -> Section:
         (family, str(each.runs), *(f"{each.total[k]}: {_interval(each.per_run[k])}" for k in KINDS))
         for family, each in everything.items()
     )
-    note = "Means over runs, with 90 % intervals by bootstrap over runs; where all runs agree there is none."
+    note = "Means over runs, with 90 % intervals by bootstrap over the runs of each family, if they differ."
     header = ("family", "runs", *(f"{_kind(k)}: in all, a run" for k in KINDS))
     return Section("How often", (note,), figure, Table(header, rows))
 
@@ -213,7 +213,7 @@ def _words(name: str) -> str:
 
 def _interval(numbers: tuple[float, float, float]) -> str:
     mean, low, high = numbers
-    return f"{mean:.2f} ({low:.2f} to {high:.2f})"
+    return f"{mean:.2f}" if low == high else f"{mean:.2f} ({low:.2f} to {high:.2f})"
 
 
 def _share(each: Share | None) -> str:

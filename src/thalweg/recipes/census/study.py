@@ -144,8 +144,8 @@ def run(config: Config, out: Path, seed: int, stages: Stages) -> Outcome:
     for (task, _), place in zip(jobs, places, strict=True):
         surveys[task.family].append(Survey(place / "survey.zarr"))
     found = {family: [each.transitions() for each in own] for family, own in surveys.items()}
-    counts = {family: count(each, seed) for family, each in found.items()}
-    total = count([each for own in found.values() for each in own], seed)
+    counts = {family: count([each], seed) for family, each in found.items()}
+    total = count(list(found.values()), seed)
     html = page.write(out / "map.html", config.tasks, surveys, found, counts, total)
     results = {
         "families": {

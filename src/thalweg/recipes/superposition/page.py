@@ -9,10 +9,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from thalweg.atlas import Section, Table, report
+from thalweg.errors import InputError
 from thalweg.recipes.superposition.posterior import SIDES, Crossing, Posterior
 from thalweg.recipes.superposition.runs import NEAR, Runs, Stair
 from thalweg.recipes.superposition.table import PAPER, PAPER_THEORY, Reading
 from thalweg.survey import Survey
+from thalweg.theory import superposition_gon
 from thalweg.theory.superposition_loss import gon
 
 if TYPE_CHECKING:
@@ -118,6 +120,7 @@ def _staircases(
         axes.spines[["top", "right"]].set_visible(False)
     read_moves = [move for move in moves if move.opposing is not None]
     opposing = sum(bool(move.opposing) for move in read_moves)
+    clear = sum(move.d_llc is not None and move.d_llc > 2 * (move.error or 0.0) for move in moves)
     sampler = config.descent.sampler
     nbeta = surveys[0].settings[0]["nbeta"]
     rows = tuple(
@@ -128,6 +131,7 @@ def _staircases(
             f"{move.d_loss:+.4f}",
             "–" if move.d_llc is None else f"{move.d_llc:+.2f} ± {move.error:.2f}",
             "not read" if move.opposing is None else "yes" if move.opposing else "no",
+            _asymptotic(config.features, move),
         )
         for move in moves
     )
@@ -140,15 +144,26 @@ def _staircases(
         (
             f"Plateaus are found from the loss alone; {near:.1%} of their checkpoints lie within {NEAR:g} of a level."
             f" {len(moves)} moves from one plateau to the next in {len(runs.weights)} runs; in {opposing} of "
-            f"{len(read_moves)} where λ̂ was read on both, loss falls and λ̂ rises.",
+            f"{len(read_moves)} where λ̂ was read on both, loss falls and λ̂ rises, in {clear} by more than 2 errors.",
             f"λ̂ on the run's own {config.descent.samples} samples, nll = |x − f(x)|², nβ = {nbeta:.4g}, γ = "
             f"{sampler.gamma:g}, {sampler.chains} chains of {sampler.draws} HMC draws; {healthy:.0%} of "
-            f"{sum(len(s) for s in surveys)} estimates healthy, the others hollow. The rise from 4-gons to 5-gons "
-            "belongs to this nβ: asymptotically λ falls from 15/2 to 7.",
+            f"{sum(len(s) for s in surveys)} estimates healthy, the others hollow. The rise belongs to this "
+            "nβ: the last column is what the theory says for n without end.",
         ),
         figure if moving else None,
-        Table(("run", "move", "steps", "Δ loss", "Δ λ̂", "opposing"), rows) if rows else None,
+        Table(("run", "move", "steps", "Δ loss", "Δ λ̂", "opposing", "Δ λ"), rows) if rows else None,
     )
+
+
+def _asymptotic(features: int, move: Stair) -> str:
+    """The change of the phases' lambda, where both are known minima."""
+    try:
+        before, after = (
+            superposition_gon(features, int(name[0]), name.count("+")).llc for name in (move.before, move.after)
+        )
+    except InputError:  # zero columns of both kinds
+        return "–"
+    return "–" if "-" in move.before + move.after else f"{float(after - before):+g}"
 
 
 def _colours(count: int) -> list[tuple[float, ...]]:
@@ -222,10 +237,10 @@ def _critical(found: Posterior, crossings: dict[int, Crossing]) -> Section:
     return Section(
         "Predicted and observed critical n",
         (
-            "F = nL + λ log n + c. The prior's part of c is ½|w*|²; c also holds the determinant of the Hessian and"
-            " the number of labelled polygons. The difference of free energies measured by shares, and by"
-            " thermodynamic integration along the ladder, has nothing left out; the constant that it implies stands"
-            " in the last column.",
+            "F = nL + λ log n + c. The prior's part of c is ½|w*|²; c also holds the determinant of the Hessian, the"
+            " volume of flat directions (of a dead column) and of the orbit. The difference of free energies measured"
+            " by shares, and by thermodynamic integration along the ladder, has nothing left out; the constant that"
+            " it implies stands in the last column. Shares pool all phases of k corners (5 with 5+).",
         ),
         figure,
         Table(("phases", "predicted n", "without c", "observed n", "c of the prior", "c that shares imply"), rows),
