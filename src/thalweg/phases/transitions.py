@@ -267,7 +267,7 @@ def _chance(x: np.ndarray, y: np.ndarray, x0: np.ndarray | None = None, y0: np.n
     rates, variance, weight = np.diff(y) / np.diff(x), spread**2 / lever, (spread**2 / lever) ** 2 / free
     even = np.ptp(rates) <= 1e-9 * np.abs(rates).max()  # no spread: the line decides
     if x0 is None or y0 is None:
-        _, walk = (0.0, 0.0) if even else ttest_1samp(rates, 0.0, alternative="greater")
+        walk = 0.0 if even else _p(ttest_1samp(rates, 0.0, alternative="greater"))
     else:
         earlier, other, more, span = _slope(x0, y0)
         other, more = (other, more) if more > 0 else (spread, free)  # two points have no spread of their own
@@ -276,10 +276,15 @@ def _chance(x: np.ndarray, y: np.ndarray, x0: np.ndarray | None = None, y0: np.n
         before = np.diff(y0) / np.diff(x0)
         before = before - min(before.mean(), 0.0)  # what fell before has to rise, not only to fall less
         alike = len(before) < 2
-        _, walk = (0.0, 0.0) if even else ttest_ind(rates, before, equal_var=alike, alternative="greater")
+        walk = 0.0 if even else _p(ttest_ind(rates, before, equal_var=alike, alternative="greater"))
     freedom = variance**2 / weight if weight > 0 else free
     line = float(t.sf(slope / max(np.sqrt(variance), 1e-300), freedom))
-    return max(line, float(walk))
+    return max(line, walk)
+
+
+def _p(tested: Any) -> float:
+    """P value of a test of scipy's."""
+    return float(tested.pvalue)
 
 
 def _significant(chances: dict[str, float], tests: int) -> set[str]:

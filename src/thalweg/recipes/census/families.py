@@ -141,14 +141,14 @@ class Attention(nn.Module):
 
 
 def next_tokens(output: Tensor, target: Tensor) -> Tensor:
-    """Mean over the second half's positions of each sequence, nats per token: a sample is a sequence."""
+    """Mean over the second half's positions of each sequence, nats."""
     half = target.shape[1] // 2
     each = F.cross_entropy(output[:, half:].transpose(1, 2), target[:, half:], reduction="none")
     return each.mean(1)
 
 
 def induction(seed: int, *, samples: float, vocabulary: float, half: float, width: float, heads: float) -> Problem:
-    """Sequences whose second half repeats the first: the next token is known from what came before."""
+    """Sequences whose second half repeats the first. A sample is a sequence, its loss in nats per token."""
 
     def draw(name: str) -> Data:
         first = torch.randint(int(vocabulary), (int(samples), int(half)), generator=stream(seed, name))
