@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
-from scipy.stats import norm, t, ttest_1samp, ttest_ind
+from scipy.stats import norm, ttest_1samp, ttest_ind
 
 from thalweg.errors import InputError
 from thalweg.phases.segments import Pieces, fit, redrawn_knots
@@ -238,48 +238,37 @@ def _rising(
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Quantities that rise within [a, b] faster than in the piece before it; and those that rise, but no faster.
 
-    Faster in steps and in their logarithm, since what is straight in one is bent in the other; without a piece
-    before there is no faster.
+    Faster in steps and in their logarithm, since what is even in one is not in the other; without a piece before
+    there is no faster.
     """
     faster, upward = {}, {}
     for name, values in others.items():
-        upward[name] = max(_chance(axis[a : b + 1], values[a : b + 1]) for axis in _axes(time))
+        upward[name] = _chance(np.diff(values[a : b + 1]), np.zeros(0))
         if before is not None:
-            parts = slice(before, a + 1), slice(a, b + 1)
-            earlier, later = ([(axis[part], values[part]) for axis in _axes(time)] for part in parts)
-            faster[name] = max(_chance(*now, *then) for now, then in zip(later, earlier, strict=True))
-    rising = _significant(faster, len(others)) & _significant(upward, len(others))
-    return (
-        tuple(name for name in others if name in rising),
-        tuple(name for name in others if name in _significant(upward, len(others)) - rising),
-    )
+            rates = [np.diff(values[before : b + 1]) / np.diff(axis[before : b + 1]) for axis in _axes(time)]
+            faster[name] = max(_chance(rate[a - before :], rate[: a - before]) for rate in rates)
+    up, quick = (_significant(chances, len(others)) for chances in (upward, faster))
+    return tuple(n for n in others if n in up & quick), tuple(n for n in others if n in up - quick)
 
 
-def _chance(x: np.ndarray, y: np.ndarray, x0: np.ndarray | None = None, y0: np.ndarray | None = None) -> float:
-    """P value of a slope above zero, or above that of an earlier piece; 1 where two points are all there is.
+def _chance(rates: np.ndarray, before: np.ndarray) -> float:
+    """P value of changes whose mean is above zero, and above that of the changes before; 1 of a single change.
 
-    The larger of two: from straight lines, exact for noise about them, and from rates between neighbours, exact for
-    a walk. Welch's test for both.
+    Changes from one checkpoint to the next are independent for a walk, and make the test err on the side of no rise
+    for noise about a line. Welch's test.
     """
-    slope, spread, free, lever = _slope(x, y)
-    if free < 1:
+    if len(rates) < 2:
         return 1.0
-    rates, variance, weight = np.diff(y) / np.diff(x), spread**2 / lever, (spread**2 / lever) ** 2 / free
-    even = np.ptp(rates) <= 1e-9 * np.abs(rates).max()  # no spread: the line decides
-    if x0 is None or y0 is None:
-        walk = 0.0 if even else _p(ttest_1samp(rates, 0.0, alternative="greater"))
-    else:
-        earlier, other, more, span = _slope(x0, y0)
-        other, more = (other, more) if more > 0 else (spread, free)  # two points have no spread of their own
-        slope -= max(earlier, 0.0)
-        variance, weight = variance + other**2 / span, weight + (other**2 / span) ** 2 / more
-        before = np.diff(y0) / np.diff(x0)
+    if len(before):
         before = before - min(before.mean(), 0.0)  # what fell before has to rise, not only to fall less
-        alike = len(before) < 2
-        walk = 0.0 if even else _p(ttest_ind(rates, before, equal_var=alike, alternative="greater"))
-    freedom = variance**2 / weight if weight > 0 else free
-    line = float(t.sf(slope / max(np.sqrt(variance), 1e-300), freedom))
-    return max(line, walk)
+    least = before.mean() if len(before) else 0.0
+    if (
+        max(np.ptp(rates), np.ptp(before) if len(before) else 0.0) <= 1e-9 * np.abs(rates).max()
+    ):  # no spread to test by
+        return 0.0 if rates.mean() > least + 1e-9 * np.abs(rates).max() else 1.0
+    if not len(before):
+        return _p(ttest_1samp(rates, 0.0, alternative="greater"))
+    return _p(ttest_ind(rates, before, equal_var=len(before) < 2, alternative="greater"))
 
 
 def _p(tested: Any) -> float:
@@ -295,21 +284,3 @@ def _significant(chances: dict[str, float], tests: int) -> set[str]:
             break
         found.add(name)
     return found
-
-
-def _slope(x: np.ndarray, y: np.ndarray) -> tuple[float, float, float, float]:
-    """Slope of a straight line, spread of the residuals, degrees of freedom, sum of squares of x about its mean.
-
-    Curves along training are smooth: residuals that follow each other (lag one, r) count as (1 - r)/(1 + r) of
-    as many.
-    """
-    at, free = x - x.mean(), float(len(x) - 2)
-    lever = float(at @ at)
-    slope = float(at @ y / lever)
-    if free < 1:
-        return slope, 0.0, 0.0, lever
-    rest = y - y.mean() - slope * at
-    square = float(rest @ rest)
-    follow = max(float(rest[1:] @ rest[:-1]) / square, 0.0) if square > 0 else 0.0
-    share = (1 - follow) / (1 + follow)
-    return slope, float(np.sqrt(square / free / share)), max(free * share, 1.0), lever

@@ -103,7 +103,7 @@ def _rising(counts: Mapping[str, Count], total: Count) -> Section:
     axes.set_yticks(range(len(names)), [_words(name) for name in names])
     axes.set(xlim=(0, 1), ylim=(len(names) - 0.5, -0.5), xlabel="share of type B transitions")
     axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False, fontsize=8, loc="lower right") if total.total["B"] else None
+    figure.legend(frameon=False, fontsize=8, loc="outside upper right", ncols=2) if total.total["B"] else None
     rows = tuple(
         (
             _words(name),
@@ -114,9 +114,10 @@ def _rising(counts: Mapping[str, Count], total: Count) -> Section:
         for name in names
     )
     note = (
-        "A quantity rises faster where its slope within the transition is above zero and above its slope before, and"
-        " goes on rising where it is above zero only, by Holm's step-down test over all quantities at 5 %; several"
-        " may in one transition. Intervals: Clopper and Pearson's, 90 %,"
+        "A quantity rises faster where its changes from checkpoint to checkpoint within the transition are above zero"
+        " and above those before (Welch's test, in steps and in their logarithm), and goes on rising where they are"
+        " above zero only; Holm's step-down test over all quantities at 5 %. Several may in one transition. Intervals:"
+        " Clopper and Pearson's, 90 %,"
         " as if transitions were independent. Under an isotropic prior its cost is the weight norm's square, so it is"
         " not counted apart. Multiplicity is not logged: one nβ does not show it."
     )
