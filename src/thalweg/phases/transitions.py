@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
-from scipy.stats import norm, ttest_1samp, ttest_ind
+from scipy.stats import norm, ttest_ind
 
 from thalweg.errors import InputError
 from thalweg.phases.segments import Pieces, fit, redrawn_knots
@@ -210,8 +210,7 @@ def _describe(
     a, b = pieces.knots[move.first], pieces.knots[move.last]
     before = pieces.knots[move.first - 1] if move.first else None
     d_loss = float(loss[b] - loss[a])
-    falls = -d_loss > SIGNIFICANT * np.sqrt(2) * _scatter(loss) + 1e-9 * float(np.abs(loss).max())
-    kind = "B" if move.sign < 0 else "A" if falls else "other"
+    kind = "B" if move.sign < 0 else "A" if _climbs(-loss, a, b) else "other"
     rising, continuing = _rising(before, a, b, time, others) if kind == "B" else ((), ())
     return Transition(
         kind=kind,
@@ -236,43 +235,41 @@ def _interval(knots: np.ndarray, time: np.ndarray) -> tuple[float, float]:
 def _rising(
     before: int | None, a: int, b: int, time: np.ndarray, others: dict[str, np.ndarray]
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Quantities that rise within [a, b] faster than in the piece before it; and those that rise, but no faster.
+    """Quantities that rise within [a, b] faster than in the piece before it (Holm), and those that rise no faster.
 
     Faster in steps and in their logarithm, since what is even in one is not in the other; without a piece before
     there is no faster.
     """
-    faster, upward = {}, {}
-    for name, values in others.items():
-        upward[name] = _chance(np.diff(values[a : b + 1]), np.zeros(0))
-        if before is not None:
-            rates = [np.diff(values[before : b + 1]) / np.diff(axis[before : b + 1]) for axis in _axes(time)]
-            faster[name] = max(_chance(rate[a - before :], rate[: a - before]) for rate in rates)
-    up, quick = (_significant(chances, len(others)) for chances in (upward, faster))
-    return tuple(n for n in others if n in up & quick), tuple(n for n in others if n in up - quick)
+    up = [name for name, values in others.items() if _climbs(values, a, b)]
+    if before is None:
+        return (), tuple(up)
+    chances = {}
+    for name in up:
+        rates = [np.diff(others[name][before : b + 1]) / np.diff(axis[before : b + 1]) for axis in _axes(time)]
+        chances[name] = max(_chance(rate[a - before :], rate[: a - before]) for rate in rates)
+    quick = _significant(chances, len(others))
+    return tuple(name for name in up if name in quick), tuple(name for name in up if name not in quick)
+
+
+def _climbs(values: np.ndarray, a: int, b: int) -> bool:
+    """Whether a quantity goes up from one checkpoint to another by more than its scatter."""
+    rounding = 1e-9 * float(np.abs(values).max())
+    return bool(values[b] - values[a] > SIGNIFICANT * np.sqrt(2) * _scatter(values) + rounding)
 
 
 def _chance(rates: np.ndarray, before: np.ndarray) -> float:
-    """P value of changes whose mean is above zero, and above that of the changes before; 1 of a single change.
+    """P value of rates between checkpoints that are in the mean above those before; 1 of a single one.
 
-    Changes from one checkpoint to the next are independent for a walk, and make the test err on the side of no rise
-    for noise about a line. Welch's test.
+    Changes from one checkpoint to the next are independent for a walk, and make the test err on the side of no
+    difference for noise about a line. Welch's test; what fell before has to rise, not only to fall less.
     """
     if len(rates) < 2:
         return 1.0
-    if len(before):
-        before = before - min(before.mean(), 0.0)  # what fell before has to rise, not only to fall less
-    least = before.mean() if len(before) else 0.0
-    if (
-        max(np.ptp(rates), np.ptp(before) if len(before) else 0.0) <= 1e-9 * np.abs(rates).max()
-    ):  # no spread to test by
-        return 0.0 if rates.mean() > least + 1e-9 * np.abs(rates).max() else 1.0
-    if not len(before):
-        return _p(ttest_1samp(rates, 0.0, alternative="greater"))
-    return _p(ttest_ind(rates, before, equal_var=len(before) < 2, alternative="greater"))
-
-
-def _p(tested: Any) -> float:
-    """P value of a test of scipy's."""
+    before = before - min(before.mean(), 0.0)
+    tiny = 1e-9 * np.abs(rates).max()
+    if max(np.ptp(rates), np.ptp(before)) <= tiny:  # no spread to test by
+        return 0.0 if rates.mean() > before.mean() + tiny else 1.0
+    tested: Any = ttest_ind(rates, before, equal_var=len(before) < 2, alternative="greater")
     return float(tested.pvalue)
 
 

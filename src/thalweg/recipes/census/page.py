@@ -114,10 +114,10 @@ def _rising(counts: Mapping[str, Count], total: Count) -> Section:
         for name in names
     )
     note = (
-        "A quantity rises faster where its changes from checkpoint to checkpoint within the transition are above zero"
-        " and above those before (Welch's test, in steps and in their logarithm), and goes on rising where they are"
-        " above zero only; Holm's step-down test over all quantities at 5 %. Several may in one transition. Intervals:"
-        " Clopper and Pearson's, 90 %,"
+        "A quantity goes up where its change over the transition exceeds its scatter from point to point; it rises"
+        " faster where its changes from checkpoint to checkpoint are above those before as well (Welch's test in"
+        " steps and in their logarithm, Holm's correction over all quantities, 5 %), else it goes on rising. Several"
+        " may in one transition. Intervals: Clopper and Pearson's, 90 %,"
         " as if transitions were independent. Under an isotropic prior its cost is the weight norm's square, so it is"
         " not counted apart. Multiplicity is not logged: one nβ does not show it."
     )
