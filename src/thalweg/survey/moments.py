@@ -11,19 +11,19 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-NAMES = ("moments.count", "moments.mean", "moments.square")  # in a saved state
+NAMES = ("moments.draws", "moments.mean", "moments.square")  # in a saved state
 
 
 class Moments(NamedTuple):
     """What is known of the draws so far.
 
     Attributes:
-        count: () draws of each replica.
+        draws: () taken of each replica.
         mean: (R, S) nats.
         square: (R, S) sum of squared deviations from the mean, nats^2.
     """
 
-    count: Tensor
+    draws: Tensor
     mean: Tensor
     square: Tensor
 
@@ -32,7 +32,7 @@ def include(moments: Moments | None, losses: Tensor) -> Moments:
     """Take one more draw of each replica, (R, S) nats, float64; None before the first."""
     if moments is None:
         return Moments(torch.ones(()), losses, torch.zeros_like(losses))
-    count = moments.count + 1
+    count = moments.draws + 1
     away = losses - moments.mean
     mean = moments.mean + away / count
     return Moments(count, mean, moments.square + away * (losses - mean))
@@ -40,6 +40,6 @@ def include(moments: Moments | None, losses: Tensor) -> Moments:
 
 def variance(moments: Moments) -> Tensor:
     """(S,) over all draws of all replicas; NaN of a single draw."""
-    count, replicas = moments.count, len(moments.mean)
+    count, replicas = moments.draws, len(moments.mean)
     between = (moments.mean - moments.mean.mean(0)).square().sum(0)
     return (moments.square.sum(0) + count * between) / (replicas * count - 1)

@@ -169,7 +169,7 @@ class Schedule:
             return [{}] * count
         chains = self.settings.chains
         means, squares = (torch.cat(t).split(chains) for t in ([p.mean for p in parts], [p.square for p in parts]))
-        each = [Moments(parts[0].count, *found) for found in zip(means, squares, strict=True)]
+        each = [Moments(parts[0].draws, *found) for found in zip(means, squares, strict=True)]
         return [{"functional_variance": n * float(variance(moments).mean())} for moments in each]
 
     def _row(
