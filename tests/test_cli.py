@@ -71,6 +71,14 @@ def test_survey_and_atlas(place):
     assert json.loads(again.stdout)["llc_raw"] == document["llc_raw"]
 
 
+def test_what_is_logged_is_in_the_document(place):
+    words = [*survey_words(out="logged.zarr"), "--log", "log_determinant", "--log", "functional_variance", "--json"]
+    document = json.loads(thalweg(*words, cwd=place).stdout)
+    for name in ("log_determinant", "functional_variance"):
+        assert len(document[name]) == 6
+        assert all(value > 0 for value in document[name])
+
+
 def test_a_loss_of_ones_own_and_an_unhealthy_survey(place):
     words = survey_words(out="sick.zarr", loss="world.py:nats", workers=2, **{"step-size": 10.0})
     done = thalweg(*words, "--json", cwd=place)
@@ -126,6 +134,7 @@ BAD = {
     "setting out of range": (lambda p: survey_words(draws=0), "draws"),
     "no number": (lambda p: survey_words(budget="1min"), "--budget"),
     "no such option": (lambda p: [*survey_words(), "--bugdet", "3"], "--bugdet"),
+    "nothing of that name to log": (lambda p: [*survey_words(), "--log", "entropy"], "entropy"),
     "memory": (lambda p: survey_words(memory="lots"), "lots"),
     "pattern of nothing": (lambda p: survey_words(restrict="head.*"), "head.*"),
     "atlas of nothing": (lambda p: ["atlas", "run"], "no survey"),

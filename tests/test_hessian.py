@@ -1,5 +1,7 @@
 """Products with the Hessian, and its log determinant, against dense matrices."""
 
+import math
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -70,6 +72,22 @@ def test_of_a_network_it_is_the_dense_one_within_its_probes(net, orthogonal):
     assert 12**0.5 * error < 0.2 * truth
     other = torch.log1p(400 * torch.linalg.eigvalsh(matrix).clamp(min=0)).sum().item()
     assert abs(mean - other) > 4 * error  # it can fail: twice the temperature
+
+
+def test_a_hessian_that_is_not_finite_gives_no_number_and_no_error():
+    scape = tw.potential(lambda p: p["w"].abs().pow(1.5).sum(), {"w": torch.zeros(5)}, 100)
+    assert math.isnan(log_determinant(scape, measure(scape), nbeta=10.0, gamma=1.0))
+
+
+def test_a_loss_without_a_second_derivative_is_refused_in_words():
+    others = torch.zeros(2, 4)
+
+    def fn(p):  # torch has no second derivative of distances
+        return torch.cdist(p["w"].reshape(1, 4), others, p=3).square().sum()
+
+    scape = tw.potential(fn, {"w": torch.ones(4)}, 100)
+    with pytest.raises(tw.InputError, match="leave log_determinant out"):
+        log_determinant(scape, measure(scape), nbeta=10.0, gamma=1.0)
 
 
 def test_it_needs_a_tether(net):

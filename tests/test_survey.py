@@ -19,6 +19,7 @@ from safetensors.torch import load_file, save_file
 import thalweg as tw
 from conftest import Net, classes, write_run
 from thalweg.samplers import BLOCK
+from thalweg.survey.moments import include, variance
 from thalweg.survey.work import Worker
 
 SETTINGS = {"chains": 4, "burn_in": 60, "draws": 200, "batch_size": 32, "gamma": 5.0, "step_size": 1e-3}
@@ -315,6 +316,41 @@ def test_a_survey_that_was_stopped_logs_the_same(run_folder, tmp_path, monkeypat
     monkeypatch.setattr(Worker, "move", move)
     cut = tw.survey(net_landscape(), series, tmp_path / "cut.zarr", workers=1, logged=LOGGED, **settings)
     assert same(arrays(cut), arrays(whole))
+
+
+def test_moments_are_those_of_all_draws_at_once():
+    draws = torch.randn(4, 9, 6, generator=torch.Generator().manual_seed(0)).double()  # replicas, draws, samples
+    draws = 1e6 + draws + torch.arange(4).reshape(4, 1, 1)  # chains disagree
+    found = None
+    for draw in draws.unbind(1):
+        found = include(found, draw)
+    torch.testing.assert_close(variance(found), draws.flatten(0, 1).var(0), rtol=1e-9, atol=0)
+    within = draws.var(1).mean(0)
+    assert not torch.allclose(variance(found), within, rtol=0.2)  # it can fail: chains each about its own mean
+    assert variance(include(None, draws[:1, 0])).isnan().all()
+
+
+def test_how_names_are_given_changes_no_key(run_folder, tmp_path):
+    series = tw.checkpoints(run_folder)[:1]
+    keys = []
+    for i, names in enumerate((LOGGED, LOGGED[::-1], [*LOGGED, LOGGED[0]], LOGGED[0], LOGGED[:1])):
+        read = tw.survey(net_landscape(), series, tmp_path / f"{i}.zarr", workers=1, logged=names, **SETTINGS)
+        keys.append(tuple(read.attributes["shards"]))
+    assert len(set(keys[:3])) == len(set(keys[3:])) == 1
+    assert keys[0] != keys[3]
+
+
+def test_a_potential_has_no_functional_variance_but_a_log_determinant(tmp_path):
+    (tmp_path / "run").mkdir()
+    save_file({"w": torch.zeros(3)}, tmp_path / "run" / "step-0.safetensors", {"step": "0"})
+    stiff = torch.tensor([1.0, 2.0, 3.0])
+    scape = tw.potential(lambda p: 0.5 * (stiff * p["w"].square()).sum(), {"w": torch.zeros(3)}, 100, name="bowl")
+    settings = {"chains": 2, "burn_in": 100, "draws": 200, "gamma": 5.0, "nbeta": 20.0, "step_size": 1e-2}
+    with pytest.raises(tw.InputError, match="no samples"):
+        tw.survey(scape, tmp_path / "run", tmp_path / "s.zarr", workers=1, logged=LOGGED, **settings)
+    assert not (tmp_path / "s.zarr").exists()
+    read = tw.survey(scape, tmp_path / "run", tmp_path / "s.zarr", workers=1, logged=LOGGED[:1], **settings)
+    assert read.column("log_determinant")[0] == pytest.approx(torch.log1p(20 / 5 * stiff).sum().item(), rel=1e-5)
 
 
 @pytest.mark.parametrize(

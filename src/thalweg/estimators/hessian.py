@@ -4,12 +4,13 @@ Products are exact (a gradient of a gradient), in ordinary autograd, one point a
 Source: Pearlmutter 1994, eq. 2, for products; Ubaru, Chen & Saad 2017, algorithm 1, for the log determinant.
 """
 
+import math
 from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
-from thalweg.errors import InputError
+from thalweg.errors import InputError, guarded
 from thalweg.landscape import Center, Landscape
 from thalweg.rng import stream
 
@@ -75,25 +76,29 @@ def log_determinant(scape: Landscape, center: Center, nbeta: float, gamma: float
         seed: names the probes.
 
     Returns:
-        Nats; its relative error is of the order 1/sqrt(PROBES times the number of stiff directions).
+        Nats; its relative error is of the order 1/sqrt(PROBES times the number of stiff directions): on a network
+        of 4,428 weights 1 to 1.5 %, and beside it up to 1 % too little, for want of more steps. Probes are the same
+        at all checkpoints. NaN where a product is not finite.
 
     Raises:
-        InputError: gamma is 0.
+        InputError: gamma is 0, or the loss cannot be differentiated twice.
     """
     if not gamma > 0:
         raise InputError("log_determinant needs a tether: give a gamma above 0")
-    hessian = Hessian(scape, center, center.params)
-    if hessian.flat:
-        return 0.0
+    with guarded("the Hessian of the loss", "leave log_determinant out"):
+        hessian = Hessian(scape, center, center.params)
+        return 0.0 if hessian.flat else _mean(hessian, scape, center, nbeta / gamma, seed)
+
+
+def _mean(hessian: Hessian, scape: Landscape, center: Center, scale: float, seed: int) -> float:
+    """Mean of v' log(I + scale H+) v over the probes v."""
     normal = center.normal if scape.restriction.orthogonal_to_gradient else None
     own, total = stream(seed, "log determinant", device=center.params.device), 0.0
     for _ in range(PROBES):
         probe = torch.randint(2, center.params.shape, generator=own, device=center.params.device) * 2.0 - 1.0
         probe = _open(probe.to(center.params.dtype), scape.mask, normal)
         nodes, weights = _quadrature(lambda v: _open(hessian.product(v), scape.mask, normal), probe)
-        total += float(
-            probe.double().square().sum() * (weights * torch.log1p(nbeta / gamma * nodes.clamp(min=0))).sum()
-        )
+        total += float(probe.double().square().sum() * (weights * torch.log1p(scale * nodes.clamp(min=0))).sum())
     return total / PROBES
 
 
@@ -104,7 +109,7 @@ def _open(direction: Tensor, mask: Tensor | None, normal: Tensor | None) -> Tens
 
 
 def _quadrature(product: Callable[[Tensor], Tensor], probe: Tensor) -> tuple[Tensor, Tensor]:
-    """Nodes and weights of v' f(H) v / v'v: Lanczos with full orthogonalisation."""
+    """Nodes and weights of v' f(H) v / v'v: Lanczos with full orthogonalisation; NaN where it is not finite."""
     basis, diagonal, beside = [probe / probe.norm()], [], []
     for step in range(min(LANCZOS, len(probe))):
         moved = product(basis[-1])
@@ -113,6 +118,8 @@ def _quadrature(product: Callable[[Tensor], Tensor], probe: Tensor) -> tuple[Ten
         for _ in range(2):  # once more for rounding
             moved = moved - span.T @ (span @ moved)
         length = float(moved.norm())
+        if not math.isfinite(length):
+            return torch.full((1,), math.nan), torch.ones(1)
         if step + 1 == min(LANCZOS, len(probe)) or length <= TINY * max(abs(d) for d in diagonal):
             break
         beside.append(length)

@@ -17,6 +17,7 @@ from thalweg.estimators import estimate, trace
 from thalweg.landscape import Estimate
 from thalweg.samplers import SEEN, Block, Chunk, Settings, State, chunks, start, width
 from thalweg.store import Row, Store
+from thalweg.survey.moments import NAMES, Moments, include, variance
 from thalweg.survey.plan import Shard
 from thalweg.survey.pool import Pool
 from thalweg.survey.work import Job, Reading
@@ -31,7 +32,7 @@ class Part:
     chunk: Chunk
     state: State
     seen: list[Block]
-    losses: list[Tensor] = field(default_factory=list)  # (R, S) of some samples at the ends of blocks
+    moments: Moments | None = None  # of losses of some samples at the ends of blocks; None where not asked for
 
 
 @dataclass(eq=False)
@@ -129,23 +130,23 @@ class Schedule:
 
     def _resume(self, shard: Shard, index: int, chunk: Chunk) -> Part:
         """A chunk at its last saved state, or at its start."""
-        kept = self.store.load_state(shard.key, index)
-        if kept is None:
+        saved = self.store.load_state(shard.key, index)
+        if saved is None:
             return Part(chunk, start(chunk), [])
-        tensors, step = kept
+        tensors, step = saved
         self.tick(len(chunk.which) * step)
         seen = Block(**{name: tensors.pop(f"seen.{name}") for name in SEEN})
-        losses = tensors.pop("losses", None)
-        return Part(chunk, State(tensors, step), [seen], [] if losses is None else list(losses.unbind(1)))
+        kept = [tensors.pop(name) for name in NAMES if name in tensors]
+        return Part(chunk, State(tensors, step), [seen], Moments(*kept) if kept else None)
 
     def _moved(self, progress: Progress, index: int, state: State, block: Block, losses: Tensor | None) -> None:
         """Keep a block, in memory and on disk."""
         part = progress.parts[index]
         part.state, part.seen = state, [Block.join([*part.seen, block])]
-        part.losses += [] if losses is None else [losses]
+        part.moments = part.moments if losses is None else include(part.moments, losses)
         self.tick(block.loss.numel())
         seen = {f"seen.{name}": getattr(part.seen[0], name) for name in SEEN}
-        seen |= {"losses": torch.stack(part.losses, 1)} if part.losses else {}
+        seen |= dict(zip(NAMES, part.moments, strict=True)) if part.moments else {}
         self.store.save_state(progress.shard.key, index, state.carried | seen, state.step)
 
     def _complete(self, progress: Progress) -> bool:
@@ -162,12 +163,14 @@ class Schedule:
 
     def _variances(self, progress: Progress) -> list[dict[str, float]]:
         """V = sum_i Var_w[log p(x_i|w)] of each checkpoint, over all chains at the ends of blocks."""
-        count = len(progress.shard.checkpoints)
-        if not progress.parts[0].losses:
+        count, n = len(progress.shard.checkpoints), self.job.landscape.n
+        parts = [part.moments for part in progress.parts if part.moments is not None]
+        if not parts:
             return [{}] * count
-        losses = torch.cat([torch.stack(part.losses, 1) for part in progress.parts])  # (replicas, blocks, S)
-        draws = losses.reshape(count, -1, losses.shape[-1])
-        return [{"functional_variance": float(v) * self.job.landscape.n} for v in draws.var(1).mean(1)]
+        chains = self.settings.chains
+        means, squares = (torch.cat(t).split(chains) for t in ([p.mean for p in parts], [p.square for p in parts]))
+        each = [Moments(parts[0].draws, *found) for found in zip(means, squares, strict=True)]
+        return [{"functional_variance": n * float(variance(moments).mean())} for moments in each]
 
     def _row(
         self,

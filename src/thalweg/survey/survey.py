@@ -207,7 +207,7 @@ def survey(
         logged: more to log at each checkpoint, for what rises where lambda falls. `log_determinant`: log det of
             I + (nbeta/gamma) H+, nats, see `tw.estimators.log_determinant`. `functional_variance`: V, the sum over
             samples of the variance of their losses, over draws at the survey's own nbeta (for V of the posterior
-            itself give nbeta = n). Both need settings of a sampler, and data.
+            itself give nbeta = n); it needs data. Both need settings of a sampler.
         workers: processes; default one for each core, as far as memory goes. 1 stays in this process.
         memory: bytes for all processes together; default half of the free memory.
         progress: a bar on standard error; default when that is a terminal.
@@ -226,7 +226,7 @@ def survey(
     if not len(series):
         raise InputError("no checkpoints are left in the series: give at least one")
     test = materialise(test_data).to(landscape.device) if test_data is not None else None
-    job = Job(landscape, _resolved(choice(settings, **changes), landscape, store), test, tuple(logged))
+    job = Job(landscape, _resolved(choice(settings, **changes), landscape, store), test, _names(logged))
     _check_logged(job)
     planned = plan(landscape, series.items, job.settings, test, job.logged)
     missing = [shard for shard in planned.shards if not store.has_shard(shard.key)]
@@ -247,11 +247,17 @@ def survey(
     return Survey(out)
 
 
-def _check_logged(job: Job) -> None:
-    """Refuse what cannot be logged."""
-    for name in job.logged:
+def _names(logged: Sequence[str]) -> tuple[str, ...]:
+    """What is asked for, each once, in one order, so that no key depends on how it was said."""
+    asked = [logged] if isinstance(logged, str) else list(logged)
+    for name in asked:
         if name not in LOGGED:
             raise InputError(f"logged {name!r}: there are {', '.join(LOGGED)}")
+    return tuple(name for name in LOGGED if name in asked)
+
+
+def _check_logged(job: Job) -> None:
+    """Refuse what cannot be logged."""
     if job.logged and isinstance(job.settings, Auto):
         raise InputError(f"logged {', '.join(job.logged)}: give tw.Settings(...), the same for all checkpoints")
     if "functional_variance" in job.logged and job.landscape.data is None:

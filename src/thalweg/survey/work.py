@@ -56,16 +56,17 @@ class Worker:
         with threads(self.job.settings.threads):
             scape = self.job.landscape.at(checkpoint.load())
             test = full_loss(scape, self.job.test) if self.job.test else float("nan")
-            return Reading(measure(scape), test, self._logged(scape))
+            center = measure(scape)
+            return Reading(center, test, self._logged(scape, center))
 
-    def _logged(self, scape: Landscape) -> dict[str, float]:
+    def _logged(self, scape: Landscape, center: Center) -> dict[str, float]:
         """What is logged of w* alone."""
         if "log_determinant" not in self.job.logged:
             return {}
         settings = self.job.settings
         assert isinstance(settings, Settings)
         assert settings.nbeta is not None
-        return {"log_determinant": log_determinant(scape, measure(scape), settings.nbeta, settings.gamma)}
+        return {"log_determinant": log_determinant(scape, center, settings.nbeta, settings.gamma)}
 
     def move(self, chunk: Chunk, state: State) -> tuple[State, Block, Tensor | None]:
         """One block of steps; with it, for the functional variance, losses (R, S) of some samples at its end."""
