@@ -172,11 +172,12 @@ def test_an_output_folder_of_something_else_is_left_alone(place, command):
 def test_verbs_and_options_are_these(place):
     """The command line is frozen here; a change is a line in the CHANGELOG."""
     listed = json.loads(thalweg("recipe", "list", "--json", cwd=place).stdout)
-    assert [r["recipe"] for r in listed] == ["modular-addition"]
+    assert [r["recipe"] for r in listed] == ["modular-addition", "superposition", "census"]
     text = thalweg("--help", cwd=place).stdout
     assert all(verb in text for verb in ("survey", "recipe", "atlas"))
     text = thalweg("recipe", "run", "--help", cwd=place).stdout
     assert all(option in text for option in ("--tiny", "--out", "--seed", "--json"))
+    assert "--log" in thalweg("survey", "--help", cwd=place).stdout
 
 
 def test_net_is_what_the_world_says():
