@@ -146,7 +146,8 @@ def test_page_and_figure_draw_what_there_is(tmp_path, lost):
     assert draw(drawn, tmp_path / "map.svg").stat().st_size > 5000
     attributes = {"settings": {}, "versions": {}, "hashes": {}, "checkpoints": 1, "complete": True}
     rows = [Row({"step": "0", "verdict": "healthy"}, "")]
-    path = write(drawn, tmp_path / "map.html", rows=rows, attributes=attributes, notes=[])
+    path = write(drawn, tmp_path / "map.html", rows=rows, attributes=attributes, notes=[], forecasts=["Nowhere."])
+    assert "Nowhere." in path.read_text()
     page, text = read(path), path.read_text()
     assert page.tags.count("circle") == 2 * (len(UNEVEN) - len(lost))
     assert text.count('fill="#ffffff"') == 2 * (SICK not in lost)
