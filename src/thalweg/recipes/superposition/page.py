@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from thalweg.atlas import Section, Table, report
 from thalweg.errors import InputError
 from thalweg.recipes.superposition.posterior import SIDES, Crossing, Posterior
-from thalweg.recipes.superposition.runs import NEAR, Runs, Stair
+from thalweg.recipes.superposition.runs import NEAR, Runs, Stair, on_level
 from thalweg.recipes.superposition.table import PAPER, PAPER_THEORY, Reading
 from thalweg.survey import Survey
 from thalweg.theory import superposition_gon
@@ -135,15 +135,13 @@ def _staircases(
         )
         for move in moves
     )
-    heights = np.array(list(known.values()))
-    kept = [c[s.first : s.last + 1] for c, own in zip(runs.loss, runs.stays, strict=True) for s in own]
-    near = float((np.abs(np.concatenate(kept)[:, None] - heights).min(1) < NEAR).mean()) if kept else float("nan")
+    on, of = on_level(runs, known)
     healthy = np.concatenate([survey.healthy for survey in surveys]).mean()
     return Section(
         "Opposing staircases",
         (
-            f"Plateaus are found from the loss alone; {near:.1%} of their checkpoints lie within {NEAR:g} of a level."
-            f" {len(moves)} moves from one plateau to the next in {len(runs.weights)} runs; in {opposing} of "
+            f"Plateaus are found from the loss alone; {on:,} of their {of:,} checkpoints lie within {NEAR:g} of a"
+            f" level. {len(moves)} moves from one plateau to the next in {len(runs.weights)} runs; in {opposing} of "
             f"{len(read_moves)} where λ̂ was read on both, loss falls and λ̂ rises, in {clear} by more than 2 errors.",
             f"λ̂ on the run's own {config.descent.samples} samples, nll = |x − f(x)|², nβ = {nbeta:.4g}, γ = "
             f"{sampler.gamma:g}, {sampler.chains} chains of {sampler.draws} HMC draws; {healthy:.0%} of "

@@ -194,6 +194,18 @@ class Stair:
         return None if self.d_llc is None else bool(self.d_loss < 0 < self.d_llc)
 
 
+def on_level(runs: Runs, known: dict[str, float]) -> tuple[int, int]:
+    """Plateau checkpoints within NEAR of a level, and all of them."""
+    heights = np.array(list(known.values()))
+    stays = [
+        curve[stay.first : stay.last + 1] for curve, own in zip(runs.loss, runs.stays, strict=True) for stay in own
+    ]
+    if not stays:
+        return 0, 0
+    apart = np.abs(np.concatenate(stays)[:, None] - heights).min(1)
+    return int((apart < NEAR).sum()), len(apart)
+
+
 def nearest(value: float, known: dict[str, float]) -> str:
     """The level next to a loss."""
     return min(known, key=lambda name: abs(known[name] - value))

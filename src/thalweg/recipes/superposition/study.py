@@ -18,7 +18,17 @@ from thalweg.phases import Transition
 from thalweg.recipes.recipe import Outcome, Recipe, Stages
 from thalweg.recipes.superposition import page
 from thalweg.recipes.superposition.posterior import SIDES, Crossing, Posterior, Tempering, crossing, sample
-from thalweg.recipes.superposition.runs import NEAR, Descent, Runs, Stair, descend, levels, stairs, survey_all
+from thalweg.recipes.superposition.runs import (
+    NEAR,
+    Descent,
+    Runs,
+    Stair,
+    descend,
+    levels,
+    on_level,
+    stairs,
+    survey_all,
+)
 from thalweg.recipes.superposition.table import Phases, Reading, read
 from thalweg.samplers import Settings
 from thalweg.survey import Survey
@@ -178,18 +188,6 @@ def _results(
         "opposing": sum(read) / len(read) if read else None,
         "opposing_of": len(read),
     }
-
-
-def on_level(runs: Runs, known: dict[str, float]) -> tuple[int, int]:
-    """Plateau checkpoints within NEAR of a level, and all of them."""
-    heights = np.array(list(known.values()))
-    stays = [
-        curve[stay.first : stay.last + 1] for curve, own in zip(runs.loss, runs.stays, strict=True) for stay in own
-    ]
-    if not stays:
-        return 0, 0
-    apart = np.abs(np.concatenate(stays)[:, None] - heights).min(1)
-    return int((apart < NEAR).sum()), len(apart)
 
 
 def _crossing(found: Posterior, each: Crossing) -> dict[str, Any]:
