@@ -1,0 +1,1 @@
+"""Reinforcement learning: decision processes, environments, policies; regret exact and sampled; surfaces."""
