@@ -18,3 +18,4 @@ class Verdict(StrEnum):
     NOT_STATIONARY = "not-stationary"
     CHAINS_DISAGREE = "chains-disagree"
     NOT_LOCALISED = "not-localised"
+    NO_MINIMUM = "no-minimum"

@@ -15,6 +15,7 @@ from thalweg.estimators.health import Health, diagnose
 from thalweg.estimators.progress import bar
 from thalweg.landscape import Center, Estimate, Landscape, Trace, measure
 from thalweg.samplers import Block, Engine, Settings, advance, chunks, known, start, threads, width
+from thalweg.types import Verdict
 
 
 def estimate_llc(
@@ -54,7 +55,7 @@ def estimate_llc(
     resolved = chosen.resolve(landscape.n, len(landscape.data) if landscape.data else None)
     with threads(resolved.threads):
         seen = _sample(landscape, resolved, chunks([center], [0], resolved.chains, width(landscape)))
-    return estimate(trace(*seen, resolved, center.loss), resolved, landscape)
+    return estimate(trace(*seen, resolved, center), resolved, landscape)
 
 
 def choice(settings: Settings | Auto | Literal["auto"] | None, **changes: Any) -> Settings | Auto:
@@ -105,7 +106,7 @@ def estimate_auto(
     cut = found.burn_in
     settings = found.settings.model_copy(update={"burn_in": cut, "draws": found.loss.shape[1] - cut})
     made = {"rtol": auto.rtol, "budget": auto.budget, "seconds": auto.seconds, "gradients": round(found.spent)}
-    seen = trace(found.loss, found.excess, found.slope, settings, center.loss)
+    seen = trace(found.loss, found.excess, found.slope, settings, center)
     return _estimate(found.health, seen, describe(settings, landscape) | made, found.choices)
 
 
@@ -123,10 +124,11 @@ def _sample(landscape: Landscape, settings: Settings, parts: list) -> tuple[np.n
     return seen.loss.cpu().numpy(), seen.excess.cpu().numpy(), seen.slope.cpu().numpy()
 
 
-def trace(loss: np.ndarray, excess: np.ndarray, slope: np.ndarray, settings: Settings, baseline: float) -> Trace:
+def trace(loss: np.ndarray, excess: np.ndarray, slope: np.ndarray, settings: Settings, center: Center) -> Trace:
     """Cut burn-in off the losses (C, steps) of one checkpoint."""
     cut = settings.burn_in
-    return Trace(loss[:, cut:], excess[:, cut:], loss[:, :cut], excess[:, :cut], baseline, slope[:, cut:])
+    early, late = np.s_[:, :cut], np.s_[:, cut:]
+    return Trace(loss[late], excess[late], loss[early], excess[early], center.loss, slope[late], center.doubt)
 
 
 def estimate(seen: Trace, settings: Settings, landscape: Landscape) -> Estimate:
@@ -142,14 +144,15 @@ def estimate(seen: Trace, settings: Settings, landscape: Landscape) -> Estimate:
 
 
 def _estimate(health: Health, seen: Trace, made: dict[str, Any], choices: tuple[str, ...]) -> Estimate:
-    """The excess in units of 1/nbeta."""
+    """The excess in units of 1/nbeta; no value where it is known that w* is no minimum."""
+    verdict = Verdict.NO_MINIMUM if seen.doubt and health.verdict is not Verdict.DIVERGED else health.verdict
     return Estimate(
         raw=made["nbeta"] * health.mean,
         stderr=made["nbeta"] * health.stderr,
         rhat=health.rhat,
         ess=health.ess,
-        verdict=health.verdict,
-        reasons=health.reasons,
+        verdict=verdict,
+        reasons=(*([seen.doubt] if seen.doubt else []), *health.reasons),
         choices=choices,
         settings=made,
         trace=seen,

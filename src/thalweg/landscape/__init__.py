@@ -1,9 +1,10 @@
 """Landscapes: the first record, and everything that makes one."""
 
-from thalweg.landscape.build import landscape, potential
+from thalweg.landscape.build import ModuleLosses, landscape, of_losses, potential
 from thalweg.landscape.center import Center, full_loss, measure
 from thalweg.landscape.data import Data, materialise
 from thalweg.landscape.landscape import Landscape
+from thalweg.landscape.loss import PerSample
 from thalweg.landscape.posterior import Posterior, Restriction
 from thalweg.landscape.records import Estimate, Trace
 
@@ -12,6 +13,8 @@ __all__ = [
     "Data",
     "Estimate",
     "Landscape",
+    "ModuleLosses",
+    "PerSample",
     "Posterior",
     "Restriction",
     "Trace",
@@ -19,5 +22,6 @@ __all__ = [
     "landscape",
     "materialise",
     "measure",
+    "of_losses",
     "potential",
 ]

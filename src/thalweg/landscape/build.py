@@ -13,7 +13,7 @@ from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.modules.conv import _ConvNd
 
 from thalweg.errors import InputError, first_line, guarded
-from thalweg.landscape.data import materialise
+from thalweg.landscape.data import Data, materialise
 from thalweg.landscape.landscape import Landscape, check_weights
 from thalweg.landscape.loss import Loss, PerSample, by_name, check
 from thalweg.tree import Layout
@@ -83,7 +83,19 @@ def landscape(
         raise InputError(
             f"targets hold the label {per_sample.ignored}, which the loss ignores: leave those samples out"
         )
-    module = deepcopy(module).eval()
+    return of_losses(ModuleLosses(deepcopy(module).eval(), per_sample), samples, n=n, name=name)
+
+
+def of_losses(losses: ModuleLosses, samples: Data, *, n: int | None, name: str | None) -> Landscape:
+    """The landscape of a module's losses, around the weights that the module has.
+
+    Args:
+        losses: with a module in eval mode, which nobody else holds.
+        samples: all data.
+        n: sample size of the theory; default the number of samples.
+        name: identity in a store.
+    """
+    module = losses.module
     moving = {k: w.detach() for k, w in module.named_parameters() if w.requires_grad}
     frozen = {k: w.detach() for k, w in module.named_parameters() if not w.requires_grad}
     frozen |= {k: b.detach() for k, b in module.named_buffers()}
@@ -91,7 +103,7 @@ def landscape(
     check_weights(moving, frozen)
     module.requires_grad_(False)
     result = Landscape(
-        losses=ModuleLosses(module, per_sample),
+        losses=losses,
         params=moving,
         frozen=frozen,
         data=samples.to(next(iter(moving.values())).device),

@@ -25,12 +25,14 @@ class Center:
         frozen: buffers and frozen parameters.
         losses: (n,) per-sample losses at w*, nats; (1,) for a potential.
         gradient: (D,) of L_n at w*, only over directions that move; zero where it is mere rounding.
+        doubt: why w* is no minimum, where the losses have a method `doubt` that knows; else empty.
     """
 
     params: Tensor
     frozen: Params
     losses: Tensor
     gradient: Tensor
+    doubt: str = ""
 
     @property
     def loss(self) -> float:
@@ -71,7 +73,8 @@ def measure(scape: Landscape) -> Center:
     gradient = gradient if scape.mask is None else gradient * scape.mask
     if gradient.norm() < ROUNDING * torch.finfo(flat.dtype).eps * _single_gradient(scape, params, layout):
         gradient = torch.zeros_like(gradient)
-    return Center(flat, scape.frozen, losses, gradient)
+    known = getattr(scape.losses, "doubt", None)
+    return Center(flat, scape.frozen, losses, gradient, known(scape.params, scape.frozen, scape.data) if known else "")
 
 
 def _single_gradient(scape: Landscape, params: Params, layout: Layout) -> Tensor:

@@ -21,6 +21,7 @@ class Trace:
         burn_in_excess: (C, N0).
         baseline: L_n(w*) over the full data, before any step.
         slope: (C, N) g . (w - w*), nats per sample, g the gradient of the full data at w*; zero at a minimum.
+        doubt: why w* is no minimum whatever the draws say; empty where nothing is known.
     """
 
     loss: np.ndarray
@@ -29,6 +30,7 @@ class Trace:
     burn_in_excess: np.ndarray
     baseline: float
     slope: np.ndarray
+    doubt: str = ""
 
 
 @dataclass(frozen=True)

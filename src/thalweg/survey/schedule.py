@@ -184,7 +184,7 @@ class Schedule:
         """One checkpoint."""
         reading = progress.readings[i]
         reading = replace(reading, logged=reading.logged | variance)
-        seen = trace(loss, excess, slope, self.settings, reading.center.loss)
+        seen = trace(loss, excess, slope, self.settings, reading.center)
         return row(progress.shard, i, reading, estimate(seen, self.settings, self.job.landscape))
 
 

@@ -1,0 +1,339 @@
+"""Finite Markov decision processes: values, occupancies, regret. Float64 throughout.
+
+A policy is a tensor (..., S, A) of probabilities. A reward is (S,) of the state, (..., S, A) of state and
+action, or exactly (S, A, S) of the whole step. Leading axes are batches, and all is differentiable in both.
+
+    V = r_pi + discount P_pi V,    J = <start, V> = <occupancy, r>,    regret = V* - J
+
+Source: Puterman 1994, *Markov Decision Processes*, ch. 6.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sparse
+import torch
+from scipy.sparse.linalg import splu
+from torch import Tensor
+
+from thalweg.errors import InputError
+
+SUM = 1e-9  # by which probabilities may miss 1
+TIE = 1e-12  # of the largest value: an action that is better by less is no improvement
+ROUNDS = 1000  # of policy iteration
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """Values of a process under a policy that is best, or worst.
+
+    Attributes:
+        value: (..., S) discounted sum of rewards from each state on.
+        policy: (..., S, A) that has it.
+    """
+
+    value: Tensor
+    policy: Tensor
+
+
+@dataclass(frozen=True, eq=False, init=False)
+class MDP:
+    """A finite Markov decision process without its reward.                 S states, A actions
+
+    Attributes:
+        transitions: (S, A, S) dense, or None where it is sparse.
+        sparse: (S A, S), the same as rows of state and action, or None where it is dense.
+        start: (S,) probabilities.
+        discount: in [0, 1).
+        actions: A.
+    """
+
+    transitions: Tensor | None
+    sparse: Any = field(repr=False)
+    start: Tensor
+    discount: float
+    actions: int
+
+    def __init__(self, transitions: Any, start: Any, discount: float) -> None:
+        """Check and keep.
+
+        Args:
+            transitions: (S, A, S) as array or tensor, dense or sparse, or A sparse scipy matrices (S, S).
+            start: (S,) probabilities.
+            discount: in [0, 1).
+
+        Raises:
+            InputError: shapes that do not fit, rows that do not sum to 1, a discount out of its range.
+        """
+        dense, rows, actions = _transitions(transitions)
+        states = (rows if dense is None else dense).shape[-1]
+        first = _probabilities(torch.as_tensor(start, dtype=torch.float64), "start")
+        if first.shape != (states,):
+            raise InputError(f"start has shape {tuple(first.shape)}, the process {states} states: give one for each")
+        if not 0 <= discount < 1:
+            raise InputError(f"discount = {discount}: give a number in [0, 1)")
+        for name, value in {
+            "transitions": dense,
+            "sparse": rows,
+            "start": first,
+            "discount": float(discount),
+            "actions": actions,
+        }.items():
+            object.__setattr__(self, name, value)
+
+    def __repr__(self) -> str:
+        kind = "dense" if self.sparse is None else "sparse"
+        return f"MDP({self.states} states, {self.actions} actions, {kind}, discount={self.discount:g})"
+
+    @property
+    def states(self) -> int:
+        """S."""
+        return len(self.start)
+
+    @property
+    def reachable(self) -> Tensor:
+        """(S,) whether a state is reached from the start by any policy."""
+        seen = self.start > 0
+        while True:
+            weight = seen.to(torch.float64)[:, None].expand(-1, self.actions).reshape(-1)
+            rows = self.sparse.T if self.transitions is None else self.transitions.reshape(-1, self.states).T
+            more = seen | (torch.as_tensor(rows @ (weight.numpy() if self.transitions is None else weight)) > 0)
+            if torch.equal(more, seen):
+                return seen
+            seen = more
+
+    def mean_reward(self, reward: Any) -> Tensor:
+        """(..., S, A): a reward of any shape as its mean over the next state.
+
+        Raises:
+            InputError: a shape that is none of the three, or numbers that are not finite.
+        """
+        given = torch.as_tensor(reward).to(torch.float64)
+        if not torch.isfinite(given).all():
+            raise InputError("reward holds NaN or infinity: give finite numbers")
+        size = (self.states, self.actions)
+        if given.shape == (self.states,):
+            return given[:, None].expand(size)
+        if given.shape == (*size, self.states):
+            if self.transitions is not None:
+                return (self.transitions * given).sum(-1)
+            product = self.sparse.multiply(given.reshape(-1, self.states).numpy()).sum(1)
+            return torch.as_tensor(np.asarray(product)).reshape(size)
+        if given.ndim >= 2 and given.shape[-2:] == size:
+            return given
+        raise InputError(
+            f"reward has shape {tuple(given.shape)}: give ({self.states},), (..., {size[0]}, {size[1]}) or"
+            f" ({size[0]}, {size[1]}, {self.states})"
+        )
+
+    def expected(self, value: Tensor) -> Tensor:
+        """(..., S, A): the mean of a value (..., S) at the next state."""
+        if self.transitions is not None:
+            return torch.einsum("sat,...t->...sa", self.transitions, value)
+        flat = value.reshape(-1, self.states)
+        rows = torch.as_tensor(self.sparse @ flat.detach().numpy().T).T
+        return rows.reshape(*value.shape[:-1], self.states, self.actions)
+
+    def evaluate(self, policy: Tensor, reward: Any) -> Tensor:
+        """(..., S): the value of a policy from each state on.
+
+        Raises:
+            InputError: a policy of another shape, or of rows that do not sum to 1.
+        """
+        return self.solve(self._checked(policy), self.mean_reward(reward))
+
+    def solve(self, policy: Tensor, gain: Tensor) -> Tensor:
+        """(..., S): the same of a policy and a reward (..., S, A) in float64, unchecked: what `vmap` can take."""
+        batch = torch.broadcast_shapes(policy.shape[:-2], gain.shape[:-2])
+        policy, gain = (x.expand(*batch, self.states, self.actions) for x in (policy, gain))
+        if self.transitions is None:
+            pairs = zip(policy.flatten(0, -3), gain.flatten(0, -3), strict=True) if batch else [(policy, gain)]
+            found: list[Any] = [_SparseValue.apply(one, r, self) for one, r in pairs]
+            return torch.stack(found).reshape(*batch, self.states)
+        moves = torch.einsum("...sa,sat->...st", policy, self.transitions)
+        system = torch.eye(self.states, dtype=torch.float64) - self.discount * moves
+        return torch.linalg.solve(system, (policy * gain).sum(-1))
+
+    def action_values(self, policy: Tensor, reward: Any) -> Tensor:
+        """(..., S, A): the value of an action now and the policy afterwards."""
+        value = self.evaluate(policy, reward)
+        return self.mean_reward(reward) + self.discount * self.expected(value)
+
+    def returns(self, policy: Tensor, reward: Any) -> Tensor:
+        """(...): J, the expected discounted sum of rewards from the start."""
+        return self.evaluate(policy, reward) @ self.start
+
+    def occupancy(self, policy: Tensor) -> Tensor:
+        """(..., S, A): expected discounted visits, which sum to 1 / (1 - discount)."""
+        policy = self._checked(policy)
+        if self.transitions is None:
+            batch = policy.shape[:-2]
+            flat = policy.reshape(-1, self.states, self.actions).detach()
+            visits = [_system(self, one).solve(self.start.numpy(), "T") for one in flat]
+            return torch.as_tensor(np.stack(visits)).reshape(*batch, self.states, 1) * policy
+        moves = torch.einsum("...sa,sat->...st", policy, self.transitions)
+        system = torch.eye(self.states, dtype=torch.float64) - self.discount * moves
+        return torch.linalg.solve(system.mT, self.start.expand(*moves.shape[:-2], -1))[..., None] * policy
+
+    def optimal(self, reward: Any) -> Plan:
+        """The best policy for each reward of a batch, by policy iteration until no action is better.
+
+        Source: Howard 1960; it ends, since each round is strictly better and policies are finitely many.
+        """
+        gain = self.mean_reward(reward).detach()
+        choice = gain.argmax(-1)
+        for _ in range(ROUNDS):
+            policy = torch.nn.functional.one_hot(choice, self.actions).to(torch.float64)
+            value = self.evaluate(policy, gain)
+            values = gain + self.discount * self.expected(value)
+            held = values.gather(-1, choice[..., None])[..., 0]
+            best = values.max(-1)
+            better = best.values > held + TIE * (1 + values.abs().amax((-1, -2), keepdim=True)[..., 0])
+            if not better.any():
+                return Plan(value, policy)
+            choice = torch.where(better, best.indices, choice)
+        raise InputError(f"policy iteration did not end in {ROUNDS} rounds: rewards of very different sizes")
+
+    def worst(self, reward: Any) -> Plan:
+        """The worst policy for each reward of a batch."""
+        plan = self.optimal(-self.mean_reward(reward))
+        return Plan(-plan.value, plan.policy)
+
+    def return_range(self, reward: Any) -> Tensor:
+        """(...): rho, the largest J minus the smallest."""
+        return (self.optimal(reward).value - self.worst(reward).value) @ self.start
+
+    def regret(self, policy: Tensor, reward: Any, *, normalised: bool = False) -> Tensor:
+        """(...): V* - J of a policy, at least 0 but for rounding.
+
+        Args:
+            policy: (..., S, A).
+            reward: of any of the shapes.
+            normalised: as a share of the return range; refused where that is 0.
+        """
+        lost = self.optimal(reward).value @ self.start - self.returns(policy, reward)
+        if not normalised:
+            return lost
+        span = self.return_range(reward)
+        if not (span > 0).all():
+            raise InputError("the return range of a reward is 0: every policy has the same return, regret has no share")
+        return lost / span
+
+    def soft_optimal(self, reward: Any, temperature: float) -> Plan:
+        """The best policy where entropy of the actions is rewarded too, `temperature` a nat.
+
+        Soft policy iteration, pi ~ exp(Q / temperature), whose convergence is quadratic.
+        Source: Geist, Scherrer & Pietquin 2019 (arXiv 1901.11275).
+        """
+        if not temperature > 0:
+            raise InputError(f"temperature = {temperature}: give a number above 0, nats of entropy are paid by it")
+        gain = self.mean_reward(reward).detach()
+        policy = torch.softmax(gain / temperature, -1)
+        value = self.evaluate(policy, gain + temperature * entropy(policy)[..., None])
+        for _ in range(ROUNDS):
+            values = gain + self.discount * self.expected(value)
+            policy = torch.softmax(values / temperature, -1)
+            new = self.evaluate(policy, gain + temperature * entropy(policy)[..., None])
+            moved = (new - value).abs().max()
+            value = new
+            if moved <= 1e-13 * (1 + value.abs().max()):
+                return Plan(value, policy)
+        raise InputError(f"soft policy iteration did not end in {ROUNDS} rounds: give a higher temperature")
+
+    def _checked(self, policy: Tensor) -> Tensor:
+        """A policy in float64, of the right shape, with rows that sum to 1."""
+        policy = torch.as_tensor(policy).to(torch.float64)
+        if policy.ndim < 2 or policy.shape[-2:] != (self.states, self.actions):
+            raise InputError(
+                f"policy has shape {tuple(policy.shape)}: give probabilities (..., {self.states}, {self.actions})"
+            )
+        return _probabilities(policy, "policy", 1e-5)
+
+
+def entropy(policy: Tensor) -> Tensor:
+    """(..., S): nats, of the actions in each state."""
+    return -torch.xlogy(policy, policy).sum(-1)
+
+
+def _probabilities(given: Tensor, what: str, slack: float = SUM) -> Tensor:
+    """Refuse what is no distribution along its last axis."""
+    if not torch.isfinite(given).all() or (given < 0).any():
+        raise InputError(f"{what} holds a number that is no probability: give numbers from 0 to 1")
+    sums = given.sum(-1)
+    worst = (sums - 1).abs().max()
+    if worst > slack:
+        wrong = np.unravel_index(int((sums - 1).abs().argmax()), sums.shape)
+        where = f" at {', '.join(str(int(i)) for i in wrong)}" if wrong else ""
+        raise InputError(f"{what}{where} sums to {sums.flatten()[(sums - 1).abs().argmax()]:.6g}: make it sum to 1")
+    return given
+
+
+def _transitions(given: Any) -> tuple[Tensor | None, Any, int]:
+    """Dense (S, A, S) or sparse (S A, S), and A."""
+    if isinstance(given, list | tuple) and given and all(sparse.issparse(m) for m in given):
+        shapes = {m.shape for m in given}
+        if len(shapes) != 1 or len({*next(iter(shapes))}) != 1:
+            raise InputError(f"transitions of shapes {sorted(shapes)}: give a square matrix (S, S) for each action")
+        states, actions = given[0].shape[0], len(given)
+        order = np.arange(states * actions).reshape(actions, states).T.reshape(-1)
+        return None, _checked_rows(sparse.vstack([m.tocsr() for m in given]).tocsr()[order], actions), actions
+    if isinstance(given, Tensor) and given.layout != torch.strided:
+        if given.ndim != 3 or given.shape[0] != given.shape[2]:
+            raise InputError(f"transitions have shape {tuple(given.shape)}: give (S, A, S)")
+        states, actions = given.shape[:2]
+        held = given.to_sparse_coo().coalesce()
+        state, action, after = held.indices().numpy()
+        entries = (held.values().to(torch.float64).numpy(), (state * actions + action, after))
+        return None, _checked_rows(sparse.csr_matrix(entries, shape=(states * actions, states)), actions), actions
+    if sparse.issparse(given):
+        raise InputError("transitions are one sparse matrix: give a list of A matrices (S, S), one for each action")
+    dense = torch.as_tensor(given).to(torch.float64)
+    if dense.ndim != 3 or dense.shape[0] != dense.shape[2] or 0 in dense.shape:
+        raise InputError(f"transitions have shape {tuple(dense.shape)}: give (S, A, S)")
+    return _probabilities(dense, "transitions"), None, dense.shape[1]
+
+
+def _checked_rows(rows: Any, actions: int) -> Any:
+    """Sparse rows, each a distribution."""
+    sums = np.asarray(rows.sum(1)).reshape(-1)
+    if not np.isfinite(rows.data).all() or (rows.data < 0).any():
+        raise InputError("transitions hold a number that is no probability: give numbers from 0 to 1")
+    wrong = np.abs(sums - 1).argmax()
+    if abs(sums[wrong] - 1) > SUM:
+        state, action = divmod(int(wrong), actions)
+        raise InputError(f"transitions at {state}, {action} sums to {sums[wrong]:.6g}: make it sum to 1")
+    return rows
+
+
+def _system(mdp: MDP, policy: Tensor) -> Any:
+    """I - discount P_pi of one policy, factorised."""
+    weights = policy.detach().numpy().reshape(-1)
+    rows = np.repeat(np.arange(mdp.states), mdp.actions)
+    mix = sparse.csr_matrix((weights, (rows, np.arange(len(weights)))), shape=(mdp.states, len(weights)))
+    return splu((sparse.identity(mdp.states, format="csc") - mdp.discount * (mix @ mdp.sparse)).tocsc())
+
+
+class _SparseValue(torch.autograd.Function):
+    """V of one policy (S, A) by a sparse factorisation; its gradient is the policy gradient theorem.
+
+    Source: Sutton et al. 1999, theorem 1:  d<g, V> = sum_s u(s) sum_a Q(s, a) dpi(a|s),  u = (I - discount P_pi)^-T g.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, policy: Tensor, gain: Tensor, mdp: MDP) -> Tensor:
+        """Solve, and keep the factors."""
+        ctx.factors, ctx.mdp = _system(mdp, policy), mdp
+        value = torch.as_tensor(ctx.factors.solve((policy * gain).sum(-1).detach().numpy()))
+        ctx.save_for_backward(policy, gain, value)
+        return value
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, None]:
+        """Visits that the gradient weighs, times action values."""
+        policy, gain, value = ctx.saved_tensors
+        visits = torch.as_tensor(ctx.factors.solve(grads[0].numpy(), "T"))[:, None]
+        return visits * (gain + ctx.mdp.discount * ctx.mdp.expected(value)), visits * policy, None
+
+
+__all__ = ["MDP", "Plan", "entropy"]
