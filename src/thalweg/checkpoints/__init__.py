@@ -1,6 +1,7 @@
 """Checkpoints: find, order and read everyone's files, running none of their code."""
 
 from thalweg.checkpoints.load import read
+from thalweg.checkpoints.save import place, save
 from thalweg.checkpoints.series import Checkpoint, Series, checkpoints
 
-__all__ = ["Checkpoint", "Series", "checkpoints", "read"]
+__all__ = ["Checkpoint", "Series", "checkpoints", "place", "read", "save"]

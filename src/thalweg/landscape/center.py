@@ -74,7 +74,8 @@ def measure(scape: Landscape) -> Center:
     if gradient.norm() < ROUNDING * torch.finfo(flat.dtype).eps * _single_gradient(scape, params, layout):
         gradient = torch.zeros_like(gradient)
     known = getattr(scape.losses, "doubt", None)
-    return Center(flat, scape.frozen, losses, gradient, known(scape.params, scape.frozen, scape.data) if known else "")
+    doubt = known(scape.params, scape.frozen, scape.data) if known else ""
+    return Center(flat, scape.frozen, losses, gradient, doubt)
 
 
 def _single_gradient(scape: Landscape, params: Params, layout: Layout) -> Tensor:

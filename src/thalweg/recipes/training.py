@@ -1,6 +1,5 @@
 """Train a small network and keep its checkpoints: what recipes share."""
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,9 +7,9 @@ from typing import Literal
 
 import torch
 import torch.nn.functional as F
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from thalweg.checkpoints import place, save
 from thalweg.rng import seeded, stream
 from thalweg.samplers import threads
 
@@ -72,8 +71,7 @@ def train(
     """
     with seeded(seed, "initialisation"):
         module = build()
-    folder.mkdir(parents=True, exist_ok=True)
-    if _place(folder, training.batches).exists():
+    if place(folder, training.batches).exists():
         tick(training.batches)
         return module
     kind = {"adam": torch.optim.Adam, "sgd": torch.optim.SGD}[training.optimizer]
@@ -83,7 +81,7 @@ def train(
     with threads(1):
         for batch in range(training.batches + 1):
             if batch in kept:
-                _keep(module, _place(folder, batch), batch)
+                save(module.state_dict(), folder, batch)
             if batch == training.batches:
                 break
             rows = torch.randint(len(targets), (training.batch_size,), generator=own)
@@ -92,15 +90,3 @@ def train(
             optimizer.step()
             tick(1)
     return module
-
-
-def _place(folder: Path, step: int) -> Path:
-    return folder / f"step-{step}.safetensors"
-
-
-def _keep(module: nn.Module, place: Path, step: int) -> None:
-    """Write a checkpoint whole."""
-    save_file(
-        {k: w.contiguous() for k, w in module.state_dict().items()}, place.with_suffix(".new"), {"step": str(step)}
-    )
-    os.replace(place.with_suffix(".new"), place)

@@ -7,6 +7,7 @@ Source: the environment of jaxgmg, of Abdel Sadek et al. 2025 (arXiv 2507.03068)
 2026 (arXiv 2601.07524), in the open layout.
 """
 
+from dataclasses import replace
 from typing import Literal, NamedTuple
 
 import torch
@@ -119,6 +120,19 @@ def to_cheese(size: int) -> Tensor:
     return toward / toward.sum(-1, keepdim=True)
 
 
+def proxy(levels: Levels) -> Levels:
+    """The same levels for a mouse that wants the corner: reward 1 there; there or at the cheese episodes end."""
+    there = levels.next == 0
+    apart = torch.arange(levels.states) == 0
+    start = levels.start * ~apart
+    return replace(
+        levels,
+        reward=levels.discount * there.expand_as(levels.reward).to(torch.float64),
+        end=levels.end | there,
+        start=start / start.sum(1, keepdim=True),
+    )
+
+
 class Mouse(nn.Module):
     """A policy over `places`: one-hot mouse and cheese, tanh layers, logits of the four moves."""
 
@@ -145,9 +159,7 @@ def steps(side: int) -> Tensor:
     """(S, 4): the cell after each move; a wall lets nobody through."""
     cell = torch.arange(side * side)
     row, column = cell // side, cell % side
-    moved = [
-        (row + down).clamp(0, side - 1) * side + (column + right).clamp(0, side - 1) for down, right in MOVES
-    ]
+    moved = [(row + down).clamp(0, side - 1) * side + (column + right).clamp(0, side - 1) for down, right in MOVES]
     return torch.stack(moved, 1)
 
 
@@ -174,4 +186,4 @@ def _observations(side: int, observe: str) -> Tensor:
     raise InputError(f"observe = {observe!r}: one of places, one-hot, image")
 
 
-__all__ = ["Mouse", "Regrets", "corner", "reference_regrets", "to_cheese", "to_corner", "uniform"]
+__all__ = ["Mouse", "Regrets", "corner", "proxy", "reference_regrets", "to_cheese", "to_corner", "uniform"]

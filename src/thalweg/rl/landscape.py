@@ -19,7 +19,7 @@ from torch.func import functional_call
 from thalweg.errors import InputError, guarded
 from thalweg.landscape import Data, Landscape, ModuleLosses, PerSample, of_losses
 from thalweg.rl.levels import Levels
-from thalweg.rl.mdp import MDP, entropy
+from thalweg.rl.mdp import MDP
 from thalweg.types import Params, Tree
 
 SHARP = -1e9  # a logit with no probability left
@@ -77,15 +77,17 @@ class PolicyLosses(ModuleLosses):
         return found.reshape(*inputs.shape[:2], -1)
 
     def doubt(self, params: Params, frozen: Params, data: Data) -> str:
-        """Whether some policy at infinite logits has less regret.
+        """Whether plain regret is less at infinite logits; where entropy is paid there is a minimum.
 
         Looked at are the policy made infinitely sharp, its logits times c -> infinity, which every network with a
-        linear last layer can reach; and where each state has logits of its own, the policy greedy to its action values.
+        linear last layer can reach; and where each state has logits of its own, the policy greedy to its values.
         """
+        if self.loss.given.temperature:
+            return ""
         with torch.no_grad():
             logits = self.logits(params, frozen, data.inputs)
         scores = [logits]
-        if isinstance(self.module, Tabular):  # the gradient in a logit is -d(s) pi(a|s) A(s, a): policy gradient theorem
+        if isinstance(self.module, Tabular):  # a logit has gradient -d(s) pi(a|s) A(s, a)
             moving = logits.clone().requires_grad_()
             (gradient,) = torch.autograd.grad(self.loss(moving, data.targets).mean(), moving)
             scores.append(-gradient / torch.softmax(logits, -1))
@@ -96,8 +98,8 @@ class PolicyLosses(ModuleLosses):
         if gain <= ROUNDING * torch.finfo(logits.dtype).eps * abs(self.loss.given.best).max():
             return ""
         return (
-            f"logits that grow without end lower the regret by {gain:.3g} more: a softmax policy has no finite minimum"
-            " here, and the number would depend on the size of its logits: pay entropy, temperature=0.01"
+            f"logits that grow without end lower the regret by {gain:.3g} more: a softmax policy has no finite"
+            " minimum here, and the number would depend on the size of its logits: pay entropy, temperature=0.01"
         )
 
 
@@ -209,7 +211,7 @@ def _check_policy(module: nn.Module, seen: Tensor, actions: int) -> None:
         logits = module(seen)
     if not isinstance(logits, Tensor) or logits.shape != (1, actions):
         shape = tuple(logits.shape[1:]) if isinstance(logits, Tensor) else type(logits).__name__
-        raise InputError(f"policy gives {shape} for an observation, the world has {actions} actions: give their logits")
+        raise InputError(f"policy gives {shape} an observation, the world has {actions} actions: give their logits")
 
 
 __all__ = ["LevelRegret", "PolicyLosses", "ProcessRegret", "Tabular", "regret_landscape"]

@@ -109,10 +109,7 @@ class Levels:
         value = torch.zeros_like(self.start)
         for _ in range(self.horizon):
             values = self.reward + self.discount * torch.where(self.end, 0.0, self.after(value))
-            if temperature:
-                value = temperature * torch.logsumexp(values / temperature, -1)
-            else:
-                value = values.amax(-1)
+            value = temperature * torch.logsumexp(values / temperature, -1) if temperature else values.amax(-1)
         return (self.start * value).sum(1)
 
     def after(self, value: Tensor) -> Tensor:

@@ -217,7 +217,7 @@ class MDP:
             return lost
         span = self.return_range(reward)
         if not (span > 0).all():
-            raise InputError("the return range of a reward is 0: every policy has the same return, regret has no share")
+            raise InputError("the return range of a reward is 0, every policy returns the same: regret has no share")
         return lost / span
 
     def soft_optimal(self, reward: Any, temperature: float) -> Plan:
@@ -317,7 +317,7 @@ def _system(mdp: MDP, policy: Tensor) -> Any:
 class _SparseValue(torch.autograd.Function):
     """V of one policy (S, A) by a sparse factorisation; its gradient is the policy gradient theorem.
 
-    Source: Sutton et al. 1999, theorem 1:  d<g, V> = sum_s u(s) sum_a Q(s, a) dpi(a|s),  u = (I - discount P_pi)^-T g.
+    d<g, V> = sum_s u(s) sum_a Q(s, a) dpi(a|s),  u = (I - discount P_pi)^-T g.  Source: Sutton et al. 1999, theorem 1.
     """
 
     @staticmethod

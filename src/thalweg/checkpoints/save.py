@@ -1,0 +1,31 @@
+"""Write a checkpoint, whole or not at all."""
+
+import os
+from pathlib import Path
+
+from safetensors.torch import save_file
+
+from thalweg.types import Params
+
+
+def place(folder: Path, step: int) -> Path:
+    """Where the checkpoint of a step lies."""
+    return folder / f"step-{step}.safetensors"
+
+
+def save(weights: Params, folder: Path, step: int) -> Path:
+    """Write the weights of a training step as `step-N.safetensors`, into a folder that is made if need be.
+
+    Args:
+        weights: a state dict.
+        folder: of the run.
+        step: training step.
+
+    Returns:
+        The path.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    path = place(folder, step)
+    save_file({k: w.contiguous() for k, w in weights.items()}, path.with_suffix(".new"), {"step": str(step)})
+    os.replace(path.with_suffix(".new"), path)
+    return path

@@ -1,0 +1,100 @@
+"""What a mouse does, read off its policy exactly: phases, plateaus, falls."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from torch import Tensor
+
+from thalweg.rl import Levels
+from thalweg.rl.corner import proxy, to_cheese, to_corner, uniform
+
+PHASES = ("random", "to the corner", "to the cheese")
+NEAR = 0.1  # of the corner policy's regret: within it a checkpoint is on the corner's plateau
+STAY = 3  # checkpoints in a row that make a plateau
+FALLEN = 0.5  # of the corner policy's regret: below it the second fall has happened
+
+
+class Point(NamedTuple):
+    """Where a policy goes on levels whose cheese is not in the corner.
+
+    Attributes:
+        corner: return of a mouse that wanted the corner first, as a share of the best.
+        cheese: return of one that wants the cheese, as a share of the best.
+    """
+
+    corner: float
+    cheese: float
+
+
+@dataclass(frozen=True, eq=False)
+class Watch:
+    """Reads policies of one world.
+
+    Attributes:
+        levels: the world.
+        apart: its levels whose cheese is not in the corner.
+    """
+
+    levels: Levels
+    apart: Levels
+
+    @classmethod
+    def of(cls, levels: Levels) -> "Watch":
+        """Of the whole world."""
+        return cls(levels, levels.only("elsewhere"))
+
+    def point(self, policy: Tensor) -> Point:
+        """Where a policy (L, S, A) of the whole world goes."""
+        kept = policy[self.levels.groups["elsewhere"]]
+        shares = []
+        for world in (proxy(self.apart), self.apart):
+            weight = world.weight
+            shares.append((weight * world.returns(kept)).sum().item() / (weight * world.best()).sum().item())
+        return Point(*shares)
+
+    def phase(self, policy: Tensor) -> str:
+        """The one of three plain policies that is nearest in the plane of the two shares."""
+        size = round(self.levels.states**0.5) + 2
+        plain = [self.point(make(size)) for make in (uniform, to_corner, to_cheese)]
+        own = self.point(policy)
+        return PHASES[int(np.argmin([np.hypot(*np.subtract(own, point)) for point in plain]))]
+
+    def regrets(self, policy: Tensor) -> tuple[float, float, float]:
+        """Mean regret, on levels whose cheese is in the corner, and on the others; of episodes as they start."""
+        return (
+            self.levels.regret(policy).item(),
+            self.levels.regret(policy, "corner").item(),
+            self.levels.regret(policy, "elsewhere").item(),
+        )
+
+
+class Fall(NamedTuple):
+    """A run's stay at the corner policy's regret, and what came after.
+
+    Attributes:
+        first: number of the first checkpoint of the plateau; -1 where there is none.
+        last: of its last.
+        fell: of the first checkpoint after it whose regret is below half; -1 where there is none.
+    """
+
+    first: int
+    last: int
+    fell: int
+
+
+def fall(regret: np.ndarray, corner: float) -> Fall:
+    """Find the longest stay within NEAR of the corner policy's regret, and the second fall.
+
+    Args:
+        regret: (T) along training.
+        corner: regret of the corner policy.
+    """
+    near = np.abs(regret / corner - 1) <= NEAR
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], near.astype(int), [0]])))
+    stays = [(a, b - 1) for a, b in zip(edges[::2], edges[1::2], strict=True) if b - a >= STAY]
+    if not stays:
+        return Fall(-1, -1, -1)
+    first, last = max(stays, key=lambda stay: stay[1] - stay[0])
+    low = np.flatnonzero(regret[last:] < FALLEN * corner)
+    return Fall(int(first), int(last), int(last + low[0]) if len(low) else -1)

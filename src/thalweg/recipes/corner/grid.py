@@ -1,0 +1,188 @@
+"""Alpha and discount: where free energy stops preferring the corner, and what training does.
+
+A Bayesian of nbeta prefers the policy of less free energy F = nbeta G + lambda log nbeta. Both policies are
+taken from runs at the study's own alpha; their regrets and lambdas are read at every alpha of the grid. That
+training is no sampling of a posterior, and has no nbeta, is part of the question.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from thalweg.checkpoints import Checkpoint, Series, checkpoints, place, save
+from thalweg.recipes.corner.behaviour import PHASES, Watch, fall
+from thalweg.recipes.spread import spread
+from thalweg.rl import ascend, regret_landscape
+from thalweg.rl.corner import reference_regrets
+from thalweg.samplers import threads
+from thalweg.survey import survey
+
+if TYPE_CHECKING:
+    from thalweg.recipes.corner.study import Config
+
+
+@dataclass(frozen=True)
+class Grid:
+    """What is swept.
+
+    Attributes:
+        alphas: ascending; the study's own among them.
+        discounts: the study's own among them.
+        runs: seeds trained in each cell.
+        picks: runs at the study's own alpha whose two policies are compared at all alphas.
+    """
+
+    alphas: tuple[float, ...]
+    discounts: tuple[float, ...]
+    runs: int
+    picks: int
+
+
+@dataclass(frozen=True, eq=False)
+class Row:
+    """One discount.                                                   A alphas, P picks
+
+    Attributes:
+        discount: of the reward.
+        share: (A,) of the runs that end nearest to the policy that walks to the cheese.
+        gain: (P, A) free energy of the corner policy less that of the other, nats; NaN where a lambda has no value.
+        predicted: (P,) alpha from which the corner is no longer preferred; NaN where that lies outside the grid.
+        observed: alpha at which half of the runs leave the corner; NaN where that lies outside the grid.
+    """
+
+    discount: float
+    share: np.ndarray
+    gain: np.ndarray
+    predicted: np.ndarray
+    observed: float
+
+
+@dataclass(frozen=True, eq=False)
+class Sweep:
+    """All discounts at one nbeta."""
+
+    alphas: tuple[float, ...]
+    nbeta: float
+    rows: tuple[Row, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {
+            "alphas": list(self.alphas),
+            "nbeta": self.nbeta,
+            "rows": [
+                {
+                    "discount": row.discount,
+                    "share_to_cheese": row.share.tolist(),
+                    "free_energy_gain": [[_number(x) for x in pick] for pick in row.gain],
+                    "predicted_alpha": [_number(x) for x in row.predicted],
+                    "observed_alpha": _number(row.observed),
+                }
+                for row in self.rows
+            ],
+        }
+
+
+def sweep(config: "Config", folder: Path, seed: int, say: Callable[[str], None]) -> Sweep:
+    """Train every cell, then read both policies of each discount at every alpha.
+
+    Args:
+        config: of the study.
+        folder: for checkpoints and surveys.
+        seed: of the first run of a cell.
+        say: names the stage that begins.
+    """
+    grid = config.grid
+    cells = [(discount, alpha) for discount in grid.discounts for alpha in grid.alphas]
+    columns = list(zip(*cells, strict=True))
+    same = ([x] * len(cells) for x in (config, folder, seed))
+    say(f"training {grid.runs} policies at each of {len(cells)} cells of alpha and discount")
+    every = map if config.workers == 1 else spread
+    shares = np.reshape(list(every(_trained, *same, *columns)), (len(grid.discounts), len(grid.alphas)))
+    same = ([x] * len(cells) for x in (config, folder, seed))
+    say("regret and lambda of both policies in every cell")
+    gains = list(every(_gain, *same, *columns))
+    rows = []
+    for i, discount in enumerate(grid.discounts):
+        gain = np.stack(gains[i * len(grid.alphas) : (i + 1) * len(grid.alphas)], 1)
+        predicted = np.array([crossing(grid.alphas, pick) for pick in gain])
+        rows.append(Row(discount, shares[i], gain, predicted, crossing(grid.alphas, shares[i] - 0.5)))
+    assert config.sampler.nbeta is not None
+    return Sweep(grid.alphas, config.sampler.nbeta, tuple(rows))
+
+
+def crossing(alphas: tuple[float, ...], values: np.ndarray) -> float:
+    """Where values first rise through zero, straight between neighbours in log alpha; NaN where they do not.
+
+    Args:
+        alphas: ascending, above 0.
+        values: one for each; a NaN is no neighbour.
+    """
+    for a, b, low, high in zip(alphas, alphas[1:], values, values[1:], strict=False):
+        if low < 0 <= high:
+            return float(np.exp(np.log(a) + (np.log(b) - np.log(a)) * -low / (high - low)))
+    return float("nan")
+
+
+def _place(folder: Path, discount: float, alpha: float) -> Path:
+    return folder / f"discount-{discount:g}" / f"alpha-{alpha:g}"
+
+
+def _trained(config: "Config", folder: Path, seed: int, discount: float, alpha: float) -> float:
+    """Share of the runs of a cell that end nearest to the cheese."""
+    levels, home = config.levels(alpha, discount), _place(folder, discount, alpha)
+    seeds = [seed + i for i in range(config.grid.runs)]
+    if not all(place(home / f"seed-{s}", config.ascent.updates).exists() for s in seeds):
+        with threads(1):
+            for moment in ascend(config.build, levels, config.ascent, seeds):
+                for s, weights in zip(seeds, moment.weights, strict=True):
+                    save(weights, home / f"seed-{s}", moment.step)
+    watch, mouse, found = Watch.of(levels), config.build(), []
+    for s in seeds:
+        mouse.load_state_dict(checkpoints(home / f"seed-{s}").items[-1].load())
+        found.append(watch.phase(levels.policy(mouse).to(torch.float64)))
+    return found.count(PHASES[-1]) / len(found)
+
+
+def _gain(config: "Config", folder: Path, seed: int, discount: float, alpha: float) -> np.ndarray:
+    """(P,) free energy of the corner policy less that of the policy after the second fall, in one cell."""
+    picks = _picks(config, _place(folder, discount, config.alpha), discount, seed)
+    gain = np.full(config.grid.picks, np.nan)
+    if not len(picks):
+        return gain
+    scape = regret_landscape(
+        config.build(), config.levels(alpha, discount), n=config.n, temperature=config.ascent.temperature
+    ).restrict(orthogonal_to_gradient=True)
+    out = _place(folder, discount, alpha) / "picks.zarr"
+    settings = config.sampler.model_copy(update={"seed": seed})
+    found = survey(scape, picks, out, settings=settings, workers=1, progress=False)
+    assert settings.nbeta is not None
+    llc = np.where(found.healthy, found.column("llc"), np.nan)
+    free = settings.nbeta * found.column("train_loss") + llc * np.log(settings.nbeta)
+    differences = np.subtract(*free.reshape(-1, 2).T)
+    gain[: len(differences)] = differences
+    return gain
+
+
+def _picks(config: "Config", home: Path, discount: float, seed: int) -> Series:
+    """The end of the plateau and the end of training of the first runs that fell at this discount."""
+    levels = config.levels(discount=discount)
+    reference = reference_regrets(config.size, config.horizon, config.alpha, discount)
+    mouse, paths = config.build(), []
+    for i in range(config.grid.runs):
+        items, regrets = checkpoints(home / f"seed-{seed + i}").items, []
+        for item in items:
+            mouse.load_state_dict(item.load())
+            regrets.append(levels.regret(levels.policy(mouse).to(torch.float64)).item())
+        found = fall(np.array(regrets), reference.corner)
+        if found.fell >= 0 and len(paths) < 2 * config.grid.picks:
+            paths += [items[found.last].path, items[-1].path]
+    return Series(home, tuple(Checkpoint(path, i) for i, path in enumerate(paths)))
+
+
+def _number(x: float) -> float | None:
+    return float(x) if np.isfinite(x) else None
