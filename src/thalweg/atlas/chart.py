@@ -105,7 +105,7 @@ def chart(
     for hazard in hazards:
         if not steps[0] <= hazard.step <= steps[-1]:
             raise InputError(
-                f"hazard at step {hazard.step}: the survey goes from {steps[0]} to {steps[-1]}: give those of this run"
+                f"hazard at step {hazard.step}: the survey goes from {steps[0]} to {steps[-1]}: give those within it"
             )
     everywhere = np.ones(len(steps), dtype=bool)
     losses = [Curve("train loss", columns["train_loss"], None, everywhere, BLUE)]

@@ -8,7 +8,6 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import BoundaryNorm, LinearSegmentedColormap, Normalize, to_hex
 from matplotlib.figure import Figure
-from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MaxNLocator
 
 from thalweg.atlas.chart import BLUE, ORANGE, RED
@@ -20,7 +19,7 @@ DEEPEST = 1e-3  # share of the range at which such levels begin
 ROW = 3  # contour maps beside each other
 # Depth is told by lightness alone, so that every eye sees it: deep water, shallow water, sand.
 DEPTH = LinearSegmentedColormap.from_list("depth", ["#10243a", BLUE, "#8fb8c9", "#dfe6d8", "#f6ecd2"])
-TIME = LinearSegmentedColormap.from_list("time", ["#b9cbd8", BLUE, "#10243a"])
+TIME = LinearSegmentedColormap.from_list("time", ["#b9cbd8", BLUE, "#10243a"], N=40)  # a drawing, no picture
 
 
 class Plane(Protocol):
@@ -101,12 +100,16 @@ def contour_map(surfaces: Mapping[str, Plane], *, what: str = "loss") -> Figure:
     for i, (axes, (title, found)) in enumerate(zip(panels.flat, surfaces.items(), strict=False)):
         _contours(axes, found, levels, norm)
         axes.set_title(title, fontsize=9.5, loc="left")
+        if i == 0:
+            axes.legend(loc="upper left", fontsize=8, framealpha=0.85, edgecolor="none", handletextpad=0.1,
+                        borderpad=0.25)  # fmt: skip
         if i % columns == 0:
             axes.set_ylabel("along d₂")
         if i + columns >= len(surfaces):
             axes.set_xlabel("along d₁")
             axes.tick_params(labelbottom=True)
-    scale = figure.colorbar(ScalarMappable(norm, DEPTH), ax=panels, shrink=0.94, aspect=28, pad=0.02, ticks=levels[::2])
+    scale = figure.colorbar(ScalarMappable(norm, DEPTH), ax=panels, shrink=0.94, aspect=28, pad=0.02)
+    scale.set_ticks(levels[::2].tolist())
     scale.ax.set_yticklabels([_short(v) for v in levels[::2]])
     scale.outline.set_visible(False)  # pyright: ignore[reportCallIssue]
     scale.set_label(what + " (levels by ratio)" * skewed)
@@ -158,12 +161,9 @@ def _contours(axes: Axes, found: Plane, levels: np.ndarray, norm: BoundaryNorm) 
     filled = axes.contourf(found.x, found.y, found.loss, levels, cmap=DEPTH, norm=norm)
     filled.set_edgecolor("face")  # no seams between neighbouring bands in a vector drawing
     filled.set_linewidth(0.2)
-    axes.contour(
-        found.x, found.y, found.loss, levels, colors="white", linewidths=0.5, linestyles="solid", alpha=0.55
-    )
-    axes.plot(0, 0, "o", color=ORANGE, markeredgecolor="white", markersize=7, markeredgewidth=1.2, zorder=4)
-    axes.annotate("w*", (0, 0), (7, 5), textcoords="offset points", fontsize=9, color="#1f2933", zorder=5,
-                  path_effects=[withStroke(linewidth=2.2, foreground="white")])  # fmt: skip
+    axes.contour(found.x, found.y, found.loss, levels, colors="white", linewidths=0.5, linestyles="solid", alpha=0.55)
+    axes.plot(0, 0, "o", color=ORANGE, markeredgecolor="white", markersize=7, markeredgewidth=1.2, zorder=4,
+              label="w*")  # fmt: skip
     axes.set_aspect("equal", adjustable="box")
     axes.xaxis.set_major_locator(MaxNLocator(4))
     axes.yaxis.set_major_locator(MaxNLocator(4))
@@ -185,7 +185,7 @@ def _levels(losses: np.ndarray) -> tuple[np.ndarray, bool]:
         room = max(abs(high), 1.0) * 1e-3
         return np.linspace(low - room, high + room, 4), False
     if (high - low) / max(float(np.median(losses)) - low, 1e-12 * (high - low)) < SKEWED:
-        return MaxNLocator(LEVELS).tick_values(low, high), False
+        return np.asarray(MaxNLocator(LEVELS).tick_values(low, high)), False
     return np.concatenate([[low], low + (high - low) * np.geomspace(DEEPEST, 1, LEVELS)]), True
 
 

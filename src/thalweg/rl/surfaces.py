@@ -153,10 +153,7 @@ def surface(
     Raises:
         InputError: a size that is not odd, a direction of no length, a loss that is not finite.
     """
-    if size < 3 or size % 2 == 0:
-        raise InputError(f"size {size}: give an odd number of points a side, at least 3, so that w* is one of them")
-    if not 0 < extent < float("inf"):
-        raise InputError(f"extent {extent}: give a number above 0")
+    check_plane(size, extent)
     if directions not in ("filters", "gradient"):
         raise InputError(f"directions {directions!r}: one of filters, gradient")
     flatten = landscape.layout.flatten
@@ -180,6 +177,18 @@ def surface(
         )
     errors = None if _count(landscape) < 2 else np.concatenate([e for _, e in parts]).reshape(size, size)
     return Surface(axis, axis.copy(), loss, errors)
+
+
+def check_plane(size: int, extent: float) -> None:
+    """Refuse a grid that cannot be had, before anything is computed.
+
+    Raises:
+        InputError: a size that is not odd, an extent that is not above 0.
+    """
+    if size < 3 or size % 2 == 0:
+        raise InputError(f"size {size}: give an odd number of points a side, at least 3, so that w* is one of them")
+    if not 0 < extent < float("inf"):
+        raise InputError(f"extent {extent}: give a number above 0")
 
 
 def direction(landscape: Landscape, seed: int, number: int) -> Params:
@@ -235,10 +244,7 @@ def line(landscape: Landscape, *, length: float = LENGTH, points: int = 20, fine
     Raises:
         InputError: numbers out of range, a loss that is not finite.
     """
-    if not 0 < length < float("inf"):
-        raise InputError(f"length {length}: give a number above 0, in weights")
-    if points < 1 or fine < 0:
-        raise InputError(f"points {points}, fine {fine}: give at least 1 point and no negative number of fine ones")
+    _check_line(length, points, fine)
     normal, segment = _normal(landscape), length / points
     first = segment * np.arange(1, fine + 1) / (fine + 1)
     sizes = np.concatenate([[0.0], first, segment * np.arange(1, points + 1)])
@@ -274,6 +280,7 @@ def along(
     Raises:
         InputError: the step, and what `line` or `Landscape.at` says of it.
     """
+    _check_line(length, points, fine)
     lines = []
     for step, state in states_by_step:
         try:
@@ -303,6 +310,14 @@ def cliffs(lines: Sequence[tuple[int, Line]]) -> list[Cliff]:
         return []
     falls = ((step, _first_fall(found, float(losses.max()), float(np.ptp(losses)))) for step, found in lines)
     return [Cliff(step, *fall) for step, fall in falls if fall is not None]
+
+
+def _check_line(length: float, points: int, fine: int) -> None:
+    """Refuse numbers of a line that are out of range."""
+    if not 0 < length < float("inf"):
+        raise InputError(f"length {length}: give a number above 0, in weights")
+    if points < 1 or fine < 0:
+        raise InputError(f"points {points}, fine {fine}: give at least 1 point and no negative number of fine ones")
 
 
 def _first_fall(found: Line, top: float, span: float) -> tuple[float, float, float] | None:
