@@ -164,6 +164,23 @@ def test_the_line_of_a_quadratic():
     assert list(line(scape, points=4, fine=0).walk) == [0, 1, 2, 3, 4]
 
 
+def test_maps_follow_layers_that_are_rescaled_but_no_other_way_to_write_the_network():
+    shapes = ((9, 4), (3, 4), (2, 3))
+    x, w1, w2 = (torch.randn(*shape, generator=generator(k)).double() for k, shape in enumerate(shapes))
+
+    def map_of(mix, bend):
+        """Of y = w2 bend(w1 x) with `mix` between the layers: one function of x, if bend lets it pass."""
+        center = {"w1": mix @ w1, "w2": w2 @ torch.linalg.inv(mix)}
+        truth = bend(x @ w1.T) @ w2.T
+        scape = tw.potential(lambda p: (bend(x @ p["w1"].T) @ p["w2"].T - truth).square().mean(), center, 50)
+        assert scape.losses(center, {}, None, None).item() == pytest.approx(0, abs=1e-20)
+        return surface(scape, size=5).loss
+
+    eye, shear = torch.eye(3).double(), torch.ones(3, 3).triu().double()
+    np.testing.assert_allclose(map_of(10 * eye, torch.relu), map_of(eye, torch.relu), rtol=1e-9, atol=1e-12)
+    assert map_of(shear, torch.clone).mean() > 1.5 * map_of(eye, torch.clone).mean()  # at the same lambda
+
+
 def test_without_a_gradient_there_is_a_line_of_one_point():
     scape, *_ = quadratic()
     states = [(0, {"w": torch.zeros(2, 5)}), (10, scape.params)]
