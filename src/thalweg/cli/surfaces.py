@@ -125,9 +125,8 @@ def page(drawn: Drawn, path: Path, *, title: str) -> Path:
     )
     rows = tuple((f"{c.step}", f"{c.since:.3g}", f"{c.at:.3g}", f"{100 * c.drop:.0f}") for c in drawn.cliffs)
     table = Table(("step", "falls from step size", "to", "% of the range"), rows) if rows else None
-    return report(
-        path, title, [maps, Section("Along the gradient", told, line_map(drawn.lines, drawn.cliffs, what="−loss"), table)]
-    )
+    falls = Section("Along the gradient", told, line_map(drawn.lines, drawn.cliffs, what="−loss"), table)
+    return report(path, title, [maps, falls])
 
 
 def _spread(count: int) -> list[int]:
