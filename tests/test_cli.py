@@ -174,10 +174,15 @@ def test_verbs_and_options_are_these(place):
     listed = json.loads(thalweg("recipe", "list", "--json", cwd=place).stdout)
     assert [r["recipe"] for r in listed] == ["modular-addition", "superposition", "census"]
     text = thalweg("--help", cwd=place).stdout
-    assert all(verb in text for verb in ("survey", "recipe", "atlas"))
+    assert all(verb in text for verb in ("survey", "recipe", "atlas", "surface"))
     text = thalweg("recipe", "run", "--help", cwd=place).stdout
     assert all(option in text for option in ("--tiny", "--out", "--seed", "--json"))
-    assert "--log" in thalweg("survey", "--help", cwd=place).stdout
+    parts = ("--landscape", "--model", "--data", "--loss")
+    text = thalweg("survey", "--help", cwd=place).stdout
+    assert all(option in text for option in ("--log", *parts))
+    text = thalweg("surface", "--help", cwd=place).stdout
+    options = ("--out", "--step", "--size", "--extent", "--length", "--seed", "--json")
+    assert all(option in text for option in (*options, *parts))
 
 
 def test_net_is_what_the_world_says():

@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from thalweg.atlas.chart import Chart, chart, columns_of
+from thalweg.atlas.chart import Chart, Hazard, chart, columns_of
 from thalweg.atlas.figure import draw
 from thalweg.atlas.page import Row, write
 from thalweg.phases import Forecast, Transition
@@ -38,6 +38,7 @@ def atlas(
     title: str | None = None,
     others: Mapping[str, Surveyed] | None = None,
     lines: Mapping[str, Surveyed] | None = None,
+    hazards: Sequence[Hazard] = (),
 ) -> Path:
     """Write the map of a survey as one HTML page.
 
@@ -47,14 +48,16 @@ def atlas(
         title: of page and figure; default the survey's name.
         others: further surveys of the same checkpoints, drawn faintly; label -> survey.
         lines: surveys whose last estimate is drawn as a level; label -> survey.
+        hazards: marked on the time axis, with a sentence each: the cliffs of `thalweg.rl.surfaces.cliffs`, say.
 
     Returns:
         The path.
 
     Raises:
-        InputError: a survey of which nothing is finished, or a name that does not end in .html.
+        InputError: a survey of which nothing is finished, a hazard outside of its steps, or a name that does not
+            end in .html.
     """
-    gathered = _gather(survey, title, others, lines)
+    gathered = _gather(survey, title, others, lines, hazards)
     attributes = survey.store.attributes
     table = survey.store.read_table()
     verdicts = [str(VERDICTS[code]) for code in table["verdict"].values]
@@ -71,10 +74,11 @@ def plot(
     title: str | None = None,
     others: Mapping[str, Surveyed] | None = None,
     lines: Mapping[str, Surveyed] | None = None,
+    hazards: Sequence[Hazard] = (),
 ) -> Path:
     """Write the map of a survey as a figure; arguments as for `atlas`, the ending says which kind."""
     Path(path).parent.mkdir(parents=True, exist_ok=True)
-    return draw(_gather(survey, title, others, lines), Path(path))
+    return draw(_gather(survey, title, others, lines, hazards), Path(path))
 
 
 def _gather(
@@ -82,6 +86,7 @@ def _gather(
     title: str | None,
     others: Mapping[str, Surveyed] | None,
     lines: Mapping[str, Surveyed] | None,
+    hazards: Sequence[Hazard],
 ) -> Chart:
     """The chart of a survey."""
     columns = columns_of(survey.store)
@@ -100,6 +105,7 @@ def _gather(
             )
             for label, c in last.items()
         },
+        hazards=hazards,
     )
 
 

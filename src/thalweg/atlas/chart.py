@@ -1,17 +1,33 @@
 """What a map shows, apart from how it is drawn: curves, bands and levels over training steps."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import cycle
+from typing import Protocol
 
 import numpy as np
 
+from thalweg.errors import InputError
 from thalweg.phases import Transition
 from thalweg.store import VERDICTS, Store
 
 BLUE, ORANGE, GREEN, PURPLE, GREY = "#2f6690", "#c8553d", "#1b7f5c", "#7b5ea7", "#6b7280"
+RED = "#b3122a"  # hazards, which have a shape of their own as well
 FURTHER = (GREY, "#b7862b", BLUE, ORANGE)  # readings beside the first, in their order
 BANDS = {"A": GREEN, "B": PURPLE, "other": GREY}
+
+
+class Hazard(Protocol):
+    """Something to be warned of at a training step, as a cliff is."""
+
+    @property
+    def step(self) -> int:
+        """Training step."""
+        ...
+
+    def sentence(self) -> str:
+        """What it is."""
+        ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,6 +63,7 @@ class Chart:
         levels: horizontal lines of the lower panel: label -> (value, standard error).
         transitions: shaded and named.
         n: samples, for lines of equal free energy.
+        hazards: triangles on the time axis.
     """
 
     title: str
@@ -56,6 +73,7 @@ class Chart:
     levels: Mapping[str, tuple[float, float]]
     transitions: tuple[Transition, ...]
     n: int
+    hazards: tuple[Hazard, ...] = ()
 
 
 def chart(
@@ -67,6 +85,7 @@ def chart(
     n: int,
     others: Mapping[str, Mapping[str, np.ndarray]],
     levels: Mapping[str, tuple[float, float]],
+    hazards: Sequence[Hazard] = (),
 ) -> Chart:
     """Gather what a survey holds.
 
@@ -78,7 +97,16 @@ def chart(
         n: samples.
         others: further readings of the same checkpoints: label -> columns.
         levels: readings to compare with: label -> (value, standard error).
+        hazards: at steps within those of the survey.
+
+    Raises:
+        InputError: a hazard elsewhere.
     """
+    for hazard in hazards:
+        if not steps[0] <= hazard.step <= steps[-1]:
+            raise InputError(
+                f"hazard at step {hazard.step}: the survey goes from {steps[0]} to {steps[-1]}: give those within it"
+            )
     everywhere = np.ones(len(steps), dtype=bool)
     losses = [Curve("train loss", columns["train_loss"], None, everywhere, BLUE)]
     if np.isfinite(columns["test_loss"]).any():
@@ -86,7 +114,7 @@ def chart(
     llcs = [_llc("λ̂", columns, GREEN)]
     colours = cycle(FURTHER)
     llcs += [_llc(f"λ̂, {label}", other, next(colours), faint=True) for label, other in others.items()]
-    return Chart(title, steps, tuple(losses), tuple(llcs), levels, tuple(transitions), n)
+    return Chart(title, steps, tuple(losses), tuple(llcs), levels, tuple(transitions), n, tuple(hazards))
 
 
 def _llc(label: str, columns: Mapping[str, np.ndarray], colour: str, faint: bool = False) -> Curve:

@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from thalweg.atlas.chart import BANDS, Chart, Curve
+from thalweg.atlas.chart import BANDS, RED, Chart, Curve
 from thalweg.atlas.plane import Plane, plane_of
 from thalweg.atlas.scale import time_of, written
 from thalweg.errors import InputError
@@ -61,12 +61,13 @@ def _time(above: Axes, below: Axes, chart: Chart) -> None:
         axes.margins(x=0.01)
         low, high = axes.get_ylim()
         axes.set_ylim(min(0.0, low), high + 0.08 * (high - low))  # room for names
+    _hazards(below, chart)
     above.tick_params(labelbottom=False)
     above.set_ylabel("loss (nats per sample)")
     below.set_ylabel("learning coefficient λ̂")
     below.set_xlabel("training step" + " (on a logarithm)" * time.logarithmic)
     above.legend(frameon=False, fontsize=9)
-    if len(chart.llcs) > 1:
+    if len(chart.llcs) > 1 or chart.hazards:
         below.legend(frameon=False, fontsize=9, loc="lower right", bbox_to_anchor=(1, FOOT[1]))
 
 
@@ -103,6 +104,14 @@ def _bands(axes: Axes, chart: Chart, named: bool) -> None:
             places, height = axes.get_xaxis_transform(), FOOT[i % 2]
             axes.plot(interval, (height, height), "|-", color=colour, linewidth=1, markersize=5, transform=places)
             axes.plot([end], [height], "o", color=colour, markersize=2.5, transform=places)
+
+
+def _hazards(axes: Axes, chart: Chart) -> None:
+    """Triangles on the time axis."""
+    if chart.hazards:
+        steps = [hazard.step for hazard in chart.hazards]
+        axes.plot(steps, np.full(len(steps), -0.022), "^", color=RED, markersize=5, markeredgewidth=0, clip_on=False,
+                  zorder=4, label="hazard", transform=axes.get_xaxis_transform())  # fmt: skip
 
 
 def _plane(axes: Axes, plane: Plane, chart: Chart) -> None:

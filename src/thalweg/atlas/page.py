@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from thalweg.atlas.chart import BANDS, Chart, Curve
+from thalweg.atlas.chart import BANDS, RED, Chart, Curve
 from thalweg.atlas.figure import INTERVAL
 from thalweg.atlas.plane import plane_of
 from thalweg.atlas.render import render
@@ -59,6 +59,7 @@ def write(
         notes=notes,
         forecasts=forecasts,
         bands=BANDS,
+        red=RED,
     )
 
 
@@ -88,9 +89,10 @@ def _drawing(chart: Chart) -> dict[str, Any]:
         {"step": int(step), "x": place(step), "lines": _readings(chart, i), "words": _words(chart, step)}
         for i, step in enumerate(chart.steps)
     ]
+    hazards = [{"x": place(h.step), "words": h.sentence()} for h in chart.hazards]
     ticks = [(place(step), written(step)) for step in time.ticks(9)]
     return {"time": ticks, "logarithmic": time.logarithmic, "panels": panels, "levels": levels, "spans": spans,
-            "hover": hover, "left": LEFT, "right": WIDTH - RIGHT, "width": WIDTH,
+            "hover": hover, "hazards": hazards, "left": LEFT, "right": WIDTH - RIGHT, "width": WIDTH,
             "height": TOP + 480 + 44}  # fmt: skip
 
 
@@ -118,8 +120,9 @@ def _span(transition: Transition, place: Place, number: int) -> dict[str, Any]:
 
 
 def _words(chart: Chart, step: int) -> list[str]:
-    """Sentences of the transitions that hold a step."""
-    return [t.sentence() for t in chart.transitions if t.start <= step <= t.end]
+    """Sentences of the transitions that hold a step, and of its hazards."""
+    held = [t.sentence() for t in chart.transitions if t.start <= step <= t.end]
+    return held + [h.sentence() for h in chart.hazards if h.step == step]
 
 
 def _plane(chart: Chart) -> dict[str, Any]:

@@ -15,8 +15,7 @@ def render(template: str, path: Path, **names: Any) -> Path:
     Raises:
         InputError: a name that does not end in .html.
     """
-    if path.suffix not in (".html", ".htm"):
-        raise InputError(f"page {path.name}: its name must end in .html; tw.plot writes figures")
+    check_page(path)
     environment = Environment(
         loader=PackageLoader("thalweg.atlas"), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
@@ -26,3 +25,13 @@ def render(template: str, path: Path, **names: Any) -> Path:
     aside.write_text(text, encoding="utf-8")
     os.replace(aside, path)
     return path
+
+
+def check_page(path: Path) -> None:
+    """Refuse what is no name of a page, before anything is computed for it.
+
+    Raises:
+        InputError: a name that does not end in .html.
+    """
+    if path.suffix not in (".html", ".htm"):
+        raise InputError(f"page {path.name}: its name must end in .html; tw.plot writes figures")

@@ -10,11 +10,11 @@ import typer
 
 import thalweg
 from thalweg.atlas import atlas, plot
+from thalweg.atlas.render import check_page
 from thalweg.check import BUDGET, RTOL, Line, check, page
 from thalweg.checkpoints import checkpoints
-from thalweg.cli import names
+from thalweg.cli import names, surfaces
 from thalweg.errors import ThalwegError
-from thalweg.landscape import landscape
 from thalweg.recipes import RECIPES, UNHEALTHY_SHARE, find
 from thalweg.survey import open_survey, survey
 
@@ -37,6 +37,15 @@ def version_or_help(version: Annotated[bool, typer.Option("--version", help="Pri
 
 
 UsageError: type[Exception] = typer.BadParameter.__mro__[1]  # of click, wherever typer keeps it
+Model = Annotated[str | None, typer.Option(help="FILE.py:NAME of a module, or of what makes one.")]
+Data = Annotated[
+    str | None, typer.Option(help="FILE.py:NAME of (inputs, targets), a Dataset or DataLoader, or of what makes it.")
+]
+Loss = Annotated[str | None, typer.Option(help="cross_entropy, mse, …, or FILE.py:NAME.")]
+Whole = Annotated[
+    str | None,
+    typer.Option("--landscape", help="FILE.py:NAME of a Landscape, or of what makes one; in place of those three."),
+]
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")]
 
 
@@ -77,12 +86,11 @@ def run_recipe(
 @app.command("survey")
 def run_survey(
     folder: Annotated[Path, typer.Argument(help="Holds the checkpoints of one run.")],
-    model: Annotated[str, typer.Option(help="FILE.py:NAME of a module, or of what makes one.")],
-    data: Annotated[
-        str, typer.Option(help="FILE.py:NAME of (inputs, targets), a Dataset or DataLoader, or of what makes it.")
-    ],
-    loss: Annotated[str, typer.Option(help="cross_entropy, mse, …, or FILE.py:NAME.")],
     out: Annotated[Path, typer.Option(help="Folder for the result.")],
+    model: Model = None,
+    data: Data = None,
+    loss: Loss = None,
+    whole: Whole = None,
     test: Annotated[str | None, typer.Option(help="FILE.py:NAME of test data.")] = None,
     restrict: Annotated[list[str] | None, typer.Option(help="Pattern of parameter names that move.")] = None,
     orthogonal: Annotated[bool, typer.Option("--orthogonal", help="Only orthogonal to the gradient at w*.")] = False,
@@ -111,10 +119,8 @@ def run_survey(
     """Estimate the learning coefficient of every checkpoint. Run again, it goes on where it stopped."""
     began = time.monotonic()
     series = checkpoints(folder)
-    module = names.built(names.from_file(model, "model"), "model")
-    samples = names.built(names.from_file(data, "data"), "data")
+    scape = names.scape(whole, {"model": model, "data": data, "loss": loss}, n=n, name=name)
     held_out = names.built(names.from_file(test, "test"), "test") if test else None
-    scape = landscape(module, samples, names.loss(loss), n=n, name=name)
     if restrict or orthogonal:
         scape = scape.restrict(restrict or None, orthogonal_to_gradient=orthogonal)
     given = {
@@ -199,6 +205,38 @@ def run_atlas(
         _print_json({"html": str(page), "figures": [str(f) for f in figures]})
     else:
         typer.echo(page.resolve())
+
+
+@app.command("surface")
+def run_surface(
+    folder: Annotated[Path, typer.Argument(help="Holds the checkpoints of one run.")],
+    out: Annotated[Path, typer.Option(help="The page, NAME.html.")],
+    whole: Whole = None,
+    model: Model = None,
+    data: Data = None,
+    loss: Loss = None,
+    step: Annotated[
+        list[int] | None, typer.Option(help="A checkpoint to map; repeatable. [default: first, middle, last]")
+    ] = None,
+    size: Annotated[int, typer.Option(help="Points a side of a map, odd.")] = 21,
+    extent: Annotated[float, typer.Option(help="Of a map, in lengths of the filters of w*.")] = 1.0,
+    length: Annotated[float, typer.Option(help="Of the line along the gradient, in weights.")] = 0.4,
+    seed: Annotated[int, typer.Option(help="Names every random stream.")] = 0,
+    as_json: Json = False,
+) -> None:
+    """Map the loss (of a policy, its regret) around checkpoints, and find the cliffs along its gradient."""
+    began = time.monotonic()
+    check_page(out)
+    scape = names.scape(whole, {"model": model, "data": data, "loss": loss})
+    drawn = surfaces.draw(scape, checkpoints(folder), step or (), size=size, extent=extent, length=length, seed=seed)
+    surfaces.page(drawn, out, title=f"{folder.resolve().name}: the loss around its checkpoints")
+    if as_json:
+        _print_json({"seconds": round(time.monotonic() - began, 1), "html": str(out), **drawn.to_dict()})
+    else:
+        for cliff in drawn.cliffs:
+            typer.echo(cliff.sentence())
+        typer.echo(drawn.summary())
+        typer.echo(out.resolve())
 
 
 def _print_json(document: Any) -> None:

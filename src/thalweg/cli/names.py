@@ -3,6 +3,7 @@
 import importlib.util
 import re
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import cloudpickle
 
 from thalweg.errors import InputError
+from thalweg.landscape import Landscape, landscape
 from thalweg.landscape.loss import Loss, by_name
 
 UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "KI": 1 << 10, "MI": 1 << 20, "GI": 1 << 30}
@@ -40,6 +42,39 @@ def built(thing: Any, what: str) -> Any:
         raise InputError(
             f"{what} {getattr(thing, '__name__', thing)}() failed: {type(error).__name__}: {error}"
         ) from error
+
+
+def scape(
+    whole: str | None, parts: dict[str, str | None], *, n: int | None = None, name: str | None = None
+) -> Landscape:
+    """The landscape that `FILE.py:NAME` names, or that of a model with its data and loss.
+
+    Args:
+        whole: of a Landscape, or of what makes one.
+        parts: `model`, `data` and `loss`, where `whole` is not given.
+        n: sample size of the theory, of the parts.
+        name: identity of lambdas and closures.
+
+    Raises:
+        InputError: both given, or neither; no landscape there.
+    """
+    given = [part for part, text in parts.items() if text is not None]
+    if whole is not None:
+        if given or n is not None:
+            also = [*given, *(["n"] if n is not None else [])]
+            raise InputError(f"landscape {whole} and --{also[0]}: a landscape has its own, leave --{also[0]} out")
+        made = built(from_file(whole, "landscape"), "landscape")
+        if not isinstance(made, Landscape):
+            raise InputError(
+                f"landscape {whole} is a {type(made).__name__}: name what tw.landscape or tw.potential made"
+            )
+        return made if name is None else replace(made, name=name)
+    if len(given) < len(parts):
+        lacking = ", ".join(f"--{part}" for part in parts if part not in given)
+        raise InputError(f"no landscape: give {lacking}, or --landscape FILE.py:NAME in place of all three")
+    model, data, chosen = (parts[part] or "" for part in ("model", "data", "loss"))
+    module = built(from_file(model, "model"), "model")
+    return landscape(module, built(from_file(data, "data"), "data"), loss(chosen), n=n, name=name)
 
 
 def loss(text: str) -> Loss:

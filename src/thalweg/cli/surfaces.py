@@ -1,0 +1,152 @@
+"""What the verb `surface` draws: maps of chosen checkpoints, the gradient lines of all, their cliffs."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import track
+
+from thalweg.atlas import Section, Table, contour_map, line_map, report
+from thalweg.checkpoints import Series
+from thalweg.checkpoints.series import Checkpoint
+from thalweg.errors import InputError
+from thalweg.landscape import Landscape
+from thalweg.rl.surfaces import Cliff, Line, Surface, along, check_plane, cliffs, has_plane, surface
+from thalweg.types import Params
+
+
+@dataclass(frozen=True, eq=False)
+class Drawn:
+    """What was computed of a run.
+
+    Attributes:
+        surfaces: by training step.
+        lines: of every checkpoint.
+        cliffs: at most one a checkpoint.
+        skipped: steps without a map, whose filters are all zero.
+    """
+
+    surfaces: dict[int, Surface]
+    lines: list[tuple[int, Line]]
+    cliffs: list[Cliff]
+    skipped: list[int]
+
+    @property
+    def per_hundred(self) -> float:
+        """Cliffs per 100 checkpoints."""
+        return 100 * len(self.cliffs) / len(self.lines)
+
+    def summary(self) -> str:
+        """Cliffs, in a sentence."""
+        still = sum(not found.directed for _, found in self.lines)
+        told = f"{len(self.cliffs)} of {len(self.lines)} checkpoints stand before a cliff"
+        flat = f" At {still} the gradient is zero, and there is no line." if still else ""
+        return f"{told}, {self.per_hundred:.3g} per 100.{flat}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {
+            "steps": [step for step, _ in self.lines],
+            "cliffs": [cliff.to_dict() for cliff in self.cliffs],
+            "cliffs_per_100": self.per_hundred,
+            "surfaces": [
+                {"step": step, "x": found.x.tolist(), "y": found.y.tolist(), "loss": found.loss.tolist()}
+                for step, found in self.surfaces.items()
+            ],
+            "lines": [
+                {"step": step, "sizes": found.sizes.tolist(), "loss": found.loss.tolist()}
+                for step, found in self.lines
+            ],
+        }
+
+
+def draw(
+    scape: Landscape,
+    series: Series,
+    steps: Sequence[int],
+    *,
+    size: int,
+    extent: float,
+    length: float,
+    seed: int,
+) -> Drawn:
+    """Compute maps and lines, with a bar on standard error where that is a terminal.
+
+    Args:
+        scape: at any weights.
+        series: checkpoints.
+        steps: to map; the first, the middle and the last where there are none.
+        size: points a side of a map.
+        extent: of a map.
+        length: of a line.
+        seed: of the directions; one plane for all checkpoints up to the lengths of their filters.
+
+    Raises:
+        InputError: a step without a checkpoint, and what surfaces and lines refuse.
+    """
+    check_plane(size, extent)
+    unknown = [step for step in steps if step not in series.steps]
+    if unknown:
+        raise InputError(f"no checkpoint of step {unknown[0]}: there are {_some(series.steps)}")
+    items = list(series)
+    chosen = [item for item in items if item.step in steps] or [items[i] for i in _spread(len(items))]
+    found, skipped = {}, []
+    for item in _tracked(chosen, "maps"):
+        try:
+            here = scape.at(item.load())
+            if not steps and not has_plane(here):
+                skipped.append(item.step)
+                continue
+            found[item.step] = surface(here, size=size, extent=extent, seed=seed)
+        except InputError as error:
+            raise InputError(f"step {item.step}: {error}") from error
+    lines = along(scape, _states(_tracked(items, "lines")), length=length)
+    return Drawn(found, lines, cliffs(lines), skipped)
+
+
+def page(drawn: Drawn, path: Path, *, title: str) -> Path:
+    """Write what was drawn as a page."""
+    names = {f"step {step}": found for step, found in drawn.surfaces.items()}
+    words = [
+        "The loss on a plane through the weights w* of a checkpoint, along two random directions in which every"
+        " filter has the length that it has in w*. Dark is low. How flat such a map looks depends on how the network"
+        " is written down; the learning coefficient does not."
+    ]
+    if drawn.skipped:
+        words.append(f"No map at step {_some(drawn.skipped)}: all filters are zero there, no direction has a length.")
+    maps = Section("Around the checkpoints", tuple(words), contour_map(names) if names else None)
+    told = (
+        "Minus the loss along the gradient at every checkpoint, as far as one large step would go. A cliff is a fall"
+        " by more than a quarter of the range of the run that leaves at most half of the height above its lowest"
+        " point.",
+        drawn.summary(),
+    )
+    rows = tuple((f"{c.step}", f"{c.since:.3g}", f"{c.at:.3g}", f"{100 * c.drop:.0f}") for c in drawn.cliffs)
+    table = Table(("step", "falls from step size", "to", "% of the range"), rows) if rows else None
+    falls = Section("Along the gradient", told, line_map(drawn.lines, drawn.cliffs, what="−loss"), table)
+    return report(path, title, [maps, falls])
+
+
+def _spread(count: int) -> list[int]:
+    """First, middle and last of so many, each once."""
+    return sorted({0, count // 2, count - 1})
+
+
+def _some(steps: Sequence[int]) -> str:
+    """Steps in words, few of them."""
+    shown = [str(step) for step in steps]
+    return ", ".join(shown if len(shown) <= 6 else [*shown[:3], "…", shown[-1]])
+
+
+def _states(items: Iterable[Checkpoint]) -> Iterator[tuple[int, Params]]:
+    """Steps and weights, read one by one."""
+    for item in items:
+        yield item.step, item.load()
+
+
+def _tracked(items: Sequence[Checkpoint], what: str) -> Iterable[Checkpoint]:
+    """The same with a bar on standard error, silent where that is no terminal."""
+    console = Console(stderr=True)
+    return track(items, what, console=console, transient=True, disable=not console.is_terminal)
