@@ -317,7 +317,7 @@ def _system(mdp: MDP, policy: Tensor) -> Any:
 class _SparseValue(torch.autograd.Function):
     """V of one policy (S, A) by a sparse factorisation; its gradient is the policy gradient theorem.
 
-    d<g, V> = sum_s u(s) sum_a Q(s, a) dpi(a|s),  u = (I - discount P_pi)^-T g.  Source: Sutton et al. 1999, theorem 1.
+    d<g, V> = sum_s u(s) sum_a Q(s, a) dpi(a|s),  u = (I - discount P_pi)^-T g.  Source: Sutton et al. 1999.
     """
 
     @staticmethod

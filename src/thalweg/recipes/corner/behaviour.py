@@ -11,7 +11,7 @@ from thalweg.rl.corner import proxy, to_cheese, to_corner, uniform
 
 PHASES = ("random", "to the corner", "to the cheese")
 NEAR = 0.1  # of the corner policy's regret: within it a checkpoint is on the corner's plateau
-STAY = 3  # checkpoints in a row that make a plateau
+STAY = 2  # checkpoints in a row that make a plateau
 FALLEN = 0.5  # of the corner policy's regret: below it the second fall has happened
 
 

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from thalweg.atlas import Section, Table, report
-from thalweg.recipes.corner.behaviour import NEAR, PHASES, Fall
+from thalweg.recipes.corner.behaviour import NEAR, PHASES, STAY, Fall
 from thalweg.recipes.corner.grid import Sweep
 from thalweg.recipes.corner.rise import Rise
 from thalweg.rl.corner import Regrets
@@ -75,8 +75,8 @@ def _staircases(config: "Config", reference: Regrets, run: "Seen", main: Survey,
     words = (
         f"A world of {config.size - 2} × {config.size - 2} cells, alpha = {config.alpha:g}, discount "
         f"{config.discount:g}; the policy sees mouse and cheese. Shaded is what it does, by the nearest of three "
-        "plain policies: random, to the corner, to the cheese. Dashed: their regrets, exact. Regret is plain; λ̂ is that of "
-        f"regret with {config.ascent.temperature:g} paid a nat of entropy, nβ = {config.sampler.nbeta:g}, γ = "
+        "plain policies: random, to the corner, to the cheese. Dashed: their regrets, exact. Regret is plain; λ̂ is that "
+        f"of regret with {config.ascent.temperature:g} paid a nat of entropy, nβ = {config.sampler.nbeta:g}, γ = "
         f"{config.sampler.gamma:g}, orthogonal to the gradient. Bars: 95 %. Hollow points have no value, "
         f"{gone} of {len(main)} (those far below zero are not drawn): the policy still moves there.",
         "Levels whose cheese lies in the corner are the ones on which the policies of both phases look alike.",
@@ -120,9 +120,9 @@ def _runs(config: "Config", reference: Regrets, seen: "list[Seen]", falls: list[
     return Section(
         "Every run",
         (
-            f"{len(seen)} runs: {stays} stay within {NEAR:.0%} of the corner policy's regret ({reference.corner:.3f}, "
-            f"the band) for three checkpoints or more, and {fell} fall below half of it afterwards. The stay drifts: of "
-            "the policies that do not look at the cheese, walking straight to the corner is not the best.",
+            f"{len(seen)} runs: {stays} stay within {NEAR:.0%} of the corner policy's regret "
+            f"({reference.corner:.3f}, the band) for {STAY} checkpoints or more, and {fell} fall below half of it afterwards. The stay drifts: "
+            "of the policies that do not look at the cheese, walking straight to the corner is not the best.",
             "Right: goal misgeneralisation. At the end of the plateau (red) a mouse is right where the cheese lies "
             "in the corner and wrong elsewhere; at the end of training (green) it is right on both.",
         ),
@@ -197,7 +197,7 @@ def _sweep(swept: Sweep) -> Section:
         (
             f"Left: what training does. Dashed: the alpha from which free energy, nβ G + λ̂ log nβ at nβ = "
             f"{swept.nbeta:g}, prefers the policy that looks at the cheese; one for each pair of policies. Right: "
-            "the difference itself. Gradient descent samples no posterior and has no nβ, so that the two need not agree.",
+            "the difference itself. Gradient descent samples no posterior and has no nβ: the two need not agree.",
         ),
         figure,
         Table(("discount", "predicted α*", "half of the runs at α"), tuple(rows)),

@@ -97,14 +97,14 @@ def paper() -> Config:
 
 def tiny() -> Config:
     """Sixteen cells, in seconds."""
-    sampler = Settings(chains=4, burn_in=100, draws=250, step_size=1e-3, gamma=100.0, nbeta=300, batch_size=10_000)
+    sampler = Settings(chains=4, burn_in=40, draws=160, step_size=1e-3, gamma=400.0, nbeta=300, batch_size=10_000)
     return Config(
         size=6,
         alpha=0.1,
         discount=0.9,
         horizon=16,
         hidden=(16,),
-        ascent=Ascent(updates=600, learning_rate=0.005, levels=4, every=30, temperature=0.01),
+        ascent=Ascent(updates=500, learning_rate=0.005, levels=4, every=50, temperature=0.01),
         runs=3,
         n=1000,
         sampler=sampler,
