@@ -73,6 +73,18 @@ class Engine:
             return lambda params: self._mean(params, [torch.empty(0, dtype=torch.long)], frozen)
         return lambda params: self._mean(params, self.slabs, frozen)
 
+    @contextmanager
+    def block(self) -> Iterator[None]:
+        """A block of steps: losses that keep things from step to step (`begin`, `end`) keep none beyond it."""
+        begin, end = (getattr(self.scape.losses, name, None) for name in ("begin", "end"))
+        if begin:
+            begin()
+        try:
+            yield
+        finally:
+            if end:
+                end()
+
     def _mean(self, params: Tensor, slabs: list[Tensor], frozen: Params) -> tuple[Tensor, Tensor]:
         """Mean over all samples of all slabs."""
         count = max(sum(slab.shape[-1] for slab in slabs), 1)

@@ -144,10 +144,13 @@ def move(
     eps, friction = settings.step_size or math.nan, settings.friction or math.nan
     one = torch.ones_like(posterior.nbeta)
     tilt = posterior.project(anchor) if anchor.any() else None
-    seen, base = [], None
+    seen, base, step = [], torch.empty(0), state.step
     # Serial steps need autograd inside; the others save its bookkeeping.
-    with torch.no_grad() if scape.engine == "serial" else torch.inference_mode():
-        step = state.step
+    quiet = torch.no_grad if scape.engine == "serial" else torch.inference_mode
+    if settings.exact or scape.data is None or settings.batch_size >= len(scape.data):
+        with quiet():
+            base = engine.gradient(frozen, None)(posterior.center)[1][:count, None]  # summed as the steps sum
+    with quiet(), engine.block():
         while step < end:
             first = step - step % slab
             taken = range(step, min(first + slab, end))
@@ -171,8 +174,6 @@ def move(
             loss = torch.stack(losses, 1)[:count]
             if batch is not None:
                 base = _baseline(chunk, batch[:count, taken[0] - first : taken[-1] + 1 - first])
-            elif base is None:
-                base = engine.gradient(frozen, None)(posterior.center)[1][:count, None]  # summed as the steps sum
             rest = (torch.stack(column, 1)[:count] for column in (accepted, slopes))
             seen.append(Block(loss, loss - base, *rest))
             step = taken[-1] + 1

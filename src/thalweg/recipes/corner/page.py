@@ -75,7 +75,7 @@ def _staircases(config: "Config", reference: Regrets, run: "Seen", main: Survey,
     words = (
         f"A world of {config.size - 2} × {config.size - 2} cells, alpha = {config.alpha:g}, discount "
         f"{config.discount:g}; the policy sees mouse and cheese. Shaded is what it does, by the nearest of three "
-        "plain policies: random, to the corner, to the cheese. Dashed: their regrets, exact. Regret is plain; λ̂ is that "
+        "plain policies: random, to the corner, to the cheese. Dashed: their regrets, exact. Regret is plain; λ̂ that "
         f"of regret with {config.ascent.temperature:g} paid a nat of entropy, nβ = {config.sampler.nbeta:g}, γ = "
         f"{config.sampler.gamma:g}, orthogonal to the gradient. Bars: 95 %. Hollow points have no value, "
         f"{gone} of {len(main)} (those far below zero are not drawn): the policy still moves there.",
@@ -121,8 +121,9 @@ def _runs(config: "Config", reference: Regrets, seen: "list[Seen]", falls: list[
         "Every run",
         (
             f"{len(seen)} runs: {stays} stay within {NEAR:.0%} of the corner policy's regret "
-            f"({reference.corner:.3f}, the band) for {STAY} checkpoints or more, and {fell} fall below half of it afterwards. The stay drifts: "
-            "of the policies that do not look at the cheese, walking straight to the corner is not the best.",
+            f"({reference.corner:.3f}, the band) for {STAY} checkpoints or more, and {fell} fall below half of it "
+            "afterwards. The stay drifts: of the policies that do not look at the cheese, walking straight to the "
+            "corner is not the best.",
             "Right: goal misgeneralisation. At the end of the plateau (red) a mouse is right where the cheese lies "
             "in the corner and wrong elsewhere; at the end of training (green) it is right on both.",
         ),

@@ -1,0 +1,187 @@
+"""The regret of a policy as a landscape, sampled: minus the return of each seed's episode.
+
+    G_n(w) = V* - (1/n) sum_i J_i(w),    V* left out: it cancels in the learning coefficient.
+
+Each seed owns its first state, its chances and the noise of its actions, so that two policies are compared
+seed by seed. The value of a loss is minus a return; its gradient is that of per-decision importance ratios,
+
+    J_i = b_0 + sum_t discount^t rho_t (r_t + discount b_{t+1} - b_t),    rho_t = prod_{s <= t} pi_w / pi_anchor,
+
+b the mean reward to go of the seeds still alive at t, which has no expectation here and lowers the variance.
+At the anchor all ratios are 1, the sum is the return, and the gradient is REINFORCE with rewards to go.
+Source: Precup, Sutton & Singh 2000; Jiang & Li 2016 (arXiv 1511.03722).
+
+Inside a block of steps the trajectories of the last rollout are used again while the same seeds are asked for
+and the effective sample size of the ratios is at least half of the seeds; then they are rolled out anew.
+"""
+
+from copy import deepcopy
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from thalweg.errors import InputError
+from thalweg.landscape import Data, Landscape, ModuleLosses, PerSample, of_losses
+from thalweg.rl.environments import Environment
+from thalweg.rl.rollouts import Trajectories, rollout
+from thalweg.types import Params, Tree
+
+TRUNCATION = 10.0  # largest ratio
+FRESH = 0.5  # share of the seeds below which an effective sample size asks for new trajectories
+
+
+def sampled_landscape(
+    policy: nn.Module,
+    environment: Environment,
+    seeds: int | Tensor,
+    *,
+    n: int,
+    temperature: float = 0.0,
+    name: str | None = None,
+) -> Landscape:
+    """The sampled regret of a policy as a landscape around its weights; V* is left out, so its level is -J.
+
+    Args:
+        policy: observations (B, ...) -> logits, or means and log standard deviations.
+        environment: that is played.
+        seeds: how many, 0, 1, 2 and so on, or which (N,). Settings that draw batches of them roll out at every
+            step; where every step takes all of them, trajectories are used again.
+        n: sample size of the theory, episodes. Where the seeds are few beside nbeta, a chain fits their noise:
+            give many more seeds than nbeta times the variance of a return.
+        temperature: reward units that a nat of entropy is paid with, as in `regret_landscape`.
+        name: identity in a store of an environment that its fields do not identify.
+
+    Raises:
+        InputError: outputs that do not fit the environment's actions, returns that are not finite.
+    """
+    own = torch.arange(seeds) if isinstance(seeds, int) else torch.as_tensor(seeds, dtype=torch.int64)
+    if own.ndim != 1 or len(own) < 2:
+        raise InputError(f"seeds of shape {tuple(own.shape)}: give at least two whole numbers, or how many")
+    module = deepcopy(policy).eval()
+    losses = SampledLosses(module, PerSample(Returns(environment, temperature)), environment, temperature, Kept())
+    found = of_losses(losses, Data(own, torch.zeros(len(own))), n=n, name=name)
+    return replace(found, engine="serial", engine_reason="episodes are rolled out replica by replica")
+
+
+class Returns(nn.Module):
+    """Names what is measured, for a store; the losses themselves come from rollouts."""
+
+    def __init__(self, environment: Environment, temperature: float) -> None:
+        super().__init__()
+        self.environment, self.temperature = environment, temperature
+
+    def extra_repr(self) -> str:
+        """The environment, by its fields."""
+        return f"{self.environment!r}, temperature={self.temperature}"
+
+    def forward(self, returns: Tensor, zero: Tensor) -> Tensor:
+        """Minus the returns (B,)."""
+        return zero - returns
+
+
+@dataclass(eq=False)
+class Kept:
+    """Trajectories of the last rollouts, between `begin` and `end` of a block; and what was counted.
+
+    Attributes:
+        open: whether a block is under way.
+        anchors: seeds and their trajectories, by the number of seeds, the first and the last.
+        rollouts: made so far.
+        reuses: losses computed from trajectories of other weights.
+        shares: sum of their effective sample sizes, as shares of the seeds.
+    """
+
+    open: bool = False
+    anchors: dict[tuple[int, ...], tuple[Tensor, Trajectories]] = field(default_factory=dict)
+    rollouts: int = 0
+    reuses: int = 0
+    shares: float = 0.0
+
+    def __reduce__(self) -> tuple[Any, tuple]:
+        """Trajectories stay where they were made."""
+        return Kept, ()
+
+    def find(self, seeds: Tensor) -> Trajectories | None:
+        """Trajectories of exactly these seeds, in a block."""
+        held = self.anchors.get(_key(seeds))
+        return held[1] if held is not None and torch.equal(held[0], seeds) else None
+
+    def keep(self, seeds: Tensor, played: Trajectories) -> None:
+        """Count a rollout, and in a block keep it."""
+        self.rollouts += 1
+        if self.open:
+            self.anchors[_key(seeds)] = (seeds, played)
+
+    def clear(self, open: bool) -> None:
+        """A block begins, or ends."""
+        self.open = open
+        self.anchors.clear()
+
+
+@dataclass(frozen=True)
+class SampledLosses(ModuleLosses):
+    """Minus the return of each seed."""
+
+    environment: Environment
+    temperature: float
+    kept: Kept = field(compare=False)
+
+    def begin(self) -> None:
+        """A block of steps begins: nothing from before it is used."""
+        self.kept.clear(True)
+
+    def end(self) -> None:
+        """It ends."""
+        self.kept.clear(False)
+
+    def __call__(self, params: Params, frozen: Params, inputs: Tree, targets: Tensor | None) -> Tensor:
+        """Losses (B,) of seeds (B,)."""
+        assert targets is not None
+        tensors, kept = {**params, **frozen}, self.kept
+        anchor = kept.find(inputs)
+        if anchor is not None:
+            logs = self._logs(tensors, anchor)
+            share = _effective(logs.detach(), anchor)
+            if share >= FRESH:
+                kept.reuses, kept.shares = kept.reuses + 1, kept.shares + share
+                return self.loss(self._returns(anchor, logs), targets.to(logs))
+        played = rollout(lambda seen: functional_call(self.module, tensors, (seen,)), self.environment, inputs)
+        kept.keep(inputs, played)
+        logs = self._logs(tensors, played)
+        return self.loss(self._returns(played, logs), targets.to(logs))
+
+    def _logs(self, tensors: Params, played: Trajectories) -> Tensor:
+        """(B, T) nats: the actions' log probabilities under present weights; 0 after the end of an episode."""
+        kind, alive = self.environment.actions, played.alive
+        outputs = functional_call(self.module, tensors, (played.observations[alive],))
+        return torch.zeros_like(played.log_prob).masked_scatter(
+            alive, kind.log_prob(outputs, played.actions[alive]).to(played.log_prob)
+        )
+
+    def _returns(self, played: Trajectories, logs: Tensor) -> Tensor:
+        """(B,) returns by the ratios, around a baseline by time."""
+        discount, steps = self.environment.discount, played.rewards.shape[1]
+        powers = (discount ** torch.arange(steps, dtype=torch.float64)).to(logs)
+        alive = played.alive.to(logs)
+        ratios = torch.clamp((logs - played.log_prob).cumsum(1).exp(), max=TRUNCATION) * alive
+        rewards = played.rewards.to(logs) - self.temperature * logs
+        ahead = (rewards.detach() * powers).flip(1).cumsum(1).flip(1) / powers
+        baseline = (ahead * alive).sum(0) / alive.sum(0).clamp(min=1)
+        after = torch.cat([baseline[1:], baseline.new_zeros(1)]) * torch.cat([alive[:, 1:], alive[:, :1] * 0], 1)
+        return baseline[0] + (powers * ratios * (rewards - baseline + discount * after)).sum(1)
+
+
+def _key(seeds: Tensor) -> tuple[int, ...]:
+    return len(seeds), int(seeds[0]), int(seeds[-1])
+
+
+def _effective(logs: Tensor, played: Trajectories) -> float:
+    """(sum rho)^2 / sum rho^2 of the whole episodes' ratios, as a share of their number."""
+    whole = torch.clamp((logs - played.log_prob).sum(1).exp(), max=TRUNCATION).to(torch.float64)
+    return float(whole.sum().square() / whole.square().sum() / len(whole))
+
+
+__all__ = ["Kept", "Returns", "SampledLosses", "sampled_landscape"]
