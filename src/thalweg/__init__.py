@@ -27,11 +27,13 @@ if TYPE_CHECKING:
     from thalweg.estimators import Auto, estimate_llc, posterior_losses
     from thalweg.landscape import Estimate, Landscape, Trace, landscape, potential
     from thalweg.phases import Transition, transitions
+    from thalweg.rl import MDP
     from thalweg.samplers import Settings
     from thalweg.survey import Survey, open_survey, survey
     from thalweg.types import Verdict
 
 __all__ = [
+    "MDP",
     "Auto",
     "Estimate",
     "InputError",
@@ -58,6 +60,7 @@ __all__ = [
 __version__ = version("thalweg")
 
 _ROOMS = {  # public name -> room; a room is entered when its name is first used
+    "MDP": "rl",
     "Auto": "estimators",
     "Estimate": "landscape",
     "InputError": "errors",
@@ -82,7 +85,12 @@ _ROOMS = {  # public name -> room; a room is entered when its name is first used
 }
 
 
-_DOORS = ("estimators", "phases", "theory")  # rooms that are used by their own names, as in tw.theory.deep_linear
+_DOORS = (
+    "estimators",
+    "phases",
+    "rl",
+    "theory",
+)  # rooms that are used by their own names, as in tw.theory.deep_linear
 
 
 class _Package(ModuleType):

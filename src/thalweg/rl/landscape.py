@@ -55,7 +55,7 @@ def regret_landscape(
         raise InputError(f"policy is a {type(policy).__name__}: give a torch.nn.Module of observations")
     if not (temperature >= 0 and temperature < float("inf")):
         raise InputError(f"temperature = {temperature}: give a number of at least 0, in units of reward")
-    seen, loss = _sight(world, observations), _regret(world, reward, temperature)
+    loss, seen = _regret(world, reward, temperature), _sight(world, observations)
     module = deepcopy(policy).eval()
     _check_policy(module, seen[0, :1], world.actions)
     data = Data(seen, torch.arange(len(seen)))

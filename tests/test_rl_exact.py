@@ -1,0 +1,374 @@
+"""Decision processes and level families against independent arithmetic; the coefficient of regret against theory."""
+
+import itertools
+
+import numpy as np
+import pytest
+import scipy.sparse as sparse
+import torch
+from torch import nn
+
+import thalweg as tw
+from thalweg.landscape import measure
+from thalweg.rl import Ascent, Tabular, ascend, regret_landscape
+from thalweg.rl.chests import keys_and_chests
+from thalweg.rl.corner import MOVES, Mouse, corner, proxy, reference_regrets, to_cheese, to_corner, uniform
+from thalweg.rl.environments import Played
+from thalweg.rl.lava import lava_world
+from thalweg.rl.rollouts import rollout
+
+TABLE = {  # alpha, discount: J*, regret of the uniform policy, of the one that walks to the corner
+    (0.75, 0.97): (0.789, 0.696, 0.548),
+    (0.5, 0.99): (0.917, 0.792, 0.422),
+    (0.6, 0.98): (0.846, 0.742, 0.471),
+    (0.7, 0.98): (0.851, 0.740, 0.550),
+    (1.0, 0.98): (0.865, 0.735, 0.785),
+    (0.1, 0.98): (0.823, 0.750, 0.079),
+}
+
+
+def random_process(seed, states=6, actions=3, discount=0.9):
+    rng = np.random.default_rng(seed)
+    moves = rng.random((states, actions, states)) ** 4
+    start = rng.random(states)
+    rewards = rng.normal(size=(states, actions))
+    return moves / moves.sum(-1, keepdims=True), start / start.sum(), discount, rewards
+
+
+def random_policies(seed, count, states, actions):
+    generator = torch.Generator().manual_seed(seed)
+    return torch.softmax(torch.randn(count, states, actions, generator=generator, dtype=torch.float64), -1)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_values_are_sums_of_discounted_rewards(seed):
+    moves, start, discount, rewards = random_process(seed)
+    mdp = tw.MDP(moves, start, discount)
+    policy = random_policies(seed, 1, 6, 3)[0]
+    value = np.zeros(6)
+    for _ in range(2000):
+        value = (policy.numpy() * (rewards + discount * moves @ value)).sum(1)
+    np.testing.assert_allclose(mdp.evaluate(policy, rewards), value, atol=1e-12)
+    assert float(mdp.returns(policy, rewards)) == pytest.approx(start @ value)
+    visits = mdp.occupancy(policy)
+    assert float(visits.sum()) == pytest.approx(1 / (1 - discount))
+    assert float((visits * torch.as_tensor(rewards)).sum()) == pytest.approx(start @ value)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_best_and_worst_are_those_of_all_deterministic_policies(seed):
+    moves, start, discount, rewards = random_process(seed, states=4)
+    mdp = tw.MDP(moves, start, discount)
+    choices = torch.tensor(list(itertools.product(range(3), repeat=4)))
+    every = mdp.returns(torch.nn.functional.one_hot(choices, 3).double(), rewards)
+    assert float(mdp.optimal(rewards).value @ mdp.start) == pytest.approx(float(every.max()), abs=1e-12)
+    assert float(mdp.worst(rewards).value @ mdp.start) == pytest.approx(float(every.min()), abs=1e-12)
+    assert float(mdp.return_range(rewards)) == pytest.approx(float(every.max() - every.min()), abs=1e-12)
+    shares = mdp.regret(random_policies(seed, 20, 4, 3), rewards, normalised=True)
+    assert ((shares >= 0) & (shares <= 1)).all()
+
+
+def test_sparse_processes_have_the_values_and_gradients_of_dense_ones():
+    moves, start, discount, rewards = random_process(0)
+    dense = tw.MDP(moves, start, discount)
+    by_action = [sparse.csr_matrix(moves[:, a]) for a in range(3)]
+    for given in (by_action, torch.as_tensor(moves).to_sparse()):
+        thin = tw.MDP(given, start, discount)
+        policies = random_policies(1, 4, 6, 3).requires_grad_()
+        a, b = (m.regret(policies, rewards) for m in (dense, thin))
+        torch.testing.assert_close(a, b, atol=1e-12, rtol=0)
+        ga, gb = (torch.autograd.grad(x.sum(), policies)[0] for x in (a, b))
+        torch.testing.assert_close(ga, gb, atol=1e-11, rtol=0)
+        torch.testing.assert_close(dense.occupancy(policies), thin.occupancy(policies), atol=1e-12, rtol=0)
+        assert torch.equal(dense.reachable, thin.reachable)
+
+
+def test_rewards_of_states_and_of_steps_are_means_over_the_next_state():
+    moves, start, discount, _ = random_process(2)
+    of_steps = np.random.default_rng(0).normal(size=(6, 3, 6))
+    for given in (moves, [sparse.csr_matrix(moves[:, a]) for a in range(3)]):
+        mdp = tw.MDP(given, start, discount)
+        np.testing.assert_allclose(mdp.mean_reward(of_steps), (moves * of_steps).sum(-1), atol=1e-14)
+        assert mdp.mean_reward(np.arange(6.0)).shape == (6, 3)
+
+
+def test_batches_of_rewards_are_planned_one_by_one():
+    moves, start, discount, _ = random_process(3)
+    mdp = tw.MDP(moves, start, discount)
+    rewards = np.random.default_rng(1).normal(size=(7, 6, 3))
+    whole = mdp.optimal(rewards).value
+    for reward, value in zip(rewards, whole, strict=True):
+        torch.testing.assert_close(mdp.optimal(reward).value, value, atol=1e-12, rtol=0)
+
+
+def test_soft_optimum_is_no_worse_than_any_policy_near_it():
+    moves, start, discount, rewards = random_process(4)
+    mdp = tw.MDP(moves, start, discount)
+    plan = mdp.soft_optimal(rewards, 0.3)
+
+    def worth(policy):
+        entropy = -(policy * policy.log()).sum(-1, keepdim=True)
+        return mdp.returns(policy, mdp.mean_reward(rewards) + 0.3 * entropy)
+
+    generator = torch.Generator().manual_seed(0)
+    shaken = torch.softmax(plan.policy.log() + 0.1 * torch.randn(50, 6, 3, generator=generator).double(), -1)
+    assert (worth(shaken) < worth(plan.policy)).all()
+    assert float(worth(plan.policy)) == pytest.approx(float(plan.value @ mdp.start), abs=1e-10)
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"transitions": np.full((3, 2, 3), 0.3)}, "sums to 0.9"),
+        ({"transitions": np.ones((3, 2, 2)) / 2}, r"give \(S, A, S\)"),
+        ({"transitions": np.full((3, 2, 3), np.nan)}, "no probability"),
+        ({"start": [0.5, 0.4, 0.0]}, "start sums to 0.9"),
+        ({"start": [0.5, 0.5]}, "start has shape"),
+        ({"discount": 1.0}, "discount = 1.0"),
+        ({"discount": -0.1}, "discount = -0.1"),
+    ],
+)
+def test_what_is_no_process_is_refused(change, told):
+    given = {"transitions": np.full((3, 2, 3), 1 / 3), "start": [1.0, 0.0, 0.0], "discount": 0.9} | change
+    with pytest.raises(tw.InputError, match=told):
+        tw.MDP(**given)
+
+
+def test_policies_and_rewards_that_do_not_fit_are_refused():
+    mdp = tw.MDP(np.full((3, 2, 3), 1 / 3), [1.0, 0.0, 0.0], 0.9)
+    with pytest.raises(tw.InputError, match="policy has shape"):
+        mdp.returns(torch.full((2, 3), 0.5), np.zeros(3))
+    with pytest.raises(tw.InputError, match="policy at 0 sums to"):
+        mdp.returns(torch.tensor([[0.5, 0.4], [0.5, 0.5], [0.5, 0.5]]), np.zeros(3))
+    with pytest.raises(tw.InputError, match="reward has shape"):
+        mdp.returns(torch.full((3, 2), 0.5), np.zeros(4))
+    with pytest.raises(tw.InputError, match="reward holds NaN"):
+        mdp.returns(torch.full((3, 2), 0.5), np.full(3, np.nan))
+    with pytest.raises(tw.InputError, match="return range of a reward is 0"):
+        mdp.regret(torch.full((3, 2), 0.5), np.zeros(3), normalised=True)
+
+
+@pytest.mark.parametrize(("setting", "expected"), TABLE.items())
+def test_regrets_of_the_published_world(setting, expected):
+    alpha, discount = setting
+    assert reference_regrets(13, 64, alpha, discount) == pytest.approx(expected, abs=5e-4)
+
+
+def returns_by_hand(size, alpha, discount, horizon, policy):
+    """Each level's return, state by state in numpy; level -> cell -> probabilities of the four moves."""
+    side = size - 2
+    total = best = 0.0
+    for cheese in range(side * side):
+        value = np.zeros(side * side)
+        for _ in range(horizon):
+            new = np.zeros_like(value)
+            for mouse in range(side * side):
+                if mouse == cheese:
+                    continue
+                for (down, right), chance in zip(MOVES, policy[cheese][mouse], strict=True):
+                    row = min(max(mouse // side + down, 0), side - 1)
+                    column = min(max(mouse % side + right, 0), side - 1)
+                    to = row * side + column
+                    new[mouse] += chance * discount * (1.0 if to == cheese else value[to])
+            value = new
+        weight = alpha / side**2 + (1 - alpha) * (cheese == 0)
+        total += weight * value.sum() / (side**2 - 1)
+        far = [abs(m // side - cheese // side) + abs(m % side - cheese % side) for m in range(side * side)]
+        best += weight * sum(discount**d for d in far if 0 < d <= horizon) / (side**2 - 1)
+    return total, best
+
+
+@pytest.mark.parametrize(
+    ("size", "alpha", "discount", "horizon"),
+    [(4, 0.3, 0.9, 5), (5, 0.0, 0.5, 9), (6, 1.0, 0.99, 12), (7, 0.2, 0.0, 3)],
+)
+def test_regret_of_other_worlds_is_that_of_an_independent_programme(size, alpha, discount, horizon):
+    levels = corner(size, alpha=alpha, discount=discount, horizon=horizon)
+    generator = torch.Generator().manual_seed(size)
+    drawn = torch.softmax(torch.randn(len(levels), levels.states, 4, generator=generator).double(), -1)
+    for policy in (drawn, uniform(size), to_corner(size), to_cheese(size)):
+        total, best = returns_by_hand(size, alpha, discount, horizon, policy.numpy())
+        assert float(levels.regret(policy)) == pytest.approx(best - total, abs=1e-10)
+    known = reference_regrets(size, horizon, alpha, discount)
+    total, best = returns_by_hand(size, alpha, discount, horizon, to_corner(size).numpy())
+    assert known.corner == pytest.approx(best - total, abs=1e-10)
+    assert known.optimal_return == pytest.approx(best, abs=1e-10)
+
+
+@pytest.mark.parametrize("temperature", [0.0, 0.1])
+def test_gradient_of_exact_regret_is_that_of_differences(temperature):
+    torch.manual_seed(0)
+    mouse = Mouse(5, (6, 5)).double()
+    scape = regret_landscape(mouse, corner(5, alpha=0.4, discount=0.9, horizon=9), n=100, temperature=temperature)
+    center = measure(scape)
+
+    def at(flat):
+        with torch.no_grad():
+            params = scape.layout.unflatten(flat)
+            return scape.losses(params, {}, scape.data.inputs, scape.data.targets).mean().item()
+
+    assert center.loss == pytest.approx(at(center.params))
+    for i in range(0, len(center.params), 7):
+        step = torch.zeros_like(center.params)
+        step[i] = 1e-5
+        slope = (at(center.params + step) - at(center.params - step)) / 2e-5
+        assert float(center.gradient[i]) == pytest.approx(slope, abs=1e-6)
+
+
+def test_gradient_of_a_process_is_that_of_differences():
+    moves, start, discount, rewards = random_process(5)
+    mdp = tw.MDP(moves, start, discount)
+    policy = Tabular(6, 3)
+    with torch.no_grad():
+        policy.logits.normal_(generator=torch.Generator().manual_seed(0))
+    for temperature in (0.0, 0.2):
+        center = measure(regret_landscape(policy, mdp, n=10, reward=rewards, temperature=temperature))
+        scape = regret_landscape(policy, mdp, n=10, reward=rewards, temperature=temperature)
+        for i in range(18):
+            step = torch.zeros(18, dtype=torch.float64)
+            step[i] = 1e-5
+            ends = [
+                measure(scape.at({"logits": (center.params + sign * step).reshape(6, 3)})).loss for sign in (1, -1)
+            ]
+            assert float(center.gradient[i]) == pytest.approx((ends[0] - ends[1]) / 2e-5, abs=1e-6)
+
+
+def test_regret_of_a_landscape_is_that_of_the_levels_and_of_their_parts():
+    torch.manual_seed(1)
+    mouse, levels = Mouse(6), corner(6, alpha=0.3, discount=0.9)
+    policy = levels.policy(mouse).double()
+    assert measure(regret_landscape(mouse, levels, n=10)).loss == pytest.approx(
+        float(levels.regret(policy)), abs=1e-6
+    )
+    for group in ("corner", "elsewhere"):
+        part = measure(regret_landscape(mouse, levels.only(group), n=10)).loss
+        assert part == pytest.approx(float(levels.regret(policy, group)), abs=1e-6)
+    near = torch.zeros(levels.states, dtype=torch.bool)
+    near[:3] = True
+    some = levels.only("elsewhere", near)
+    assert len(some) == 15
+    assert float(some.start.sum()) == pytest.approx(15)
+    assert (some.start[:, 3:] == 0).all()
+    with pytest.raises(tw.InputError, match="no group 'left'"):
+        levels.only("left")
+
+
+def test_a_convolution_sees_the_same_world():
+    torch.manual_seed(0)
+    levels = corner(5, alpha=0.5, discount=0.9, horizon=8, observe="image")
+    seen = levels.observations
+    assert seen.shape == (9, 9, 3, 5, 5)
+    assert (seen[:, :, 0].sum((-1, -2)) == 16).all()
+    net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Tanh(), nn.Flatten(), nn.Linear(36, 4))
+    assert measure(regret_landscape(net, levels, n=10)).loss > 0
+
+
+def test_a_mouse_that_wants_the_corner_gets_most_by_walking_there():
+    levels = proxy(corner(6, alpha=0.5, discount=0.9).only("elsewhere"))
+    policies = [make(6)[1:] for make in (uniform, to_corner, to_cheese)]
+    assert np.argmin([float(levels.regret(p)) for p in policies]) == 1
+
+
+@pytest.mark.parametrize(
+    "world", [keys_and_chests(3, alpha=0.3, discount=0.9), lava_world(4, alpha=0.4, discount=0.9)]
+)
+def test_small_worlds_are_played_as_they_are_solved(world):
+    even = torch.full((len(world), world.states, world.actions), 0.25, dtype=torch.float64)
+    exact = float((world.weight * world.returns(even)).sum())
+    played = rollout(lambda seen: torch.zeros(len(seen), 4), Played(world), torch.arange(20_000)).returns(0.9)
+    assert abs(float(played.mean()) - exact) < 4 * float(played.std()) / 20_000**0.5
+    assert (world.best() >= world.returns(even) - 1e-12).all()
+    assert float(world.regret(even, "distinguishing")) > 0
+
+
+def test_a_second_key_is_worth_nothing_where_there_is_one_chest():
+    world = keys_and_chests(3, alpha=0.5, discount=0.9)
+    best = world.best()
+    assert float(best[world.groups["scarce"]].max()) < 1
+    assert float((world.weight * best).sum()) > 0.3
+
+
+@pytest.mark.parametrize(
+    ("make", "told"),
+    [
+        (lambda: corner(3, alpha=0.1, discount=0.9), "size = 3"),
+        (lambda: corner(9, alpha=1.1, discount=0.9), "alpha = 1.1"),
+        (lambda: corner(9, alpha=0.1, discount=1.0), "discount = 1.0"),
+        (lambda: corner(9, alpha=0.1, discount=0.9, horizon=0), "horizon = 0"),
+        (lambda: corner(9, alpha=0.1, discount=0.9, observe="smell"), "observe = 'smell'"),
+        (lambda: keys_and_chests(2, alpha=0.1, discount=0.9), "side = 2"),
+        (lambda: lava_world(4, alpha=0.1, discount=0.9, cells=15), "15 cells of lava"),
+        (lambda: regret_landscape(nn.Linear(2, 3), corner(4, alpha=0.1, discount=0.9), n=10), "policy"),
+        (lambda: regret_landscape(Tabular(2, 2), tw.MDP(np.ones((2, 2, 2)) / 2, [1, 0], 0.5), n=10), "no reward"),
+        (lambda: regret_landscape(Tabular(2, 2), corner(4, alpha=0.1, discount=0.9), n=10, reward=1), "their own"),
+        (lambda: regret_landscape(Mouse(4), corner(4, alpha=0.1, discount=0.9), n=10, temperature=-1), "temperature"),
+        (lambda: regret_landscape(Mouse(4), "world", n=10), "world is a str"),
+        (
+            lambda: regret_landscape(
+                nn.Sequential(nn.Embedding(2, 5)), tw.MDP(np.ones((2, 2, 2)) / 2, [1, 0], 0.5), n=9, reward=[1, 0]
+            ),
+            "the world has 2 actions",
+        ),
+    ],
+)
+def test_bad_worlds_and_policies_are_named(make, told):
+    with pytest.raises(tw.InputError, match=told):
+        make()
+
+
+def test_coefficient_of_regret_on_a_known_germ():
+    scape = tw.potential(lambda p: p["w"][0] ** 2 * p["w"][1] ** 4, {"w": torch.zeros(2, dtype=torch.float64)}, 10**8)
+    assert tw.estimate_llc(scape, rtol=0.02).value == pytest.approx(0.25, rel=0.05)
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_coefficient_of_soft_regret_counts_actions_and_reachable_states(seed):
+    moves, start, discount, rewards = random_process(seed, states=4, discount=0.8)
+    moves = np.sqrt(np.sqrt(moves))
+    moves[:3, :, 3] = 0  # the last state is not reached
+    mdp = tw.MDP(moves / moves.sum(-1, keepdims=True), [1.0, 0.0, 0.0, 0.0], discount)
+    assert mdp.reachable.tolist() == [True, True, True, False]
+    policy = Tabular(4, 3)
+    with torch.no_grad():
+        policy.logits.copy_(mdp.soft_optimal(rewards, 0.5).policy.log())
+    scape = regret_landscape(policy, mdp, n=10**6, reward=rewards, temperature=0.5)
+    assert tw.estimate_llc(scape, rtol=0.02).value == pytest.approx((3 - 1) * 3 / 2, rel=0.05)
+
+
+@pytest.mark.parametrize("sharpness", [0.0, 3.0, 12.0])
+def test_plain_softmax_regret_says_that_it_has_no_minimum(sharpness):
+    moves, start, discount, rewards = random_process(7, states=4)
+    mdp, policy = tw.MDP(moves, start, discount), Tabular(4, 3)
+    with torch.no_grad():
+        policy.logits.copy_(sharpness * mdp.optimal(rewards).policy)
+    found = tw.estimate_llc(
+        regret_landscape(policy, mdp, n=1000, reward=rewards), sampler="sgld", burn_in=50, draws=100, step_size=1e-3
+    )
+    assert found.verdict == "no-minimum"
+    assert "no finite minimum" in found.reasons[0]
+    with pytest.raises(tw.UnhealthyError):
+        _ = found.value
+
+
+def test_actions_that_tie_have_a_minimum():
+    mdp = tw.MDP(np.full((2, 2, 2), 0.5), [1.0, 0.0], 0.5)
+    found = measure(regret_landscape(Tabular(2, 2), mdp, n=1000, reward=[1.0, 0.0]))
+    assert found.doubt == ""
+
+
+def test_a_seed_learns_alone_as_it_learns_among_others():
+    levels, ascent = corner(5, alpha=0.3, discount=0.9, horizon=9), Ascent(40, 0.01, 4, 20, 0.01)
+    together = list(ascend(lambda: Mouse(5, (8,)), levels, ascent, [3, 4, 5]))
+    alone = list(ascend(lambda: Mouse(5, (8,)), levels, ascent, [4]))
+    assert [m.step for m in together] == [0, 20, 40]
+    for a, b in zip(together, alone, strict=True):
+        for name, w in b.weights[0].items():
+            torch.testing.assert_close(a.weights[1][name], w, atol=1e-6, rtol=1e-5)
+    mouse = Mouse(5, (8,))
+    regrets = []
+    for moment in (together[0], together[-1]):
+        mouse.load_state_dict(moment.weights[0])
+        regrets.append(float(levels.regret(levels.policy(mouse).double())))
+    assert regrets[1] < 0.7 * regrets[0]
+    with pytest.raises(tw.InputError, match="0 seeds"):
+        next(ascend(lambda: Mouse(5), levels, ascent, []))
