@@ -323,7 +323,7 @@ def test_coefficient_of_regret_on_a_known_germ():
 
 @pytest.mark.parametrize("seed", range(2))
 def test_coefficient_of_soft_regret_counts_actions_and_reachable_states(seed):
-    moves, start, discount, rewards = random_process(seed, states=4, discount=0.8)
+    moves, _, discount, rewards = random_process(seed, states=4, discount=0.8)
     moves = np.sqrt(np.sqrt(moves))
     moves[:3, :, 3] = 0  # the last state is not reached
     mdp = tw.MDP(moves / moves.sum(-1, keepdims=True), [1.0, 0.0, 0.0, 0.0], discount)

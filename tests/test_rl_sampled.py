@@ -99,7 +99,10 @@ def test_trajectories_are_used_again_inside_a_block_and_nowhere_else():
     mouse = trained()
     scape = sampled_landscape(mouse, Played(WORLD), 800, n=1000)
     losses, data = scape.losses, scape.data
-    near = {k: w + 0.02 * torch.randn(w.shape, generator=torch.Generator().manual_seed(1)) for k, w in scape.params.items()}
+    near = {
+        k: w + 0.02 * torch.randn(w.shape, generator=torch.Generator().manual_seed(1))
+        for k, w in scape.params.items()
+    }
     far = {k: 3 * w for k, w in scape.params.items()}
     with torch.no_grad():
         fresh = losses(near, {}, data.inputs, data.targets)
@@ -177,7 +180,9 @@ def test_bad_policies_and_rewards_are_named():
     seeds = torch.arange(4)
     with pytest.raises(tw.InputError, match="a reward of nan at step 0"):
         rollout(nn.Linear(3, 2), Loud(), seeds)
-    with pytest.raises(tw.InputError, match=r"policy gives \(4, 3\) for 4 observations, the environment has 2 actions"):
+    with pytest.raises(
+        tw.InputError, match=r"policy gives \(4, 3\) for 4 observations, the environment has 2 actions"
+    ):
         rollout(nn.Linear(4, 3), CartPole(), seeds)
     with pytest.raises(tw.InputError, match="policy failed"):
         rollout(nn.Linear(5, 2), CartPole(), seeds)

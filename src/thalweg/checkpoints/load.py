@@ -1,5 +1,7 @@
 """Read one checkpoint file. It is hostile until read: no code runs, sizes are bounded."""
 
+import io
+import json
 import pickle
 import zipfile
 from collections.abc import Mapping
@@ -13,18 +15,20 @@ from torch import Tensor
 from thalweg.errors import InputError
 from thalweg.types import Params
 
-SUFFIXES = (".pt", ".pth", ".safetensors")
+SUFFIXES = (".pt", ".pth", ".safetensors", ".zip")
 LIMIT = 64 << 30  # bytes, of a file and of what it unpacks to
 PREFIXES = ("module.", "_orig_mod.")  # DistributedDataParallel, torch.compile
 NESTED = ("state_dict", "model_state_dict", "model")  # where trainers put the weights
-STEP_KEYS = ("step", "global_step")
+STEP_KEYS = ("step", "global_step", "num_timesteps")
+WEIGHTS, SETTINGS = "policy.pth", "data"  # what Stable-Baselines3 writes into its archives
+TEXT = 64 << 20  # bytes of settings that are read
 
 
 def read(path: Path) -> tuple[Params, int | None]:
     """Weights and training step of a file.
 
     Args:
-        path: of a `.pt` or `.safetensors` file.
+        path: of a `.pt` or `.safetensors` file, or of an archive of Stable-Baselines3.
 
     Returns:
         The state dict without prefixes, and the step if the file states one.
@@ -33,7 +37,8 @@ def read(path: Path) -> tuple[Params, int | None]:
         InputError: no checkpoint, a pickle that wants to run code, a file that is too large.
     """
     _check_size(path)
-    state, meta = _safetensors(path) if path.suffix == ".safetensors" else _torch(path)
+    kinds = {".safetensors": _safetensors, ".zip": _archive}
+    state, meta = kinds.get(path.suffix, _torch)(path)
     if not state:
         raise InputError(f"{path} holds no tensors: it is no checkpoint, leave it out of the folder")
     return {_bare(name): tensor for name, tensor in state.items()}, _step(meta)
@@ -71,10 +76,29 @@ def _safetensors(path: Path) -> tuple[Params, Mapping[str, Any]]:
         raise InputError(f"{path} is no safetensors file ({_line(error)}): leave it out of the folder") from error
 
 
-def _torch(path: Path) -> tuple[Params, Mapping[str, Any]]:
-    """Tensors and the plain values beside them of a file that torch.save wrote."""
+def _archive(path: Path) -> tuple[Params, Mapping[str, Any]]:
+    """The policy's tensors of an archive of Stable-Baselines3, and the plain values of its settings.
+
+    Nothing is unpacked; of the settings only what is plain JSON is looked at, the pickles inside stay text.
+    """
     try:
-        found = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
+        with zipfile.ZipFile(path) as archive:
+            if WEIGHTS not in archive.namelist():
+                raise InputError(f"{path} holds no {WEIGHTS}: it is no archive of Stable-Baselines3, leave it out")
+            weights = archive.read(WEIGHTS)
+            text = archive.read(SETTINGS) if SETTINGS in archive.namelist() else b"{}"
+        settings = json.loads(text[:TEXT])
+    except (zipfile.BadZipFile, OSError, ValueError, RuntimeError, NotImplementedError) as error:
+        raise InputError(f"{path} is no archive of Stable-Baselines3 ({_line(error)}): leave it out") from error
+    state, _ = _torch(path, io.BytesIO(weights))
+    return state, settings if isinstance(settings, Mapping) else {}
+
+
+def _torch(path: Path, content: io.BytesIO | None = None) -> tuple[Params, Mapping[str, Any]]:
+    """Tensors and the plain values beside them of what torch.save wrote, into a file or into its content."""
+    try:
+        mapped = content is None and zipfile.is_zipfile(path)
+        found = torch.load(content or path, map_location="cpu", weights_only=True, mmap=mapped)
     except pickle.UnpicklingError as error:
         if "Unsupported global" in str(error) or "weights_only" in str(error).lower():
             raise InputError(

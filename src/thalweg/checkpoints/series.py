@@ -53,9 +53,9 @@ class Series:
 
 
 def checkpoints(folder: str | Path) -> Series:
-    """Find the `.pt`, `.pth` and `.safetensors` files of a folder, ordered by step.
+    """Find the checkpoints of a folder, ordered by step: `.pt`, `.pth`, `.safetensors`, `.zip` of SB3.
 
-    The step is the one that the file states (`step`, `global_step`), else the last integer of its
+    The step is the one that the file states (`step`, `global_step`, `num_timesteps`), else the last integer of its
     name: `ppo_512.pt` comes before `ppo_1024.pt`.
 
     Args:

@@ -168,9 +168,13 @@ def _update(
             loss = -torch.minimum(ratio * flat[rows], clipped * flat[rows]).mean()
             loss = loss - settings.entropy * kind.entropy(outputs).mean()
             if critic is not None:
-                loss = loss + 0.5 * (critic(seen[rows])[:, 0] - goals[rows]).square().mean() / goals.var().clamp(min=1e-8)
+                loss = loss + 0.5 * (critic(seen[rows])[:, 0] - goals[rows]).square().mean() / goals.var().clamp(
+                    min=1e-8
+                )
             if not torch.isfinite(loss):
-                raise InputError("the loss of the policy is not finite: the run diverged, take a smaller learning_rate")
+                raise InputError(
+                    "the loss of the policy is not finite: the run diverged, take a smaller learning_rate"
+                )
             optimizer.zero_grad()
             loss.backward()
             for group in (policy, critic):

@@ -1,8 +1,9 @@
 """Alpha and discount: where free energy stops preferring the corner, and what training does.
 
-A Bayesian of nbeta prefers the policy of less free energy F = nbeta G + lambda log nbeta. Both policies are
-taken from runs at the study's own alpha; their regrets and lambdas are read at every alpha of the grid. That
-training is no sampling of a posterior, and has no nbeta, is part of the question.
+A Bayesian of nbeta prefers the policy of less free energy F = nbeta G + lambda log nbeta. The policy that walks
+to the corner is taken from the end of a run at the least alpha, the one that walks to the cheese from a run at
+the study's own; their regrets and lambdas are read at every alpha of the grid. That training is no sampling of
+a posterior, and has no nbeta, is part of the question.
 """
 
 from collections.abc import Callable
@@ -14,10 +15,9 @@ import numpy as np
 import torch
 
 from thalweg.checkpoints import Checkpoint, Series, checkpoints, place, save
-from thalweg.recipes.corner.behaviour import PHASES, Watch, fall
+from thalweg.recipes.corner.behaviour import PHASES, Watch
 from thalweg.recipes.spread import spread
 from thalweg.rl import ascend, regret_landscape
-from thalweg.rl.corner import reference_regrets
 from thalweg.samplers import threads
 from thalweg.survey import survey
 
@@ -30,10 +30,10 @@ class Grid:
     """What is swept.
 
     Attributes:
-        alphas: ascending; the study's own among them.
+        alphas: ascending from one at which nobody leaves the corner; the study's own among them.
         discounts: the study's own among them.
         runs: seeds trained in each cell.
-        picks: runs at the study's own alpha whose two policies are compared at all alphas.
+        picks: pairs of policies that are compared at all alphas.
     """
 
     alphas: tuple[float, ...]
@@ -149,8 +149,8 @@ def _trained(config: "Config", folder: Path, seed: int, discount: float, alpha: 
 
 
 def _gain(config: "Config", folder: Path, seed: int, discount: float, alpha: float) -> np.ndarray:
-    """(P,) free energy of the corner policy less that of the policy after the second fall, in one cell."""
-    picks = _picks(config, _place(folder, discount, config.alpha), discount, seed)
+    """(P,) free energy of a policy that walks to the corner less that of one that walks to the cheese."""
+    picks = _picks(config, folder, discount, seed)
     gain = np.full(config.grid.picks, np.nan)
     if not len(picks):
         return gain
@@ -168,20 +168,20 @@ def _gain(config: "Config", folder: Path, seed: int, discount: float, alpha: flo
     return gain
 
 
-def _picks(config: "Config", home: Path, discount: float, seed: int) -> Series:
-    """The end of the plateau and the end of training of the first runs that fell at this discount."""
-    levels = config.levels(discount=discount)
-    reference = reference_regrets(config.size, config.horizon, config.alpha, discount)
-    mouse, paths = config.build(), []
-    for i in range(config.grid.runs):
-        items, regrets = checkpoints(home / f"seed-{seed + i}").items, []
-        for item in items:
-            mouse.load_state_dict(item.load())
-            regrets.append(levels.regret(levels.policy(mouse).to(torch.float64)).item())
-        found = fall(np.array(regrets), reference.corner)
-        if found.fell >= 0 and len(paths) < 2 * config.grid.picks:
-            paths += [items[found.last].path, items[-1].path]
-    return Series(home, tuple(Checkpoint(path, i) for i, path in enumerate(paths)))
+def _picks(config: "Config", folder: Path, discount: float, seed: int) -> Series:
+    """Ends of training in pairs: one that walks to the corner at the least alpha, one to the cheese at the study's."""
+    watch, mouse = Watch.of(config.levels(discount=discount)), config.build()
+    ends = []
+    for alpha, wanted in ((config.grid.alphas[0], PHASES[1]), (config.alpha, PHASES[2])):
+        home, found = _place(folder, discount, alpha), []
+        for i in range(config.grid.runs):
+            last = checkpoints(home / f"seed-{seed + i}").items[-1]
+            mouse.load_state_dict(last.load())
+            if watch.phase(watch.levels.policy(mouse).to(torch.float64)) == wanted:
+                found.append(last.path)
+        ends.append(found[: config.grid.picks])
+    paths = [path for pair in zip(*ends, strict=False) for path in pair]
+    return Series(folder, tuple(Checkpoint(path, i) for i, path in enumerate(paths)))
 
 
 def _number(x: float) -> float | None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch
 
 from thalweg.atlas import Section, Table, report
 from thalweg.recipes.corner.behaviour import NEAR, PHASES, STAY, Fall
@@ -91,12 +92,11 @@ def _phases(panels: tuple[Axes, ...], run: "Seen") -> None:
     for axes in panels:
         for phase, left, right in zip(run.phases, edges, edges[1:], strict=False):
             axes.axvspan(left, right, color=COLOURS[phase], alpha=0.12, linewidth=0)
-    for phase in PHASES:
-        held = [i for i, p in enumerate(run.phases) if p == phase]
-        if held:
-            middle = float(np.mean(run.steps[held]))
-            panels[0].annotate(phase, (middle, 1.01), xycoords=("data", "axes fraction"), ha="center", fontsize=8,
-                               color=COLOURS[phase])  # fmt: skip
+    present = [phase for phase in PHASES if phase in run.phases]
+    patches = [Patch(color=COLOURS[phase], alpha=0.3, linewidth=0) for phase in present]
+    named = panels[0].legend(patches, present, frameon=False, fontsize=8, ncols=3, loc="lower right",
+                             bbox_to_anchor=(1, 1))  # fmt: skip
+    panels[0].add_artist(named)
 
 
 def _runs(config: "Config", reference: Regrets, seen: "list[Seen]", falls: list[Fall]) -> Section:
@@ -156,7 +156,7 @@ def _rises(rises: list[Rise], plain: Rise | None) -> Section:
         words += (
             "Plain regret, the last row, has no finite minimum under a softmax: its logits may grow without end, "
             "which flattens the landscape and lowers the raw number the longer training goes on. It gets the verdict "
-            "no-minimum where a sharper policy is still better.",
+            "no-minimum where a sharper policy is still better; in brackets the raw means, which are no estimates.",
         )
     header = ("nβ", "runs", "plateau", "end", "change", "95 %", "verdicts")
     return Section("λ̂ before and after the second fall", words, figure, Table(header, tuple(rows)))
@@ -166,7 +166,8 @@ def _line(label: str, found: Rise) -> tuple[str, ...]:
     """A row of the table."""
     kinds = sorted(set(found.verdicts))
     told = ", ".join(f"{found.verdicts.count(kind)} {kind}" for kind in kinds)
-    middle = [f"{np.nanmean(x):.2f}" if np.isfinite(x).any() else "–" for x in (found.before, found.after)]
+    columns = zip((found.before, found.after), found.raw.T, strict=True)
+    middle = [f"{np.nanmean(x):.2f}" if np.isfinite(x).any() else f"({raw.mean():.2f})" for x, raw in columns]
     change = (f"{found.mean:+.2f}", f"{found.interval[0]:+.2f} to {found.interval[1]:+.2f}")
     return (label, str(found.runs), *middle, *(change if np.isfinite(found.mean) else ("–", "–")), told)
 
@@ -189,8 +190,10 @@ def _sweep(swept: Sweep) -> Section:
     for axes in (left, right):
         axes.set(xlabel="alpha, the chance that the cheese is anywhere", xscale="log")
         axes.set_xlim(0.8 * swept.alphas[0], 1.25 * swept.alphas[-1])
+        axes.set_xticks(swept.alphas, [f"{alpha:g}" for alpha in swept.alphas])
+        axes.set_xticks([], minor=True)
     left.set(ylabel="share of runs that end at the cheese", ylim=(-0.03, 1.03))
-    right.set(ylabel="free energy gained by the second fall (nats)", yscale="symlog")
+    right.set(ylabel="free energy of corner less cheese (nats)", yscale="symlog")
     left.legend(frameon=False, fontsize=8)
     _bare(left, right)
     return Section(

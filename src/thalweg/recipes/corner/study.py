@@ -86,12 +86,12 @@ def paper() -> Config:
         discount=0.9,
         horizon=28,
         hidden=(32, 32),
-        ascent=Ascent(updates=1180, learning_rate=0.003, levels=16, every=20, temperature=0.01),
+        ascent=Ascent(updates=590, learning_rate=0.003, levels=16, every=10, temperature=0.01),
         runs=10,
         n=10_000,
         sampler=_sampler(1000),
         rises=(_sampler(300), _sampler(1000), _sampler(2000, 800)),
-        grid=Grid(alphas=(0.02, 0.05, 0.1, 0.2, 0.4), discounts=(0.8, 0.9, 0.95), runs=10, picks=2),
+        grid=Grid(alphas=(0.005, 0.02, 0.05, 0.1, 0.2), discounts=(0.8, 0.9, 0.95), runs=10, picks=2),
     )
 
 

@@ -1,0 +1,269 @@
+"""Three environments of everyone's, trained here with PPO: the coefficient of their regret along training.
+
+CartPole is sampled: its regret is minus the return of episodes whose chances belong to seeds. FrozenLake and
+the empty room of MiniGrid are small enough to be exact. Beside the coefficient stand the reward surface, the
+gradient's lines, and the cliffs in them.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+from pydantic import BaseModel, ConfigDict
+from torch import eye, nn
+
+from thalweg.atlas import Section, Table, contour_map, line_map, report
+from thalweg.checkpoints import Series
+from thalweg.landscape import Landscape
+from thalweg.recipes.recipe import Outcome, Recipe, Stages
+from thalweg.recipes.taught import taught
+from thalweg.rl import regret_landscape
+from thalweg.rl.environments import CartPole, Environment, Played
+from thalweg.rl.gym import GymEnvironment, grid_levels, process
+from thalweg.rl.learning import PPO, learn
+from thalweg.rl.sampled import sampled_landscape
+from thalweg.rl.surfaces import Cliff, Line, Surface, along, cliffs, has_plane, surface
+from thalweg.samplers import Settings
+from thalweg.survey import Survey, survey
+from thalweg.types import Params
+
+INTERVAL = 1.96
+BLUE, RED = "#2f6690", "#c8553d"
+
+
+class Config(BaseModel):
+    """All that the study depends on, beside the seed.
+
+    Attributes:
+        hidden: width of each policy's tanh layers.
+        pole, lake, room: training on CartPole-v1, FrozenLake-v1 and MiniGrid-Empty-5x5-v0.
+        pole_sampler, lake_sampler, room_sampler: of their surveys; every seed and level in every gradient.
+        horizon: steps of a CartPole episode that is surveyed.
+        seeds: episodes of CartPole that are surveyed.
+        size: points a side of a reward surface.
+        temperature: reward units a nat of entropy in the regret of lake and room that is surveyed.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    hidden: int
+    pole: PPO
+    lake: PPO
+    room: PPO
+    pole_sampler: Settings
+    lake_sampler: Settings
+    room_sampler: Settings
+    horizon: int
+    seeds: int
+    size: int
+    temperature: float
+
+
+def paper() -> Config:
+    """Until each is solved, or as far as it goes."""
+    exact = {"chains": 4, "burn_in": 300, "draws": 600, "batch_size": 10_000}
+    return Config(
+        hidden=32,
+        pole=PPO(60, 32, 3e-3, 4, minibatches=8),
+        lake=PPO(90, 64, 1e-2, 3, entropy=0.003),
+        room=PPO(60, 32, 3e-3, 2, entropy=0.003),
+        pole_sampler=Settings(
+            chains=2, burn_in=100, draws=200, step_size=2e-3, gamma=100.0, nbeta=2.0, batch_size=10_000
+        ),
+        lake_sampler=Settings(step_size=1e-3, gamma=100.0, nbeta=1000.0, **exact),
+        room_sampler=Settings(step_size=1e-3, gamma=100.0, nbeta=300.0, **exact),
+        horizon=200,
+        seeds=64,
+        size=21,
+        temperature=0.003,
+    )
+
+
+def tiny() -> Config:
+    """The same in seconds."""
+    exact = {"chains": 4, "burn_in": 50, "draws": 150, "batch_size": 10_000, "step_size": 1e-3, "gamma": 400.0}
+    return Config(
+        hidden=8,
+        pole=PPO(12, 8, 1e-2, 4),
+        lake=PPO(8, 16, 1e-2, 4, entropy=0.003),
+        room=PPO(12, 8, 1e-2, 4, entropy=0.003),
+        pole_sampler=Settings(
+            chains=2, burn_in=10, draws=20, step_size=2e-3, gamma=400.0, nbeta=2.0, batch_size=1000
+        ),
+        lake_sampler=Settings(nbeta=300.0, **exact),
+        room_sampler=Settings(nbeta=100.0, **exact),
+        horizon=20,
+        seeds=8,
+        size=5,
+        temperature=0.003,
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class Study:
+    """One environment.
+
+    Attributes:
+        name: Gymnasium's.
+        inputs: numbers that the policy sees.
+        outputs: actions.
+        environment: trained in.
+        training: how.
+        sampler: of the survey.
+        hidden: width of the policy.
+    """
+
+    name: str
+    inputs: int
+    outputs: int
+    environment: Environment
+    training: PPO
+    sampler: Settings
+    hidden: int
+
+    def policy(self) -> nn.Module:
+        """Observations -> logits."""
+        return self._layers(self.outputs)
+
+    def value(self) -> nn.Module:
+        """Observations -> value."""
+        return self._layers(1)
+
+    def _layers(self, outputs: int) -> nn.Module:
+        h = self.hidden
+        return nn.Sequential(nn.Linear(self.inputs, h), nn.Tanh(), nn.Linear(h, h), nn.Tanh(), nn.Linear(h, outputs))
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """What one environment gave."""
+
+    study: Study
+    steps: list[int]
+    survey: Survey
+    surfaces: dict[str, Surface]
+    lines: list[tuple[int, Line]]
+    cliffs: list[Cliff]
+
+
+def studies(config: Config) -> list[tuple[Study, Landscape]]:
+    """The three environments, each with the landscape that is surveyed."""
+    pole = Study("CartPole-v1", 4, 2, CartPole(), config.pole, config.pole_sampler, config.hidden)
+    lake = Study(
+        "FrozenLake-v1", 16, 4, GymEnvironment("FrozenLake-v1", discount=0.95), config.lake, config.lake_sampler,
+        config.hidden,
+    )  # fmt: skip
+    table, reward = process("FrozenLake-v1", 0.95)
+    walked = grid_levels("MiniGrid-Empty-5x5-v0", discount=0.95)
+    room = Study(
+        "MiniGrid-Empty-5x5-v0", walked.observations.shape[-1], walked.actions, Played(walked), config.room,
+        config.room_sampler, config.hidden,
+    )  # fmt: skip
+    short = CartPole(horizon=config.horizon)
+    exact = {"n": 10_000, "temperature": config.temperature}
+    return [
+        (pole, sampled_landscape(pole.policy(), short, config.seeds, n=10_000)),
+        (lake, regret_landscape(lake.policy(), table, reward=reward, observations=eye(16), **exact)),
+        (room, regret_landscape(room.policy(), walked, **exact)),
+    ]
+
+
+def run(config: Config, out: Path, seed: int, stages: Stages) -> Outcome:
+    """Train, survey, map, draw: each environment after the other."""
+    found = [_study(study, scape, config, out, seed, stages) for study, scape in studies(config)]
+    html = report(out / "gym.html", "Regret along training with PPO", [part for f in found for part in _sections(f)])
+    unhealthy = float(np.mean(np.concatenate([~f.survey.healthy for f in found])))
+    return Outcome({f.study.name: _results(f) for f in found}, html, unhealthy)
+
+
+def _study(study: Study, scape: Landscape, config: Config, out: Path, seed: int, stages: Stages) -> Found:
+    """One environment."""
+    folder = out / study.name
+
+    def moments() -> Iterator[tuple[int, list[Params]]]:
+        for moment in learn(study.policy, study.environment, study.training, seed, value=study.value):
+            yield moment.step, [moment.weights]
+
+    stages.say(f"PPO on {study.name}")
+    (series,) = taught(moments, [folder / "checkpoints"], study.training.updates)
+    stages.say(f"survey of {study.name}")
+    settings = study.sampler.model_copy(update={"seed": seed})
+    restricted = scape.restrict(orthogonal_to_gradient=True)
+    read = survey(restricted, series, folder / "survey.zarr", settings=settings, progress=stages.visible)
+    stages.say(f"surfaces of {study.name}")
+    mapped = _maps(scape, series, config.size, seed)
+    lines = along(scape, ((item.step, item.load()) for item in series))
+    return Found(study, series.steps, read, mapped, lines, cliffs(lines))
+
+
+def _maps(scape: Landscape, series: Series, size: int, seed: int) -> dict[str, Surface]:
+    """Reward surfaces of the first, the middle and the last checkpoint."""
+    found = {}
+    for item in (series.items[0], series.items[len(series) // 2], series.items[-1]):
+        here = scape.at(item.load())
+        if has_plane(here):
+            found[f"update {item.step}"] = surface(here, size=size, seed=seed)
+    return found
+
+
+def _sections(found: Found) -> list[Section]:
+    """Curves; surface and lines."""
+    figure = Figure(figsize=(8.4, 4.8), layout="constrained")
+    above, below = figure.subplots(2, 1, sharex=True)
+    steps, read = np.array(found.steps), found.survey
+    sampled = found.study.name.startswith("CartPole")
+    above.plot(steps, read.column("train_loss"), color=BLUE, marker="o", markersize=3)
+    above.set_ylabel("minus the return" if sampled else "regret, entropy paid")
+    for cliff in found.cliffs:
+        above.plot(cliff.step, above.get_ylim()[0], marker="^", color=RED, clip_on=False, markersize=5)
+    llc, error, keep = read.column("llc"), read.column("llc_stderr"), read.healthy
+    below.errorbar(steps[keep], llc[keep], INTERVAL * error[keep], color=BLUE, marker="o", markersize=3, linewidth=1)
+    near = ~keep & (llc > -0.5 * max(1.0, float(np.max(llc[keep], initial=1.0))))
+    below.scatter(steps[near], llc[near], s=12, facecolor="white", edgecolor=BLUE, linewidth=0.8, zorder=3)
+    below.set(ylabel="λ̂ of regret", xlabel="update of PPO")
+    for axes in (above, below):
+        axes.spines[["top", "right"]].set_visible(False)
+    made = found.study.sampler
+    kinds = sorted(set(read.verdicts))
+    words = (
+        f"nβ = {made.nbeta:g} per unit of reward, γ = {made.gamma:g}, orthogonal to the gradient; bars 95 %, hollow "
+        f"points have no value. Verdicts: {', '.join(f'{read.verdicts.count(k)} {k}' for k in kinds)}. "
+        f"{len(found.cliffs)} of {len(found.lines)} checkpoints stand before a cliff of the return (triangles).",
+        *(t.sentence() for t in read.transitions()),
+    )
+    parts = [Section(found.study.name, words, figure)]
+    if found.surfaces:
+        what = "minus the return" if sampled else "regret"
+        told = "The landscape on a filter-normalised plane through each checkpoint; w* is the dot in the middle."
+        parts.append(Section(f"{found.study.name}: reward surfaces", (told,), contour_map(found.surfaces, what=what)))
+    told = tuple(cliff.sentence() for cliff in found.cliffs)
+    lines = line_map(found.lines, found.cliffs, what="return")
+    header = ("update", "step size", "share of the range")
+    rows = tuple((f"{c.step:,}", f"{c.at:.3g}", f"{c.drop:.0%}") for c in found.cliffs)
+    table = Table(header, rows) if rows else None
+    parts.append(Section(f"{found.study.name}: along the gradient", told[:3], lines, table))
+    return parts
+
+
+def _results(found: Found) -> dict[str, Any]:
+    """The document's `results` of one environment; `docs/recipes/gym.md` explains each name."""
+    read = found.survey.to_dict()
+    return {
+        "steps": found.steps,
+        "regret": read["train_loss"],
+        **{name: read[name] for name in ("llc", "llc_raw", "llc_stderr", "verdicts", "transitions")},
+        "cliffs": [cliff.to_dict() for cliff in found.cliffs],
+        "cliffs_per_100": 100 * len(found.cliffs) / len(found.lines),
+    }
+
+
+RECIPE = Recipe(
+    name="gym",
+    summary="CartPole, FrozenLake and an empty room with PPO: the coefficient of regret, surfaces, cliffs.",
+    paper=paper,
+    tiny=tiny,
+    run=run,
+)
