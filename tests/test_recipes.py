@@ -190,3 +190,52 @@ def test_transitions_are_counted_with_intervals():
     assert (low, high) == pytest.approx((0.0253, 0.9747), abs=1e-3)  # Clopper and Pearson 1934: 1 of 2 at 90 %
     assert [a_then_b(own) for own in runs] == [True, True, False, False]
     assert share(0, 0).share is None
+
+
+@pytest.fixture(scope="module")
+def mice(tmp_path_factory):
+    out = tmp_path_factory.mktemp("corner")
+    return find("corner").study(out / "a", tiny=True, seed=0), out
+
+
+def test_the_corner_gives_what_its_page_in_the_docs_names(mice):
+    document, _ = mice
+    json.dumps(document, allow_nan=False)
+    results = document["results"]
+    lists = ("steps", "regret", "regret_corner", "regret_elsewhere", "llc", "llc_stderr", "verdicts", "phases")
+    assert len({len(results[name]) for name in lists}) == 1
+    assert document["verdict"] == "healthy"
+    assert results["regret"][0] > 4 * results["reference"]["corner"]
+    assert {run["second_fall"] is not None for run in results["runs"]} == {True}
+    for run in results["runs"]:
+        before, after = run["misgeneralised"]["elsewhere"]
+        assert before > 2 * after
+    assert "to the corner" in results["phases"]
+    assert results["phases"][-1] == "to the cheese"
+    (rise,) = results["rises"]
+    assert rise["interval"][0] < rise["mean"] < rise["interval"][1]
+    assert set(results["plain"]["verdicts"]) == {"no-minimum"}
+    (row,) = results["grid"]["rows"]
+    assert row["share_to_cheese"][0] <= row["share_to_cheese"][-1]
+
+
+def test_the_corner_is_bit_identical_and_goes_on_where_it_stopped(mice):
+    document, out = mice
+    shutil.rmtree(out / "a" / "rise-300.zarr")
+    (out / "a" / "runs" / "seed-1" / "step-500.safetensors").unlink()
+    again = find("corner").study(out / "a", tiny=True, seed=0)
+    assert again["results"] == document["results"]
+
+
+@pytest.mark.parametrize("name", ["cliffs", "gym"])
+def test_surfaces_and_cliffs_of_learners(name, tmp_path):
+    document = find(name).study(tmp_path / "a", tiny=True, seed=0)
+    json.dumps(document, allow_nan=False)
+    runs = document["results"]["runs"] if name == "cliffs" else list(document["results"].values())
+    assert len(runs) == (5 if name == "cliffs" else 3)
+    for run in runs:
+        assert run["cliffs_per_100"] == 100 * len(run["cliffs"]) / len(run["steps"])
+    page = Page()
+    page.feed((tmp_path / "a" / f"{name}.html").read_text())
+    assert not page.outside
+    assert page.tags.count("svg") >= 6

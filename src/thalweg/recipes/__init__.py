@@ -1,12 +1,19 @@
 """Recipes: one study a file, each with `paper()` and `tiny()`."""
 
 from thalweg.errors import InputError
-from thalweg.recipes import census, corner, gym, modular_addition, superposition
+from thalweg.recipes import census, cliffs, corner, gym, modular_addition, superposition
 from thalweg.recipes.recipe import UNHEALTHY_SHARE, Recipe
 
 RECIPES: dict[str, Recipe] = {
     recipe.name: recipe
-    for recipe in (modular_addition.RECIPE, superposition.RECIPE, census.RECIPE, corner.RECIPE, gym.RECIPE)
+    for recipe in (
+        modular_addition.RECIPE,
+        superposition.RECIPE,
+        census.RECIPE,
+        corner.RECIPE,
+        cliffs.RECIPE,
+        gym.RECIPE,
+    )
 }
 
 

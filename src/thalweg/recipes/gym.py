@@ -64,7 +64,7 @@ class Config(BaseModel):
 
 def paper() -> Config:
     """Until each is solved, or as far as it goes."""
-    exact = {"chains": 4, "burn_in": 300, "draws": 600, "batch_size": 10_000}
+    exact = Settings(chains=4, burn_in=300, draws=600, step_size=1e-3, gamma=100.0, batch_size=10_000)
     return Config(
         hidden=32,
         pole=PPO(60, 32, 3e-3, 4, minibatches=8),
@@ -73,8 +73,8 @@ def paper() -> Config:
         pole_sampler=Settings(
             chains=2, burn_in=100, draws=200, step_size=2e-3, gamma=100.0, nbeta=2.0, batch_size=10_000
         ),
-        lake_sampler=Settings(step_size=1e-3, gamma=100.0, nbeta=1000.0, **exact),
-        room_sampler=Settings(step_size=1e-3, gamma=100.0, nbeta=300.0, **exact),
+        lake_sampler=Settings.of(exact, nbeta=1000.0),
+        room_sampler=Settings.of(exact, nbeta=300.0),
         horizon=200,
         seeds=64,
         size=21,
@@ -84,7 +84,7 @@ def paper() -> Config:
 
 def tiny() -> Config:
     """The same in seconds."""
-    exact = {"chains": 4, "burn_in": 50, "draws": 150, "batch_size": 10_000, "step_size": 1e-3, "gamma": 400.0}
+    exact = Settings(chains=4, burn_in=50, draws=150, step_size=1e-3, gamma=400.0, batch_size=10_000)
     return Config(
         hidden=8,
         pole=PPO(12, 8, 1e-2, 4),
@@ -93,8 +93,8 @@ def tiny() -> Config:
         pole_sampler=Settings(
             chains=2, burn_in=10, draws=20, step_size=2e-3, gamma=400.0, nbeta=2.0, batch_size=1000
         ),
-        lake_sampler=Settings(nbeta=300.0, **exact),
-        room_sampler=Settings(nbeta=100.0, **exact),
+        lake_sampler=Settings.of(exact, nbeta=300.0),
+        room_sampler=Settings.of(exact, nbeta=100.0),
         horizon=20,
         seeds=8,
         size=5,

@@ -68,7 +68,7 @@ def _level(side: int, keys: list[int], chests: list[int], discount: float) -> tu
     """One level: next (S, A), reward, end, observations (S, ...), start (S,)."""
     cells = side * side
     moved = steps(side)
-    flags = list(itertools.product((0, 1), repeat=ITEMS))
+    flags: list[tuple[int, ...]] = list(itertools.product((0, 1), repeat=ITEMS))
     number = {flag: i for i, flag in enumerate(flags)}
     size = cells * len(flags)
     after = torch.zeros(size, len(MOVES), dtype=torch.long)

@@ -110,8 +110,10 @@ LOG_2PI = float(torch.log(torch.tensor(2 * pi, dtype=torch.float64)))
 class Episodes(Protocol):
     """Episodes under way."""
 
-    observations: Tensor
-    """(B, ...) what a policy sees now; finite also where an episode has ended."""
+    @property
+    def observations(self) -> Tensor:
+        """(B, ...) what a policy sees now; finite also where an episode has ended."""
+        ...
 
     def step(self, actions: Tensor) -> tuple[Tensor, Tensor]:
         """Take an action in each: rewards (B,), and whether it ended (B,). Ended ones stay so, at reward 0."""

@@ -148,15 +148,15 @@ def _see(one: Any, found: Any, shape: tuple[int, ...] | None) -> Tensor:
     Raises:
         InputError: a kind that is not understood, another shape than before, numbers that are not finite.
     """
-    space = one.observation_space
+    space: Any = one.observation_space
     if isinstance(found, dict) and "image" in found:
         found = found["image"].reshape(-1)
-    elif type(space).__name__ == "Discrete":
-        found = np.eye(int(space.n), dtype=np.float32)[int(found)]
     elif isinstance(found, dict | tuple):
         raise InputError(
             f"environment {_name(one)} has observations of kind {type(space).__name__}: wrap it to a Box"
         )
+    elif type(space).__name__ == "Discrete":
+        found = np.eye(int(space.n), dtype=np.float32)[int(found)]
     seen = torch.as_tensor(np.asarray(found, dtype=np.float32))
     if shape is not None and seen.shape != shape:
         raise InputError(
@@ -257,6 +257,11 @@ class FromSB3(nn.Module):
 
     The layers that only the value has are frozen.
     """
+
+    features_extractor: nn.Module
+    mlp_extractor: Any
+    action_net: nn.Module
+    log_std: Tensor
 
     def __init__(self, policy: nn.Module) -> None:
         super().__init__()

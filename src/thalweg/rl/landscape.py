@@ -82,7 +82,8 @@ class PolicyLosses(ModuleLosses):
         Looked at are the policy made infinitely sharp, its logits times c -> infinity, which every network with a
         linear last layer can reach; and where each state has logits of its own, the policy greedy to its values.
         """
-        if self.loss.given.temperature:
+        regret: Any = self.loss.given
+        if regret.temperature:
             return ""
         with torch.no_grad():
             logits = self.logits(params, frozen, data.inputs)
@@ -95,7 +96,7 @@ class PolicyLosses(ModuleLosses):
             sharp = [torch.where(score == score.amax(-1, keepdim=True), 0.0, SHARP) for score in scores]
             now, *limits = (self.loss(x, data.targets).to(torch.float64).mean().item() for x in (logits, *sharp))
         gain = now - min(limits)
-        if gain <= ROUNDING * torch.finfo(logits.dtype).eps * abs(self.loss.given.best).max():
+        if gain <= ROUNDING * torch.finfo(logits.dtype).eps * float(regret.best.abs().max()):
             return ""
         return (
             f"logits that grow without end lower the regret by {gain:.3g} more: a softmax policy has no finite"
@@ -117,6 +118,13 @@ class Tabular(nn.Module):
 
 class LevelRegret(nn.Module):
     """Regret of each level, weighted so that the mean over levels is the regret of the family."""
+
+    next: Tensor
+    reward: Tensor
+    keep: Tensor
+    start: Tensor
+    scale: Tensor
+    best: Tensor
 
     def __init__(self, levels: Levels, temperature: float) -> None:
         super().__init__()
@@ -149,6 +157,10 @@ class LevelRegret(nn.Module):
 
 class ProcessRegret(nn.Module):
     """Regret of a decision process, discounted without end, by a linear solve."""
+
+    reward: Tensor
+    start: Tensor
+    best: Tensor
 
     def __init__(self, mdp: MDP, reward: Any, temperature: float) -> None:
         super().__init__()

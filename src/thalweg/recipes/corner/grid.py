@@ -169,7 +169,7 @@ def _gain(config: "Config", folder: Path, seed: int, discount: float, alpha: flo
 
 
 def _picks(config: "Config", folder: Path, discount: float, seed: int) -> Series:
-    """Ends of training in pairs: one that walks to the corner at the least alpha, one to the cheese at the study's."""
+    """Ends of training in pairs: to the corner, learnt at the least alpha; to the cheese, at the study's own."""
     watch, mouse = Watch.of(config.levels(discount=discount)), config.build()
     ends = []
     for alpha, wanted in ((config.grid.alphas[0], PHASES[1]), (config.alpha, PHASES[2])):

@@ -18,7 +18,7 @@ from thalweg.survey import Survey
 if TYPE_CHECKING:
     from thalweg.recipes.corner.study import Config, Seen
 
-COLOURS = dict(zip(PHASES, ("#9aa5b1", "#c8553d", "#1b7f5c"), strict=True))
+COLOURS: dict[str, str] = dict(zip(PHASES, ("#9aa5b1", "#c8553d", "#1b7f5c"), strict=True))
 DISCOUNTS = ("#2f6690", "#c8553d", "#1b7f5c", "#8a5a99")
 INTERVAL = 1.96
 
