@@ -15,9 +15,11 @@ import thalweg as tw
 from thalweg.landscape import measure
 from thalweg.rl import regret_landscape
 from thalweg.rl.environments import Box, CartPole, Discrete, Poles
-from thalweg.rl.gym import GymEnvironment, from_sb3, grid_levels, process
+from thalweg.rl.gym import GymEnvironment
 from thalweg.rl.rollouts import rollout
 from thalweg.rl.sampled import sampled_landscape
+from thalweg.rl.sb3 import from_sb3
+from thalweg.rl.tables import grid_levels, process
 
 
 def test_our_cart_pole_is_gymnasiums():

@@ -22,10 +22,11 @@ from thalweg.recipes.recipe import Outcome, Recipe, Stages
 from thalweg.recipes.taught import taught
 from thalweg.rl import regret_landscape
 from thalweg.rl.environments import CartPole, Environment, Played
-from thalweg.rl.gym import GymEnvironment, grid_levels, process
+from thalweg.rl.gym import GymEnvironment
 from thalweg.rl.learning import PPO, learn
 from thalweg.rl.sampled import sampled_landscape
 from thalweg.rl.surfaces import Cliff, Line, Surface, along, cliffs, has_plane, surface
+from thalweg.rl.tables import grid_levels, process
 from thalweg.samplers import Settings
 from thalweg.survey import Survey, survey
 from thalweg.types import Params

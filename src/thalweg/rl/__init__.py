@@ -1,8 +1,57 @@
 """Reinforcement learning: decision processes, environments, policies; regret exact and sampled; surfaces."""
 
+from thalweg.rl import corner
+from thalweg.rl.chests import keys_and_chests
+from thalweg.rl.environments import Box, CartPole, Discrete, Environment, Episodes, Played
 from thalweg.rl.exact import Ascent, Moment, ascend
+from thalweg.rl.gym import GymEnvironment
 from thalweg.rl.landscape import Tabular, regret_landscape
+from thalweg.rl.lava import lava_world
+from thalweg.rl.learning import PPO, Progress, Reinforce, learn
 from thalweg.rl.levels import Levels
 from thalweg.rl.mdp import MDP, Plan, entropy
+from thalweg.rl.rollouts import Trajectories, rollout
+from thalweg.rl.sampled import sampled_landscape
+from thalweg.rl.sb3 import from_sb3, learn_sb3
+from thalweg.rl.surfaces import Cliff, Line, Surface, along, cliffs, line, surface
+from thalweg.rl.tables import grid_levels, process
 
-__all__ = ["MDP", "Ascent", "Levels", "Moment", "Plan", "Tabular", "ascend", "entropy", "regret_landscape"]
+__all__ = [
+    "MDP",
+    "PPO",
+    "Ascent",
+    "Box",
+    "CartPole",
+    "Cliff",
+    "Discrete",
+    "Environment",
+    "Episodes",
+    "GymEnvironment",
+    "Levels",
+    "Line",
+    "Moment",
+    "Plan",
+    "Played",
+    "Progress",
+    "Reinforce",
+    "Surface",
+    "Tabular",
+    "Trajectories",
+    "along",
+    "ascend",
+    "cliffs",
+    "corner",
+    "entropy",
+    "from_sb3",
+    "grid_levels",
+    "keys_and_chests",
+    "lava_world",
+    "learn",
+    "learn_sb3",
+    "line",
+    "process",
+    "regret_landscape",
+    "rollout",
+    "sampled_landscape",
+    "surface",
+]
