@@ -96,7 +96,7 @@ def tiny() -> Config:
         ),
         lake_sampler=Settings.of(exact, nbeta=300.0),
         room_sampler=Settings.of(exact, nbeta=100.0),
-        horizon=20,
+        horizon=60,
         seeds=8,
         size=5,
         temperature=0.003,
