@@ -94,9 +94,8 @@ def _phases(panels: tuple[Axes, ...], run: "Seen") -> None:
             axes.axvspan(left, right, color=COLOURS[phase], alpha=0.12, linewidth=0)
     present = [phase for phase in PHASES if phase in run.phases]
     patches = [Patch(color=COLOURS[phase], alpha=0.3, linewidth=0) for phase in present]
-    named = panels[0].legend(patches, present, frameon=False, fontsize=8, ncols=3, loc="lower right",
-                             bbox_to_anchor=(1, 1))  # fmt: skip
-    panels[0].add_artist(named)
+    whole: Figure = panels[0].get_figure(root=True)  # pyright: ignore[reportAssignmentType]
+    whole.legend(patches, present, frameon=False, fontsize=8, ncols=3, loc="outside upper right")
 
 
 def _runs(config: "Config", reference: Regrets, seen: "list[Seen]", falls: list[Fall]) -> Section:
@@ -183,9 +182,9 @@ def _sweep(swept: Sweep) -> Section:
             right.plot(swept.alphas, gain, color=colour, linewidth=1, marker="o", markersize=3)
         for predicted in row.predicted[np.isfinite(row.predicted)]:
             left.axvline(predicted, color=colour, linewidth=0.9, linestyle=(0, (4, 3)))
-        told = [f"{x:.3f}" for x in row.predicted if np.isfinite(x)]
+        told = [_where(x, gain, swept.alphas) for x, gain in zip(row.predicted, row.gain, strict=True)]
         seen = f"{row.observed:.3f}" if np.isfinite(row.observed) else "outside"
-        rows.append((f"{row.discount:g}", ", ".join(told) or "outside", seen))
+        rows.append((f"{row.discount:g}", ", ".join(told), seen))
     right.axhline(0, color="0.6", linewidth=0.8)
     for axes in (left, right):
         axes.set(xlabel="alpha, the chance that the cheese is anywhere", xscale="log")
@@ -206,6 +205,16 @@ def _sweep(swept: Sweep) -> Section:
         figure,
         Table(("discount", "predicted α*", "half of the runs at α"), tuple(rows)),
     )
+
+
+def _where(predicted: float, gain: np.ndarray, alphas: tuple[float, ...]) -> str:
+    """The predicted alpha in words, also where it lies outside the grid."""
+    if np.isfinite(predicted):
+        return f"{predicted:.3f}"
+    if not np.isfinite(gain).any():
+        return "no value"
+    read = [alpha for alpha, x in zip(alphas, gain, strict=True) if np.isfinite(x)]
+    return f"below {read[0]:g}" if np.nanmin(gain) >= 0 else f"above {read[-1]:g}"
 
 
 def _bare(*panels: Axes) -> None:
