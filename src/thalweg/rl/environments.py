@@ -228,10 +228,10 @@ class Played:
 
     def begin(self, seeds: Tensor) -> "Plays":
         """By the inverse distribution functions of levels and first states."""
-        noise = uniforms(seeds, 2, "level and start")
-        level = torch.searchsorted(self.levels.weight.cumsum(0), noise[:, 0]).clamp(max=len(self.levels) - 1)
+        noise = uniforms(seeds, 2, "level and start").T.contiguous()
+        level = torch.searchsorted(self.levels.weight.cumsum(0), noise[0]).clamp(max=len(self.levels) - 1)
         ways = self.levels.start.cumsum(1)[level]
-        state = torch.searchsorted(ways, noise[:, 1:])[:, 0].clamp(max=self.levels.states - 1)
+        state = torch.searchsorted(ways, noise[1][:, None])[:, 0].clamp(max=self.levels.states - 1)
         return Plays(self.levels, level, state, torch.zeros(len(seeds), dtype=torch.bool))
 
 
