@@ -2,7 +2,22 @@
 
 from thalweg.rl.exact import Ascent, Moment, ascend
 from thalweg.rl.landscape import Tabular, regret_landscape
+from thalweg.rl.learning import PPO, Progress, Reinforce, learn
 from thalweg.rl.levels import Levels
 from thalweg.rl.mdp import MDP, Plan, entropy
 
-__all__ = ["MDP", "Ascent", "Levels", "Moment", "Plan", "Tabular", "ascend", "entropy", "regret_landscape"]
+__all__ = [
+    "MDP",
+    "PPO",
+    "Ascent",
+    "Levels",
+    "Moment",
+    "Plan",
+    "Progress",
+    "Reinforce",
+    "Tabular",
+    "ascend",
+    "entropy",
+    "learn",
+    "regret_landscape",
+]
