@@ -11,17 +11,9 @@ from thalweg.errors import InputError
 from thalweg.landscape import measure
 from thalweg.rl.corner import Mouse, corner, uniform
 from thalweg.rl.environments import Box, CartPole, Played
+from thalweg.rl.gradients import advantages, mean_of_others, ppo_loss, reinforce_loss, rewards_to_go
 from thalweg.rl.landscape import regret_landscape
-from thalweg.rl.learning import (
-    PPO,
-    Reinforce,
-    advantages,
-    learn,
-    mean_of_others,
-    ppo_loss,
-    reinforce_loss,
-    rewards_to_go,
-)
+from thalweg.rl.learning import PPO, Reinforce, learn
 from thalweg.rl.rollouts import Trajectories, rollout
 from thalweg.rng import seeded
 
