@@ -81,8 +81,8 @@ def paper() -> Config:
         exact=Ascent(updates=600, learning_rate=0.003, levels=16, every=20, temperature=0.01),
         reinforce=Reinforce(600, 128, 0.01, 20, entropy=0.01),
         ppo=PPO(300, 128, 0.003, 10, entropy=0.01),
-        pole_reinforce=Reinforce(60, 32, 0.01, 2),
-        pole_ppo=PPO(60, 32, 0.003, 2, minibatches=8),
+        pole_reinforce=Reinforce(60, 16, 0.01, 2, value_learning_rate=0.01),
+        pole_ppo=PPO(60, 16, 0.003, 2, decay=True),
         pole_horizon=200,
         seeds=256,
         length=4.0,
@@ -193,7 +193,7 @@ def _mice(
 def _episodes(
     build: Callable[[], nn.Module],
     environment: Environment,
-    settings: Reinforce,
+    settings: Reinforce | PPO,
     seed: int,
     value: Callable[[], nn.Module] | None,
 ) -> Moments:

@@ -68,7 +68,7 @@ def paper() -> Config:
     exact = Settings(chains=4, burn_in=300, draws=600, step_size=1e-3, gamma=100.0, batch_size=10_000)
     return Config(
         hidden=32,
-        pole=PPO(60, 32, 3e-3, 4, minibatches=8),
+        pole=PPO(60, 16, 3e-3, 4, decay=True),
         lake=PPO(90, 64, 1e-2, 3, entropy=0.003),
         room=PPO(60, 32, 3e-3, 2, entropy=0.003),
         pole_sampler=Settings(

@@ -1,67 +1,112 @@
-"""Policy-gradient learning from episodes: REINFORCE with a baseline, and PPO, in plain torch.
+"""Policy gradients from episodes that are played: REINFORCE and PPO.            B episodes, T steps, N = all steps
 
-Both play whole episodes, whose seeds are drawn from the run's, and stop at each checkpoint as `rl.exact` does.
-Source: Williams 1992; Schulman et al. 2017 (arXiv 1707.06347); Schulman et al. 2016 (arXiv 1506.02438) for
-generalised advantages.
+Everything is drawn from one seed: initial weights, the seeds of each update's episodes, minibatches.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
+from math import inf
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from thalweg.errors import InputError
+from thalweg.errors import InputError, guarded
 from thalweg.rl.environments import Environment
+from thalweg.rl.gradients import FLOOR, advantages, mean_of_others, ppo_loss, reinforce_loss, rewards_to_go
 from thalweg.rl.rollouts import Trajectories, rollout
 from thalweg.rng import seeded, stream
 from thalweg.types import Params
 
-SEEDS = 1 << 40  # episodes are named by whole numbers below it
+HIDDEN = 64  # width of the two layers of a value function made here
 
 
 @dataclass(frozen=True)
 class Reinforce:
-    """REINFORCE: one step of Adam along the sum of log probabilities times advantages.
+    """Gradients of the discounted return by the likelihood ratio, unbiased, with a baseline.
+
+    Each update plays new episodes and takes one step of Adam along
+
+        1/B sum_b sum_t discount^t (G_bt - b_bt) grad log pi(a_bt | o_bt),    G the discounted reward to go.
+
+    The baseline b is a value function of the observation, fitted to earlier updates alone; or, where observations
+    are whole numbers and no value function is given, the mean of G at that time over the other episodes.
+    Source: Williams 1992; Sutton et al. 2000. Most code leaves discount^t out, and has the gradient of no return.
 
     Attributes:
         updates: in all.
         episodes: played for each update.
         learning_rate: of Adam.
         every: updates between checkpoints; one is kept before the first and one after the last.
-        gae: lambda of generalised advantages; 1 takes rewards to go less the baseline.
-        entropy: paid a nat.
-        grad_norm: gradients longer than it are cut to it.
+        entropy: reward units a nat of the policy's entropy is paid with at each step played. Only the entropy's own
+            gradient is taken, not that of being led to where it is large.
+        value_learning_rate: of the value function's Adam.
+        fits: steps of it, each on all steps played, after each update.
     """
 
     updates: int
     episodes: int
     learning_rate: float
     every: int
-    gae: float = 1.0
     entropy: float = 0.0
-    grad_norm: float = 10.0
-    epochs: int = 1
-    minibatches: int = 1
-    clip: float = float("inf")
+    value_learning_rate: float = 1e-3
+    fits: int = 10
+
+    def __post_init__(self) -> None:
+        """Check what a caller gives."""
+        _check_counts(self, "updates", "episodes", "every", "fits")
+        _check_numbers(self, above=("learning_rate", "value_learning_rate"), least=("entropy",))
 
 
 @dataclass(frozen=True)
-class PPO(Reinforce):
-    """PPO: some epochs of steps on ratios of probabilities, clipped.
+class PPO:
+    """Proximal policy optimisation with clipped ratios.
+
+    Each update plays new episodes, and passes over their steps several times by minibatches, with Adam on
+
+        -mean min(rho A, clip(rho, 1 - clip, 1 + clip) A) + value/2 mean (v - v_target)^2 - entropy mean H,
+
+    rho the ratio of new to old probability, A the generalised advantage, normalised in each minibatch. An episode
+    cut by the horizon goes on, in A, with the value of its last observation; one that ended does not.
+    Source: Schulman et al. 2017 (arXiv 1707.06347), eq. 7 and 9; advantages Schulman et al. 2016 (arXiv
+    1506.02438), eq. 16. Ours plays whole episodes, so that the steps of an update vary in number; steps are not
+    weighted by discount^t, as is the custom.
 
     Attributes:
-        epochs: over the steps of an update's episodes.
-        minibatches: that each epoch is cut into.
-        clip: ratios beyond 1 +- clip have no gradient that leads further.
+        updates: in all.
+        episodes: played for each update.
+        learning_rate: of Adam, for policy and value function.
+        every: updates between checkpoints; one is kept before the first and one after the last.
+        epochs: passes over the steps of an update.
+        minibatches: of each pass.
+        clip: distance from 1 at which a ratio is clipped.
+        gae: lambda in [0, 1]; 1 for the advantage by Monte Carlo, 0 for that of one step.
+        entropy: weight of the entropy in nats, in units of normalised advantages.
+        value: weight of the value function's loss.
+        grad_norm: the norm that the gradient of policy and value function together is cut to.
+        decay: whether the learning rate falls linearly to zero.
     """
 
-    gae: float = 0.95
-    grad_norm: float = 0.5
+    updates: int
+    episodes: int
+    learning_rate: float
+    every: int
     epochs: int = 4
     minibatches: int = 4
     clip: float = 0.2
+    gae: float = 0.95
+    entropy: float = 0.0
+    value: float = 0.5
+    grad_norm: float = 0.5
+    decay: bool = False
+
+    def __post_init__(self) -> None:
+        """Check what a caller gives."""
+        _check_counts(self, "updates", "episodes", "every", "epochs", "minibatches")
+        _check_numbers(self, above=("learning_rate", "clip", "grad_norm"), least=("gae", "entropy", "value"))
+        if self.gae > 1:
+            raise InputError(f"gae = {self.gae}: give a number in [0, 1]")
 
 
 class Progress(NamedTuple):
@@ -69,15 +114,15 @@ class Progress(NamedTuple):
 
     Attributes:
         step: updates taken.
-        weights: of the policy.
-        mean_return: discounted, over the episodes of the next update.
-        mean_score: the same undiscounted.
+        weights: of the policy, a copy of its state dict.
+        mean_return: of episodes just played by these weights, undiscounted.
+        discounted_return: of the same episodes.
     """
 
     step: int
     weights: Params
     mean_return: float
-    mean_score: float
+    discounted_return: float
 
 
 def learn(
@@ -88,126 +133,156 @@ def learn(
     *,
     value: Callable[[], nn.Module] | None = None,
 ) -> Iterator[Progress]:
-    """Train a policy, and stop at each checkpoint. One seed gives one run.
+    """Train a policy on episodes, and stop at each checkpoint. The same seed gives the same bits.
 
     Args:
         build: makes the policy, observations (B, ...) -> logits, or means and log standard deviations; its
-            initialisation is drawn from the seed.
+            initialisation is drawn from the seed. It is used in evaluation mode.
         environment: that is played.
-        settings: `Reinforce(...)` or `PPO(...)`.
-        seed: of the run.
-        value: makes a baseline, observations (B, ...) -> (B, 1), trained beside the policy; without one the
-            baseline is the mean reward to go at each time of the episode.
+        settings: how.
+        seed: of the whole run.
+        value: makes the value function, observations (B, ...) -> (B,) or (B, 1). Default two tanh layers of 64 over
+            flattened observations; where those are whole numbers, PPO puts a linear layer on another
+            network of `build`'s, and REINFORCE has a baseline by time.
 
     Raises:
-        InputError: settings out of range, a loss that is not finite.
+        InputError: outputs of the wrong shape; a run that diverged.
     """
-    _check(settings)
     with seeded(seed, "initialisation"):
-        policy, critic = build(), value() if value else None
-    moving = [*policy.parameters(), *(critic.parameters() if critic else [])]
-    optimizer = torch.optim.Adam(moving, lr=settings.learning_rate)
-    own = stream(seed, "episodes")
+        policy = build().eval()
+    with seeded(seed, "value"):
+        critic = value() if value is not None else _critic(build, environment, isinstance(settings, PPO))
+    critic = critic.eval() if critic is not None else None
+    if isinstance(settings, Reinforce):
+        update = _reinforce(policy, critic, environment, settings)
+    else:
+        assert critic is not None
+        update = _ppo(policy, critic, environment, settings, seed)
     for step in range(settings.updates + 1):
-        names = torch.randint(SEEDS, (settings.episodes,), generator=own)
-        played = rollout(policy, environment, names)
+        seeds = torch.randint(1 << 62, (settings.episodes,), generator=stream(seed, "episodes", step))
+        played = rollout(policy, environment, seeds)
         if step % settings.every == 0 or step == settings.updates:
-            weights = {k: w.detach().clone() for k, w in policy.state_dict().items()}
-            scores = played.returns(environment.discount).mean().item(), played.rewards.sum(1).mean().item()
-            yield Progress(step, weights, *scores)
+            weights = {name: held.detach().clone() for name, held in policy.state_dict().items()}
+            plain, discounted = (played.returns(d).mean().item() for d in (1.0, environment.discount))
+            yield Progress(step, weights, plain, discounted)
         if step < settings.updates:
-            _update(policy, critic, environment, settings, optimizer, played, own)
+            update(step, played)
 
 
-def advantages(played: Trajectories, values: Tensor, discount: float, decay: float) -> Tensor:
-    """(B, T) generalised advantages: sums of temporal differences, decayed by discount * decay.
-
-    Args:
-        played: episodes.
-        values: (B, T + 1) of the observations before each step and after the last; an episode that ended by
-            itself is worth 0 then, one that the horizon cut its last value.
-        discount: of the environment.
-        decay: lambda; 0 takes one difference, 1 rewards to go.
-    """
-    alive = played.alive.to(values)
-    ahead = torch.cat([alive[:, 1:], torch.zeros_like(alive[:, :1])], 1)
-    last = alive * (1 - ahead)
-    after = values[:, 1:] * ahead + last * (values[:, -1:] * (~played.ended).to(values)[:, None])
-    errors = (played.rewards.to(values) + discount * after - values[:, :-1]) * alive
-    found, total = [], torch.zeros_like(errors[:, 0])
-    for step in reversed(range(errors.shape[1])):
-        total = errors[:, step] + discount * decay * ahead[:, step] * total
-        found.append(total)
-    return torch.stack(found[::-1], 1)
+Update = Callable[[int, Trajectories], None]
 
 
-def _update(
-    policy: nn.Module,
-    critic: nn.Module | None,
-    environment: Environment,
-    settings: Reinforce,
-    optimizer: torch.optim.Optimizer,
-    played: Trajectories,
-    own: torch.Generator,
+def _reinforce(policy: nn.Module, critic: nn.Module | None, environment: Environment, settings: Reinforce) -> Update:
+    """One step of the policy, then some of the value function: the baseline has not seen the episodes it serves."""
+    kind, discount = environment.actions, environment.discount
+    adam = torch.optim.Adam(policy.parameters(), settings.learning_rate)
+    fit = torch.optim.Adam(critic.parameters(), settings.value_learning_rate) if critic is not None else None
+
+    def update(step: int, played: Trajectories) -> None:
+        togo, alive = rewards_to_go(played.rewards, discount), played.alive
+        baseline = _values(critic, played)[0] if critic is not None else mean_of_others(togo, alive)
+        loss = reinforce_loss(policy, kind, played, baseline, discount, settings.entropy)
+        _descend(adam, loss, step)
+        if critic is not None and fit is not None:
+            for _ in range(settings.fits):
+                _descend(fit, _misfit(critic, played.observations[alive], togo[alive]), step)
+
+    return update
+
+
+def _ppo(policy: nn.Module, critic: nn.Module, environment: Environment, settings: PPO, seed: int) -> Update:
+    """Several passes over the steps of an update."""
+    kind, discount = environment.actions, environment.discount
+    parameters = [*policy.parameters(), *critic.parameters()]
+    adam = torch.optim.Adam(parameters, settings.learning_rate, eps=FLOOR)
+
+    def update(step: int, played: Trajectories) -> None:
+        if settings.decay:
+            adam.param_groups[0]["lr"] = settings.learning_rate * (1 - step / settings.updates)
+        values, last = _values(critic, played)
+        gain = advantages(played.rewards, values, last, discount, settings.gae)
+        columns = (played.observations, played.actions, played.log_prob, gain, gain + values)
+        seen, actions, old, gain, target = (x[played.alive] for x in columns)
+        mixed = stream(seed, "minibatches", step)
+        for _ in range(settings.epochs):
+            for rows in torch.randperm(len(seen), generator=mixed).tensor_split(min(settings.minibatches, len(seen))):
+                outputs = policy(seen[rows])
+                new = kind.log_prob(outputs, actions[rows])
+                loss = ppo_loss(new, old[rows], gain[rows].to(new), settings.clip)
+                loss = loss + settings.value / 2 * _misfit(critic, seen[rows], target[rows]).to(loss)
+                loss = loss - settings.entropy * kind.entropy(outputs).mean()
+                _descend(adam, loss, step, parameters, settings.grad_norm)
+
+    return update
+
+
+def _descend(
+    adam: torch.optim.Adam, loss: Tensor, step: int, parameters: Sequence[Tensor] = (), norm: float = inf
 ) -> None:
-    """One update from the episodes of one rollout."""
-    alive, kind = played.alive, environment.actions
+    """One step of Adam, if there is a number to lower."""
+    if not torch.isfinite(loss):
+        raise InputError(f"the loss of update {step} is {loss.item()}: the run diverged, lower the learning rate")
+    adam.zero_grad()
+    loss.backward()
+    if parameters:
+        nn.utils.clip_grad_norm_(parameters, norm)
+    adam.step()
+
+
+def _values(critic: nn.Module, played: Trajectories) -> tuple[Tensor, Tensor]:
+    """Values (B, T) before each step and (B,) after the last, float64; 0 after the end."""
+    values = torch.zeros(played.alive.shape, dtype=torch.float64)
     with torch.no_grad():
-        values = _values(critic, played, environment.discount)
-        gains = advantages(played, values, environment.discount, settings.gae)
-    seen, actions, before = played.observations[alive], played.actions[alive], played.log_prob[alive]
-    goals = (gains + values[:, :-1])[alive]
-    flat = gains[alive] / gains[alive].std().clamp(min=1e-8)
-    count = len(seen)
-    for _ in range(settings.epochs):
-        order = torch.randperm(count, generator=own)
-        for rows in order.chunk(settings.minibatches):
-            outputs = policy(seen[rows])
-            ratio = (kind.log_prob(outputs, actions[rows]) - before[rows]).exp()
-            clipped = ratio.clamp(1 - settings.clip, 1 + settings.clip)
-            loss = -torch.minimum(ratio * flat[rows], clipped * flat[rows]).mean()
-            loss = loss - settings.entropy * kind.entropy(outputs).mean()
-            if critic is not None:
-                loss = loss + 0.5 * (critic(seen[rows])[:, 0] - goals[rows]).square().mean() / goals.var().clamp(
-                    min=1e-8
-                )
-            if not torch.isfinite(loss):
-                raise InputError(
-                    "the loss of the policy is not finite: the run diverged, take a smaller learning_rate"
-                )
-            optimizer.zero_grad()
-            loss.backward()
-            for group in (policy, critic):
-                if group is not None:
-                    nn.utils.clip_grad_norm_(group.parameters(), settings.grad_norm)
-            optimizer.step()
+        values[played.alive] = _value(critic, played.observations[played.alive]).to(torch.float64)
+        last = _value(critic, played.last).to(torch.float64)
+    return values, torch.where(played.ended, 0.0, last)
 
 
-def _values(critic: nn.Module | None, played: Trajectories, discount: float) -> Tensor:
-    """(B, T + 1) the baseline before each step, and after the last."""
-    alive, steps = played.alive, played.alive.shape[1]
-    if critic is None:  # mean reward to go by time; at the horizon it is taken for 0
-        powers = (discount ** torch.arange(steps, dtype=torch.float64)).to(played.rewards.dtype)
-        ahead = (played.rewards * powers).flip(1).cumsum(1).flip(1) / powers
-        mean = (ahead * alive).sum(0) / alive.sum(0).clamp(min=1)
-        return torch.cat([mean * alive, torch.zeros_like(ahead[:, :1])], 1)
-    last = critic(played.last)[:, :1]
-    values = torch.zeros(alive.shape, dtype=last.dtype)
-    values[alive] = critic(played.observations[alive])[:, 0]
-    return torch.cat([values, last], 1)
+def _value(critic: nn.Module, seen: Tensor) -> Tensor:
+    """(N,) values of observations (N, ...)."""
+    with guarded("value", "give a module of observations (B, ...)"):
+        found = critic(seen)
+    if found.shape not in ((len(seen),), (len(seen), 1)):
+        raise InputError(f"value gives {tuple(found.shape)} for {len(seen)} observations: give ({len(seen)},)")
+    return found.reshape(-1)
 
 
-def _check(settings: Reinforce) -> None:
-    """Refuse settings out of range."""
-    whole = ("updates", "episodes", "every", "epochs", "minibatches")
-    for name in whole:
-        if getattr(settings, name) < 1:
-            raise InputError(f"{name} = {getattr(settings, name)}: give a whole number of at least 1")
-    if settings.episodes < 2:
-        raise InputError("episodes = 1: give at least two, so that a baseline can be taken")
-    for name, low, high in (("learning_rate", 0, float("inf")), ("gae", -1e-12, 1), ("clip", 0, float("inf"))):
-        if not low < getattr(settings, name) <= high:
-            raise InputError(f"{name} = {getattr(settings, name)}: out of its range")
+def _misfit(critic: nn.Module, seen: Tensor, target: Tensor) -> Tensor:
+    """Mean squared error of values."""
+    found = _value(critic, seen)
+    return (found - target.to(found)).square().mean()
 
 
-__all__ = ["PPO", "Progress", "Reinforce", "advantages", "learn"]
+def _critic(build: Callable[[], nn.Module], environment: Environment, needed: bool) -> nn.Module | None:
+    """The value function of one who gave none."""
+    first = environment.begin(torch.zeros(1, dtype=torch.int64)).observations
+    if first.is_floating_point():
+        widths = [first[0].numel(), HIDDEN, HIDDEN]
+        layers = [x for a, b in pairwise(widths) for x in (nn.Linear(a, b), nn.Tanh())]
+        return nn.Sequential(nn.Flatten(), *layers, nn.Linear(HIDDEN, 1)).to(first.dtype)
+    if not needed:
+        return None
+    body = build().eval()
+    with guarded("policy", "give a module of observations (B, ...)"), torch.no_grad():
+        found = body(first)
+    environment.actions.check(found, 1)
+    return nn.Sequential(body, nn.Linear(found.shape[1], 1, dtype=found.dtype))
+
+
+def _check_counts(settings: Reinforce | PPO, *names: str) -> None:
+    """Whole numbers of at least one."""
+    for name in names:
+        given = getattr(settings, name)
+        if not isinstance(given, int) or given < 1:
+            raise InputError(f"{name} = {given!r}: give a whole number of at least 1")
+
+
+def _check_numbers(settings: Reinforce | PPO, above: tuple[str, ...], least: tuple[str, ...]) -> None:
+    """Finite, above 0 or at least 0."""
+    for name in (*above, *least):
+        given = getattr(settings, name)
+        if not 0 <= given < inf or (name in above and not given):
+            raise InputError(f"{name} = {given!r}: give a number {'above' if name in above else 'of at least'} 0")
+
+
+__all__ = ["PPO", "Progress", "Reinforce", "learn"]

@@ -77,7 +77,7 @@ def learn_sb3(
         played = rollout(policy, environment, torch.arange(episodes))
         weights = {k: w.detach().clone() for k, w in policy.state_dict().items()}
         score = played.rewards.sum(1).mean().item()
-        yield Progress(done, weights, played.returns(environment.discount).mean().item(), score)
+        yield Progress(done, weights, score, played.returns(environment.discount).mean().item())
         if done >= steps:
             return
         algorithm.learn(min(every, steps - done), reset_num_timesteps=done == 0)
