@@ -18,16 +18,15 @@ from scipy import stats
 from torch import nn
 
 from thalweg.atlas import Section, Table, contour_map, line_map, report
-from thalweg.checkpoints import Series
 from thalweg.landscape import Landscape
 from thalweg.recipes.recipe import Outcome, Recipe, Stages
-from thalweg.recipes.taught import taught
+from thalweg.recipes.taught import maps, taught
 from thalweg.rl import Ascent, Levels, ascend, regret_landscape
 from thalweg.rl.corner import Mouse, corner
 from thalweg.rl.environments import CartPole, Environment, Played
 from thalweg.rl.learning import PPO, Reinforce, learn
 from thalweg.rl.sampled import sampled_landscape
-from thalweg.rl.surfaces import Cliff, Line, Surface, along, cliffs, has_plane, surface
+from thalweg.rl.surfaces import Cliff, Line, Surface, along, cliffs
 from thalweg.samplers import Settings
 from thalweg.survey import Survey, survey
 from thalweg.types import Params
@@ -227,19 +226,7 @@ def _follow(
         settings = config.sampler.model_copy(update={"seed": seed})
         restricted = scape.restrict(orthogonal_to_gradient=True)
         read = survey(restricted, series, folder / "survey.zarr", settings=settings, progress=stages.visible)
-    return Found(
-        world, learner, series.steps, lines, cliffs(lines), _surfaces(scape, series, config.plane, seed), read
-    )
-
-
-def _surfaces(scape: Landscape, series: Series, size: int, seed: int) -> dict[str, Surface]:
-    """Of the first, the middle and the last checkpoint."""
-    found = {}
-    for item in (series.items[0], series.items[len(series) // 2], series.items[-1]):
-        here = scape.at(item.load())
-        if has_plane(here):
-            found[f"update {item.step}"] = surface(here, size=size, seed=seed)
-    return found
+    return Found(world, learner, series.steps, lines, cliffs(lines), maps(scape, series, config.plane, seed), read)
 
 
 def _count(found: list[Found]) -> Section:

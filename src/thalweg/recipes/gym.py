@@ -16,16 +16,15 @@ from pydantic import BaseModel, ConfigDict
 from torch import eye, nn
 
 from thalweg.atlas import Section, Table, contour_map, line_map, report
-from thalweg.checkpoints import Series
 from thalweg.landscape import Landscape
 from thalweg.recipes.recipe import Outcome, Recipe, Stages
-from thalweg.recipes.taught import taught
+from thalweg.recipes.taught import maps, taught
 from thalweg.rl import regret_landscape
 from thalweg.rl.environments import CartPole, Environment, Played
 from thalweg.rl.gym import GymEnvironment
 from thalweg.rl.learning import PPO, learn
 from thalweg.rl.sampled import sampled_landscape
-from thalweg.rl.surfaces import Cliff, Line, Surface, along, cliffs, has_plane, surface
+from thalweg.rl.surfaces import Cliff, Line, Surface, along, cliffs
 from thalweg.rl.tables import grid_levels, process
 from thalweg.samplers import Settings
 from thalweg.survey import Survey, survey
@@ -195,19 +194,9 @@ def _study(study: Study, scape: Landscape, config: Config, out: Path, seed: int,
     restricted = scape.restrict(orthogonal_to_gradient=True)
     read = survey(restricted, series, folder / "survey.zarr", settings=settings, progress=stages.visible)
     stages.say(f"surfaces of {study.name}")
-    mapped = _maps(scape, series, config.size, seed)
+    mapped = maps(scape, series, config.size, seed)
     lines = along(scape, ((item.step, item.load()) for item in series))
     return Found(study, series.steps, read, mapped, lines, cliffs(lines))
-
-
-def _maps(scape: Landscape, series: Series, size: int, seed: int) -> dict[str, Surface]:
-    """Reward surfaces of the first, the middle and the last checkpoint."""
-    found = {}
-    for item in (series.items[0], series.items[len(series) // 2], series.items[-1]):
-        here = scape.at(item.load())
-        if has_plane(here):
-            found[f"update {item.step}"] = surface(here, size=size, seed=seed)
-    return found
 
 
 def _sections(found: Found) -> list[Section]:
