@@ -77,17 +77,17 @@ def paper() -> Config:
         discount=0.9,
         horizon=28,
         hidden=(32, 32),
-        exact=Ascent(updates=600, learning_rate=0.003, levels=16, every=20, temperature=0.01),
-        reinforce=Reinforce(600, 128, 0.01, 20, entropy=0.01),
-        ppo=PPO(300, 128, 0.003, 10, entropy=0.01),
+        exact=Ascent(updates=600, learning_rate=0.003, levels=16, every=30, temperature=0.01),
+        reinforce=Reinforce(600, 128, 0.01, 30, entropy=0.01),
+        ppo=PPO(300, 128, 0.003, 15, entropy=0.01),
         pole_reinforce=Reinforce(60, 16, 0.01, 2, value_learning_rate=0.01),
         pole_ppo=PPO(60, 16, 0.003, 2, decay=True),
         pole_horizon=200,
-        seeds=256,
+        seeds=64,
         length=4.0,
         plane=21,
         sampler=Settings(
-            chains=4, burn_in=150, draws=300, step_size=1e-3, gamma=100.0, nbeta=1000.0, batch_size=10_000
+            chains=4, burn_in=100, draws=420, step_size=1e-3, gamma=100.0, nbeta=1000.0, batch_size=10_000
         ),
     )
 

@@ -64,19 +64,19 @@ class Config(BaseModel):
 
 def paper() -> Config:
     """Until each is solved, or as far as it goes."""
-    exact = Settings(chains=4, burn_in=300, draws=600, step_size=1e-3, gamma=100.0, batch_size=10_000)
+    exact = Settings(chains=4, burn_in=200, draws=800, step_size=1e-3, gamma=100.0, batch_size=10_000)
     return Config(
         hidden=32,
-        pole=PPO(60, 16, 3e-3, 4, decay=True),
-        lake=PPO(90, 64, 1e-2, 3, entropy=0.003),
-        room=PPO(60, 32, 3e-3, 2, entropy=0.003),
+        pole=PPO(60, 16, 3e-3, 6, decay=True),
+        lake=PPO(90, 64, 1e-2, 6, entropy=0.003),
+        room=PPO(60, 32, 3e-3, 4, entropy=0.003),
         pole_sampler=Settings(
-            chains=2, burn_in=100, draws=200, step_size=2e-3, gamma=100.0, nbeta=2.0, batch_size=10_000
+            chains=2, burn_in=100, draws=200, step_size=2e-3, gamma=400.0, nbeta=2.0, batch_size=10_000
         ),
         lake_sampler=Settings.of(exact, nbeta=1000.0),
         room_sampler=Settings.of(exact, nbeta=300.0),
         horizon=200,
-        seeds=64,
+        seeds=48,
         size=21,
         temperature=0.003,
     )
