@@ -335,7 +335,7 @@ def test_coefficient_of_soft_regret_counts_actions_and_reachable_states(seed):
     assert tw.estimate_llc(scape, rtol=0.02).value == pytest.approx((3 - 1) * 3 / 2, rel=0.05)
 
 
-@pytest.mark.parametrize("sharpness", [0.0, 3.0, 12.0])
+@pytest.mark.parametrize("sharpness", [0.0, 3.0, 12.0, 60.0, 1000.0])
 def test_plain_softmax_regret_says_that_it_has_no_minimum(sharpness):
     moves, start, discount, rewards = random_process(7, states=4)
     mdp, policy = tw.MDP(moves, start, discount), Tabular(4, 3)
@@ -354,6 +354,53 @@ def test_actions_that_tie_have_a_minimum():
     mdp = tw.MDP(np.full((2, 2, 2), 0.5), [1.0, 0.0], 0.5)
     found = measure(regret_landscape(Tabular(2, 2), mdp, n=1000, reward=[1.0, 0.0]))
     assert found.doubt == ""
+
+
+def doubt(policy, mdp, rewards, observations=None, **restriction):
+    scape = regret_landscape(policy, mdp, n=1000, reward=rewards, observations=observations)
+    return measure(scape.restrict(**restriction) if restriction else scape).doubt
+
+
+def test_any_table_and_any_network_may_have_no_minimum():
+    moves, start, discount, rewards = random_process(7, states=4)
+    mdp = tw.MDP(moves, start, discount)
+    best = mdp.optimal(rewards).policy
+    table = nn.Embedding(4, 3).double()
+    wrong = Tabular(4, 3)
+    deep = nn.Sequential(nn.Embedding.from_pretrained(torch.eye(4).double()), nn.Linear(4, 3, bias=False).double())
+    with torch.no_grad():
+        table.weight.zero_()
+        wrong.logits.copy_(900 * mdp.worst(rewards).policy)  # where no probability is left for what is better
+        deep[1].weight.copy_(5 * best.T)
+    for policy in (table, wrong, deep):
+        assert "no finite minimum" in doubt(policy, mdp, rewards)
+    some = {"1.weight": torch.ones(3, 4, dtype=torch.bool)}
+    some["1.weight"][:, 0] = False  # other states still grow
+    assert "no finite minimum" in doubt(deep, mdp, rewards, masks=some)
+
+
+def test_a_minimum_behind_closed_or_bounded_logits_is_one():
+    moves, start, discount, rewards = random_process(7, states=4)
+    mdp = tw.MDP(moves, start, discount)
+    bounded = nn.Sequential(nn.Embedding(4, 3).double(), nn.Tanh())
+    deep = nn.Sequential(nn.Embedding(4, 5).double(), nn.Linear(5, 3, bias=False).double())
+    with torch.no_grad():
+        bounded[0].weight.copy_(mdp.optimal(rewards).policy)
+    assert doubt(bounded, mdp, rewards) == ""
+    assert doubt(deep, mdp, rewards, masks={"1.weight": torch.zeros(3, 5, dtype=torch.bool)}) == ""
+
+
+@pytest.mark.parametrize("logits", [(0.0, 0.0), (0.3, 0.0), (6.0, 0.0)])
+def test_states_that_look_alike_may_have_their_minimum_at_a_coin(logits):
+    moves = torch.zeros(3, 2, 3, dtype=torch.float64)  # what leaves one state stays in the other
+    moves[0, 0, 2] = moves[0, 1, 0] = moves[1, 1, 2] = moves[1, 0, 1] = moves[2, :, 2] = 1
+    mdp = tw.MDP(moves, [0.5, 0.5, 0.0], 0.9)
+    policy, rewards = Tabular(1, 2), [[1.0, 0.0], [0.0, 1.0], [0.0, 0.0]]
+    with torch.no_grad():
+        policy.logits.copy_(torch.tensor([logits]))
+    assert doubt(policy, mdp, rewards, torch.zeros(3, dtype=torch.int64)) == ""
+    apart = Tabular(3, 2)
+    assert "no finite minimum" in doubt(apart, mdp, rewards)
 
 
 def test_a_seed_learns_alone_as_it_learns_among_others():

@@ -95,6 +95,32 @@ def test_sampled_losses_are_minus_returns_and_their_gradient_is_the_exact_one():
     assert float(wrong.square().mean()) > 4
 
 
+def test_few_seeds_do_not_shorten_the_gradient():
+    mouse = trained()
+    exact = measure(regret_landscape(mouse, WORLD, n=1000, temperature=0.05)).gradient
+    scape = sampled_landscape(mouse, Played(WORLD), 2, n=1000, temperature=0.05)
+    params = {k: w.detach().requires_grad_() for k, w in scape.params.items()}
+    shares = []
+    for i in range(0, 8000, 2):  # a baseline of both would leave half of it
+        losses = scape.losses(params, scape.frozen, torch.arange(i, i + 2), torch.zeros(2))
+        found = torch.autograd.grad(losses.mean(), list(params.values()))
+        gradient = scape.layout.flatten(dict(zip(params, found, strict=True)))
+        shares.append(float(gradient @ exact / exact.square().sum()))
+    mean, error = np.mean(shares), np.std(shares) / len(shares) ** 0.5
+    assert abs(mean - 1) < 4 * error
+    assert abs(mean - 0.5) > 4 * error
+
+
+def test_plain_sampled_regret_says_that_it_has_no_minimum():
+    mouse = trained(120)
+    with torch.no_grad():
+        for w in list(mouse.parameters())[-2:]:
+            w.mul_(0.5)
+    plain, soft = (sampled_landscape(mouse, Played(WORLD), 4000, n=1000, temperature=t) for t in (0.0, 0.05))
+    assert "no finite minimum" in measure(plain).doubt
+    assert measure(soft).doubt == ""
+
+
 def test_trajectories_are_used_again_inside_a_block_and_nowhere_else():
     mouse = trained()
     scape = sampled_landscape(mouse, Played(WORLD), 800, n=1000)

@@ -18,6 +18,9 @@ from thalweg.atlas import contour_map, line_map
 from thalweg.atlas.figure import draw
 from thalweg.atlas.page import Row, write
 from thalweg.cli import main
+from thalweg.rl import regret_landscape, sampled_landscape
+from thalweg.rl.corner import Mouse, corner
+from thalweg.rl.environments import Played
 from thalweg.rl.surfaces import KEPT, SHARE, Cliff, Line, along, cliffs, direction, has_plane, line, surface
 
 SEGMENT, POINTS, FINE = 0.02, 20, 10
@@ -179,6 +182,15 @@ def test_maps_follow_layers_that_are_rescaled_but_no_other_way_to_write_the_netw
     eye, shear = torch.eye(3).double(), torch.ones(3, 3).triu().double()
     np.testing.assert_allclose(map_of(10 * eye, torch.relu), map_of(eye, torch.relu), rtol=1e-9, atol=1e-12)
     assert map_of(shear, torch.clone).mean() > 1.5 * map_of(eye, torch.clone).mean()  # at the same lambda
+
+
+def test_levels_are_no_draws_so_that_exact_regret_has_no_error():
+    levels = corner(4, alpha=0.5, discount=0.9)
+    exact = regret_landscape(Mouse(4, (8,)), levels, n=1000)
+    sampled = sampled_landscape(Mouse(4, (8,)), Played(levels), 20, n=1000)
+    assert line(exact).covariance is None
+    assert surface(exact, size=3).stderr is None
+    assert line(sampled, length=0.01, points=2, fine=0).stderr[-1] > 0
 
 
 def test_without_a_gradient_there_is_a_line_of_one_point():

@@ -170,21 +170,26 @@ def test_killed_in_the_middle_it_goes_on_and_ends_with_the_same_bits(tmp_path, m
     script = SCRIPT.format(tests=str(Path(__file__).parent), run=str(run), out=str(out))
     process = subprocess.Popen([sys.executable, "-c", script], start_new_session=True)
     deadline = time.monotonic() + 120
-    while not (len(list(out.glob("shards/*/zarr.json"))) >= 2 and list(out.glob(".partial/*.safetensors"))):
+    while True:
         assert process.poll() is None
         assert time.monotonic() < deadline
+        os.killpg(process.pid, signal.SIGSTOP)  # what is looked at must not move on
+        finished = {p.parent.name: p.stat().st_mtime_ns for p in out.glob("shards/*/zarr.json")}
+        under_way = [s for s in out.glob(".partial/*.safetensors") if s.name.rsplit("-", 1)[0] not in finished]
+        if len(finished) >= 2 and under_way:
+            break
+        os.killpg(process.pid, signal.SIGCONT)
         time.sleep(0.002)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
 
-    finished = {p.parent.name: p.stat().st_mtime_ns for p in out.glob("shards/*/zarr.json")}
-    assert 2 <= len(finished) < 6
+    assert len(finished) < 6
     assert not tw.open_survey(out).complete
     kept = 0
-    for state in out.glob(".partial/*.safetensors"):
+    for state in under_way:
         with safe_open(state, framework="pt") as file:
             kept += int(file.metadata()["step"])
-    assert 0 < kept < LONG["burn_in"] + LONG["draws"]
+    assert 0 < kept <= LONG["burn_in"] + LONG["draws"]
 
     steps = []
     move = Worker.move

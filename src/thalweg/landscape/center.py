@@ -74,7 +74,7 @@ def measure(scape: Landscape) -> Center:
     if gradient.norm() < ROUNDING * torch.finfo(flat.dtype).eps * _single_gradient(scape, params, layout):
         gradient = torch.zeros_like(gradient)
     known = getattr(scape.losses, "doubt", None)
-    doubt = known(scape.params, scape.frozen, scape.data) if known else ""
+    doubt = known(scape, gradient) if known else ""
     return Center(flat, scape.frozen, losses, gradient, doubt)
 
 

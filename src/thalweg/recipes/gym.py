@@ -45,6 +45,7 @@ class Config(BaseModel):
         seeds: episodes of CartPole that are surveyed.
         size: points a side of a reward surface.
         temperature: reward units a nat of entropy in the regret of lake and room that is surveyed.
+        pole_temperature: the same in CartPole's return, of reward 1 a step.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -60,6 +61,7 @@ class Config(BaseModel):
     seeds: int
     size: int
     temperature: float
+    pole_temperature: float
 
 
 def paper() -> Config:
@@ -79,6 +81,7 @@ def paper() -> Config:
         seeds=48,
         size=21,
         temperature=0.003,
+        pole_temperature=0.03,
     )
 
 
@@ -99,6 +102,7 @@ def tiny() -> Config:
         seeds=8,
         size=5,
         temperature=0.003,
+        pole_temperature=0.03,
     )
 
 
@@ -165,7 +169,7 @@ def studies(config: Config) -> list[tuple[Study, Landscape]]:
     short = CartPole(horizon=config.horizon)
     exact = {"n": 10_000, "temperature": config.temperature}
     return [
-        (pole, sampled_landscape(pole.policy(), short, config.seeds, n=10_000)),
+        (pole, sampled_landscape(pole.policy(), short, config.seeds, n=10_000, temperature=config.pole_temperature)),
         (lake, regret_landscape(lake.policy(), table, reward=reward, observations=eye(16), **exact)),
         (room, regret_landscape(room.policy(), walked, **exact)),
     ]

@@ -10,7 +10,7 @@ minimum; with entropy paid by a temperature it has one.
 
 from copy import deepcopy
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -20,9 +20,9 @@ from thalweg.errors import InputError, guarded
 from thalweg.landscape import Data, Landscape, ModuleLosses, PerSample, of_losses
 from thalweg.rl.levels import Levels
 from thalweg.rl.mdp import MDP
+from thalweg.rl.sharpness import AHEAD, BEFORE, fall, sentence, ways
 from thalweg.types import Params, Tree
 
-SHARP = -1e9  # a logit with no probability left
 ROUNDING = 64.0  # roundings of a return
 
 
@@ -64,7 +64,13 @@ def regret_landscape(
 
 @dataclass(frozen=True)
 class PolicyLosses(ModuleLosses):
-    """Regrets of a policy, which sees every state of a level."""
+    """Regrets of a policy, which sees every state of a level.
+
+    Attributes:
+        whole: the samples are a whole family with its weights, not draws from one: their mean has no error.
+    """
+
+    whole: ClassVar[bool] = True
 
     def __call__(self, params: Params, frozen: Params, inputs: Tree, targets: Tensor | None) -> Tensor:
         """Weighted regrets (B,) of levels, given observations (B, S, ...) and the levels' numbers."""
@@ -76,32 +82,39 @@ class PolicyLosses(ModuleLosses):
         found = functional_call(self.module, {**params, **frozen}, (inputs.flatten(0, 1),))
         return found.reshape(*inputs.shape[:2], -1)
 
-    def doubt(self, params: Params, frozen: Params, data: Data) -> str:
-        """Whether plain regret is less at infinite logits; where entropy is paid there is a minimum.
+    def doubt(self, scape: Landscape, gradient: Tensor) -> str:
+        """Whether plain regret falls without end as logits grow; where entropy is paid there is a minimum.
 
-        Looked at are the policy made infinitely sharp, its logits times c -> infinity, which every network with a
-        linear last layer can reach; and where each state has logits of its own, the policy greedy to its values.
+        Args:
+            scape: of these losses, at w*.
+            gradient: (D,) at w*.
         """
         regret: Any = self.loss.given
         if regret.temperature:
             return ""
+        assert scape.data is not None
+        seen, level = scape.data.inputs, scape.data.targets
+        rounding = ROUNDING * torch.finfo(gradient.dtype).eps * float(regret.best.abs().max())
+
+        def mean(logits: Tensor) -> Tensor:
+            return self.loss(logits, level).to(torch.float64).mean()
+
+        def greedy(table: Tensor) -> Tensor:  # a row's visits times its action values
+            policy = torch.softmax(table, -1).requires_grad_()
+            with torch.enable_grad():
+                (slope,) = torch.autograd.grad(regret.of_policy(policy[seen], level).mean(), policy)
+            return -slope / slope.abs().max().clamp(min=torch.finfo(slope.dtype).tiny)
+
         with torch.no_grad():
-            logits = self.logits(params, frozen, data.inputs)
-        scores = [logits]
-        if isinstance(self.module, Tabular):  # a logit has gradient -d(s) pi(a|s) A(s, a)
-            moving = logits.clone().requires_grad_()
-            (gradient,) = torch.autograd.grad(self.loss(moving, data.targets).mean(), moving)
-            scores.append(-gradient / torch.softmax(logits, -1))
-        with torch.no_grad():
-            sharp = [torch.where(score == score.amax(-1, keepdim=True), 0.0, SHARP) for score in scores]
-            now, *limits = (self.loss(x, data.targets).to(torch.float64).mean().item() for x in (logits, *sharp))
-        gain = now - min(limits)
-        if gain <= ROUNDING * torch.finfo(logits.dtype).eps * float(regret.best.abs().max()):
-            return ""
-        return (
-            f"logits that grow without end lower the regret by {gain:.3g} more: a softmax policy has no finite"
-            " minimum here, and the number would depend on the size of its logits: pay entropy, temperature=0.01"
-        )
+            logits = self.logits(scape.params, scape.frozen, seen)
+            for way in ways(self.module, scape, gradient, seen.flatten(0, 1), greedy):
+                change = way.change.reshape(logits.shape)
+                sides = ([mean(logits + (c - 1) * change) for c in side.to(logits)] for side in (BEFORE, AHEAD))
+                before, ahead = (torch.stack(side) for side in sides)
+                gain = fall(before, float(mean(logits)), ahead, rounding)
+                if gain is not None:
+                    return sentence(gain)
+        return ""
 
 
 class Tabular(nn.Module):
@@ -143,11 +156,14 @@ class LevelRegret(nn.Module):
 
     def forward(self, logits: Tensor, level: Tensor) -> Tensor:
         """Logits (B, S, A) -> (B,) in units of reward."""
-        policy = torch.softmax(logits, -1)
+        return self.of_policy(torch.softmax(logits, -1), level, _entropy(logits) if self.temperature else None)
+
+    def of_policy(self, policy: Tensor, level: Tensor, nats: Tensor | None = None) -> Tensor:
+        """Probabilities (B, S, A), with their entropy (B, S) where it is paid -> (B,) in units of reward."""
         moves = policy * self.keep[level].to(policy)
         gain = (policy * self.reward[level].to(policy)).sum(-1)
-        if self.temperature:
-            gain = gain + self.temperature * _entropy(logits)
+        if nats is not None:
+            gain = gain + self.temperature * nats
         after, value = self.next[level], torch.zeros_like(gain)
         for _ in range(self.horizon):
             value = gain + (moves * value.gather(1, after).reshape(moves.shape)).sum(-1)
@@ -182,10 +198,13 @@ class ProcessRegret(nn.Module):
     def forward(self, logits: Tensor, sample: Tensor) -> Tensor:
         """Logits (1, S, A) -> (1,) in units of reward, by a solve in float64."""
         exact = logits.to(torch.float64)
-        policy, gain = torch.softmax(exact, -1), self.reward
-        if self.temperature:
-            gain = gain + self.temperature * _entropy(exact)[..., None]
-        return (self.best - self.mdp.solve(policy, gain) @ self.start).to(logits)
+        nats = _entropy(exact) if self.temperature else None
+        return self.of_policy(torch.softmax(exact, -1), sample, nats).to(logits)
+
+    def of_policy(self, policy: Tensor, sample: Tensor, nats: Tensor | None = None) -> Tensor:
+        """Probabilities (1, S, A), with their entropy (1, S) where it is paid -> (1,) in units of reward."""
+        gain = self.reward if nats is None else self.reward + self.temperature * nats[..., None]
+        return self.best - self.mdp.solve(policy.to(torch.float64), gain) @ self.start
 
 
 def _entropy(logits: Tensor) -> Tensor:

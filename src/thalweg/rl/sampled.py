@@ -7,7 +7,9 @@ seed by seed. The value of a loss is minus a return; its gradient is that of per
 
     J_i = b_0 + sum_t discount^t rho_t (r_t + discount b_{t+1} - b_t),    rho_t = prod_{s <= t} pi_w / pi_anchor,
 
-b the mean reward to go of the seeds still alive at t, which has no expectation here and lowers the variance.
+b = b_i the mean reward to go of the other seeds still alive at t, which has no expectation here and lowers the
+variance; a seed's own return in it would shorten the gradient by one part in as many as are alive. Ratios are cut
+at 10, which away from the anchor biases what they weigh.
 At the anchor all ratios are 1, the sum is the return, and the gradient is REINFORCE with rewards to go.
 Source: Precup, Sutton & Singh 2000; Jiang & Li 2016 (arXiv 1511.03722).
 
@@ -25,11 +27,15 @@ from torch.func import functional_call
 
 from thalweg.errors import InputError
 from thalweg.landscape import Data, Landscape, ModuleLosses, PerSample, of_losses
-from thalweg.rl.environments import Environment
+from thalweg.rl.environments import Discrete, Environment
+from thalweg.rl.gradients import mean_of_others
 from thalweg.rl.rollouts import Trajectories, rollout
+from thalweg.rl.sharpness import sentence, ways
 from thalweg.types import Params, Tree
 
 TRUNCATION = 10.0  # largest ratio
+SHARP = (2.0, 16.0, 1024.0, 2.0**20)  # multiples of the logits that are played in doubt of a minimum
+SIGMAS = 3.5  # standard errors over seeds by which returns must differ there
 FRESH = 0.5  # share of the seeds below which an effective sample size asks for new trajectories
 
 
@@ -153,6 +159,37 @@ class SampledLosses(ModuleLosses):
         logs = self._logs(tensors, played)
         return self.loss(self._returns(played, logs), targets.to(logs))
 
+    def doubt(self, scape: Landscape, gradient: Tensor) -> str:
+        """Whether discrete actions return more, seed by seed, the larger the logits; where no entropy is paid.
+
+        Played are policies as sharp as `SHARP` says, along the lines of `sharpness`, against w* itself.
+
+        Args:
+            scape: of these losses, at w*.
+            gradient: (D,) at w*.
+        """
+        if self.temperature or not isinstance(self.environment.actions, Discrete):
+            return ""
+        assert scape.data is not None
+        seeds = scape.data.inputs
+        with torch.no_grad():
+            fixed = {**scape.params, **scape.frozen}
+            now, seen = self._played(fixed, seeds)
+            for way in ways(self.module, scape, gradient, seen):
+                gains = []
+                for c in SHARP:
+                    moved = {name: fixed[name] + (c - 1) * v for name, v in way.layer.items()}
+                    gain = self._played({**fixed, **moved}, seeds)[0] - now
+                    gains.append((gain.mean().item(), float(gain.std()) / len(gain) ** 0.5))
+                if gains[-1][0] > SIGMAS * gains[-1][1] and all(gain > -SIGMAS * error for gain, error in gains):
+                    return sentence(gains[-1][0])
+        return ""
+
+    def _played(self, tensors: Params, seeds: Tensor) -> tuple[Tensor, Tensor]:
+        """Returns (B,) of seeds, and their first observations (B, ...)."""
+        played = rollout(lambda seen: functional_call(self.module, tensors, (seen,)), self.environment, seeds)
+        return played.returns(self.environment.discount), played.observations[:, 0]
+
     def _logs(self, tensors: Params, played: Trajectories) -> Tensor:
         """(B, T) nats: the actions' log probabilities under present weights; 0 after the end of an episode."""
         kind, alive = self.environment.actions, played.alive
@@ -169,9 +206,9 @@ class SampledLosses(ModuleLosses):
         ratios = torch.clamp((logs - played.log_prob).cumsum(1).exp(), max=TRUNCATION) * alive
         rewards = played.rewards.to(logs) - self.temperature * logs
         ahead = (rewards.detach() * powers).flip(1).cumsum(1).flip(1) / powers
-        baseline = (ahead * alive).sum(0) / alive.sum(0).clamp(min=1)
-        after = torch.cat([baseline[1:], baseline.new_zeros(1)]) * torch.cat([alive[:, 1:], alive[:, :1] * 0], 1)
-        return baseline[0] + (powers * ratios * (rewards - baseline + discount * after)).sum(1)
+        baseline = mean_of_others(ahead, played.alive) * alive
+        after = torch.cat([baseline[:, 1:], baseline.new_zeros(len(baseline), 1)], 1)
+        return baseline[:, 0] + (powers * ratios * (rewards - baseline + discount * after)).sum(1)
 
 
 def _key(seeds: Tensor) -> tuple[int, ...]:

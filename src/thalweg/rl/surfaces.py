@@ -41,7 +41,7 @@ class Surface:
         x: (N,) along d1, in lengths of it.
         y: (N,) along d2.
         loss: (N, N), row by y and column by x, in the unit of the landscape's loss.
-        stderr: (N, N) standard errors of the means over samples, were they drawn anew; None without samples.
+        stderr: (N, N) standard errors of the means over samples, were they drawn anew; None where they are no draws.
     """
 
     x: np.ndarray
@@ -175,7 +175,7 @@ def surface(
         raise InputError(
             f"loss is not finite at x = {axis[column]:g}, y = {axis[row]:g} of the plane: give a smaller extent"
         )
-    errors = None if _count(landscape) < 2 else np.concatenate([e for _, e in parts]).reshape(size, size)
+    errors = None if not _drawn(landscape) else np.concatenate([e for _, e in parts]).reshape(size, size)
     return Surface(axis, axis.copy(), loss, errors)
 
 
@@ -238,8 +238,8 @@ def line(landscape: Landscape, *, length: float = LENGTH, points: int = 20, fine
         fine: further points that divide the first segment evenly.
 
     Returns:
-        The line; of w* alone where the gradient is zero. With samples it carries the covariance of the means:
-        they are the same samples all along, so a difference is known better than either loss.
+        The line; of w* alone where the gradient is zero. With drawn samples it carries the covariance of the means:
+        they are the same samples all along, so a difference is known better than either loss. Exact regret has none.
 
     Raises:
         InputError: numbers out of range, a loss that is not finite.
@@ -252,11 +252,11 @@ def line(landscape: Landscape, *, length: float = LENGTH, points: int = 20, fine
         sizes = sizes[:1]
     along = landscape.layout.flatten(landscape.params) - torch.as_tensor(sizes).to(normal).reshape(-1, 1) * normal
     losses = np.concatenate(list(_losses(landscape, along, "loss along the gradient")))
-    means, count = losses.mean(1), losses.shape[1]
+    means = losses.mean(1)
     if not np.isfinite(means).all():
         at = sizes[~np.isfinite(means)][0]
         raise InputError(f"loss is not finite at step size {at:g} along the gradient: give a shorter length")
-    covariance = np.cov(losses).reshape(len(sizes), -1) / count if count > 1 else None
+    covariance = np.cov(losses).reshape(len(sizes), -1) / losses.shape[1] if _drawn(landscape) else None
     return Line(sizes, means, covariance, fine if len(sizes) > 1 else 0)
 
 
@@ -341,6 +341,11 @@ def _normal(landscape: Landscape) -> Tensor:
 def _count(landscape: Landscape) -> int:
     """Samples; 1 of an analytic function."""
     return 1 if landscape.data is None else len(landscape.data)
+
+
+def _drawn(landscape: Landscape) -> bool:
+    """Whether the samples are draws, so that their mean has an error."""
+    return _count(landscape) > 1 and not getattr(landscape.losses, "whole", False)
 
 
 def _mean_error(losses: np.ndarray) -> np.ndarray:

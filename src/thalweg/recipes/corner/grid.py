@@ -2,12 +2,15 @@
 
 A Bayesian of nbeta prefers the policy of less free energy F = nbeta G + lambda log nbeta. The policy that walks
 to the corner is taken from the end of a run at the least alpha, the one that walks to the cheese from a run at
-the study's own; their regrets and lambdas are read at every alpha of the grid. That training is no sampling of
-a posterior, and has no nbeta, is part of the question.
+the study's own; their regrets and lambdas are read at every alpha of the grid, where neither was trained: away from
+their own alphas they are no minima, and an excess of nbeta G of a few nats moves the predicted alpha down. That
+training is no sampling of a posterior, and has no nbeta, is part of the question. So the grid shows both and settles
+nothing.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -120,9 +123,10 @@ def crossing(alphas: tuple[float, ...], values: np.ndarray) -> float:
 
     Args:
         alphas: ascending, above 0.
-        values: one for each; a NaN is no neighbour.
+        values: one for each; where one is NaN its neighbours are each other's.
     """
-    for a, b, low, high in zip(alphas, alphas[1:], values, values[1:], strict=False):
+    read = [(a, x) for a, x in zip(alphas, values, strict=True) if np.isfinite(x)]
+    for (a, low), (b, high) in pairwise(read):
         if low < 0 <= high:
             return float(np.exp(np.log(a) + (np.log(b) - np.log(a)) * -low / (high - low)))
     return float("nan")

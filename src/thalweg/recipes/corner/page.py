@@ -200,7 +200,8 @@ def _sweep(swept: Sweep) -> Section:
         (
             f"Left: what training does. Dashed: the alpha from which free energy, nβ G + λ̂ log nβ at nβ = "
             f"{swept.nbeta:g}, prefers the policy that looks at the cheese; one for each pair of policies. Right: "
-            "the difference itself. Gradient descent samples no posterior and has no nβ: the two need not agree.",
+            "the difference itself. Both policies are read where neither was trained and is no minimum, which moves "
+            "the prediction down; gradient descent samples no posterior and has no nβ: the two need not agree.",
         ),
         figure,
         Table(("discount", "predicted α*", "half of the runs at α"), tuple(rows)),
@@ -213,8 +214,8 @@ def _where(predicted: float, gain: np.ndarray, alphas: tuple[float, ...]) -> str
         return f"{predicted:.3f}"
     if not np.isfinite(gain).any():
         return "no value"
-    read = [alpha for alpha, x in zip(alphas, gain, strict=True) if np.isfinite(x)]
-    return f"below {read[0]:g}" if np.nanmin(gain) >= 0 else f"above {read[-1]:g}"
+    read = [(alpha, x) for alpha, x in zip(alphas, gain, strict=True) if np.isfinite(x)]
+    return f"above {read[-1][0]:g}" if read[-1][1] < 0 else f"below {read[0][0]:g}"
 
 
 def _bare(*panels: Axes) -> None:
