@@ -83,6 +83,152 @@ def test_sparse_processes_have_the_values_and_gradients_of_dense_ones():
         assert torch.equal(dense.reachable, thin.reachable)
 
 
+def both_kinds(seed=0):
+    """The same process dense and sparse, its start, and its rewards as a tensor."""
+    moves, start, discount, rewards = random_process(seed)
+    thin = tw.MDP([sparse.csr_matrix(moves[:, a]) for a in range(3)], start, discount)
+    return tw.MDP(moves, start, discount), thin, torch.as_tensor(rewards)
+
+
+def hessian_product(loss, inputs, directions):
+    """H v for the inputs together."""
+    slopes = torch.autograd.grad(loss(*inputs), inputs, create_graph=True)
+    along = sum((s * d).sum() for s, d in zip(slopes, directions, strict=True))
+    return torch.autograd.grad(along, inputs)
+
+
+MEASURES = {
+    "returns": lambda m, p, r: m.returns(p, r).square().sum(),
+    "occupancy": lambda m, p, r: (m.occupancy(p) * r).square().sum(),
+    "action values": lambda m, p, r: m.action_values(p, r).square().sum(),
+    "expected": lambda m, p, r: m.expected(r[..., 0] * p[..., 0]).square().sum(),
+    "regret": lambda m, p, r: m.regret(p, r).square().sum(),
+    "share": lambda m, p, r: m.regret(p, r, normalised=True).square().sum(),
+    "steps": lambda m, p, r: m.returns(p, r[..., None] * torch.linspace(0, 1, 6).double()).square().sum(),
+}
+
+
+@pytest.mark.parametrize("measured", MEASURES)
+def test_sparse_processes_have_the_second_derivatives_of_dense_ones(measured):
+    dense, thin, rewards = both_kinds()
+    policies, loss = random_policies(1, 2, 6, 3), MEASURES[measured]
+    policies = policies[0] if measured == "steps" else policies
+    generator = torch.Generator().manual_seed(2)
+    inputs = [x.clone().requires_grad_() for x in (policies, rewards)]
+    directions = [torch.randn(x.shape, generator=generator, dtype=torch.float64) for x in inputs]
+    found = []
+    for mdp in (dense, thin):
+
+        def of(p, r, mdp=mdp):
+            weighted = p / p.sum(-1, keepdim=True)  # stays a policy off the simplex
+            return loss(mdp, weighted, r)
+
+        slopes = torch.autograd.grad(of(*inputs), inputs)
+        found.append([*slopes, *hessian_product(of, inputs, directions)])
+    assert all(float(x.abs().max()) > 1e-3 for x in found[0])
+    for a, b in zip(*found, strict=True):
+        torch.testing.assert_close(b, a, atol=1e-9, rtol=1e-9)
+
+
+def test_a_dense_solve_is_mapped_over_policies():
+    dense, _, rewards = both_kinds()
+    policies = random_policies(3, 5, 6, 3)
+    twice = torch.func.jacrev(torch.func.jacrev(lambda p: dense.solve(p, rewards) @ dense.start))
+    mapped = torch.func.vmap(twice)(policies)
+    one = torch.autograd.functional.hessian(lambda p: dense.solve(p, rewards) @ dense.start, policies[4])
+    torch.testing.assert_close(mapped[4], one, atol=1e-10, rtol=0)
+
+
+def slopes_by_differences(of, at, step=1e-6):
+    """Central differences of a number, entry by entry."""
+    found = torch.zeros_like(at)
+    for i in range(at.numel()):
+        move = torch.zeros_like(at).reshape(-1)
+        move[i] = step
+        move = move.reshape(at.shape)
+        found.view(-1)[i] = (of(at + move) - of(at - move)) / (2 * step)
+    return found
+
+
+@pytest.mark.parametrize("kind", ["dense", "sparse"])
+def test_gradients_in_the_reward_are_those_of_differences(kind):
+    dense, thin, rewards = both_kinds(4)
+    mdp = dense if kind == "dense" else thin
+    policy = random_policies(5, 1, 6, 3)[0]
+    numbers = {
+        "best": lambda r: mdp.optimal(r).value @ mdp.start,
+        "worst": lambda r: mdp.worst(r).value @ mdp.start,
+        "soft": lambda r: mdp.soft_optimal(r, 0.3).value @ mdp.start,
+        "soft policy": lambda r: (mdp.soft_optimal(r, 0.3).policy * rewards).sum(),
+        "range": mdp.return_range,
+        "regret": lambda r: mdp.regret(policy, r),
+        "share": lambda r: mdp.regret(policy, r, normalised=True),
+    }
+    for name, of in numbers.items():
+        moving = rewards.clone().requires_grad_()
+        (slope,) = torch.autograd.grad(of(moving), moving)
+        torch.testing.assert_close(slope, slopes_by_differences(of, rewards), atol=1e-6, rtol=0, msg=name)
+        assert float(slope.abs().max()) > 1e-3
+    soft = mdp.soft_optimal(rewards, 0.3)
+    moving = rewards.clone().requires_grad_()
+    (slope,) = torch.autograd.grad(mdp.soft_optimal(moving, 0.3).value @ mdp.start, moving)
+    torch.testing.assert_close(slope, mdp.occupancy(soft.policy), atol=1e-9, rtol=0)
+    assert not torch.allclose(slope, mdp.occupancy(mdp.optimal(rewards).policy), atol=1e-3)
+
+
+def test_curvature_of_the_soft_optimum_in_the_reward_is_that_of_differences():
+    mdp, _, rewards = both_kinds(4)
+    direction = torch.randn(6, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+
+    def slope(reward):
+        return mdp.occupancy(mdp.soft_optimal(reward, 0.3).policy)
+
+    (found,) = hessian_product(
+        lambda r: mdp.soft_optimal(r, 0.3).value @ mdp.start, [rewards.requires_grad_()], [direction]
+    )
+    rewards = rewards.detach()
+    step = 1e-5 * direction
+    torch.testing.assert_close(found, (slope(rewards + step) - slope(rewards - step)) / 2e-5, atol=1e-6, rtol=0)
+    assert float(found.abs().max()) > 0.1
+
+
+def test_a_soft_optimum_near_the_hard_one_has_finite_slopes():
+    mdp, _, rewards = both_kinds(4)
+    moving = rewards.clone().requires_grad_()
+    (slope,) = torch.autograd.grad(mdp.soft_optimal(moving, 1e-4).value @ mdp.start, moving)
+    torch.testing.assert_close(slope, mdp.occupancy(mdp.optimal(rewards).policy), atol=1e-9, rtol=0)
+
+
+def test_batches_of_planned_rewards_have_the_gradients_of_each_alone():
+    mdp, _, rewards = both_kinds(4)
+    both = torch.stack([rewards, -2 * rewards]).requires_grad_()
+    (slope,) = torch.autograd.grad(mdp.return_range(both).sum(), both)
+    alone = rewards.clone().requires_grad_()
+    (first,) = torch.autograd.grad(mdp.return_range(alone), alone)
+    torch.testing.assert_close(slope[0], first, atol=1e-12, rtol=0)
+    torch.testing.assert_close(slope[1], -first, atol=1e-12, rtol=0)  # the best of -r is the worst of r
+
+
+@pytest.mark.parametrize("discount", [0.5, 0.9, 0.999])
+@pytest.mark.parametrize("size", [1e-14, 1.0, 1e6])
+def test_a_range_of_mere_rounding_is_none(discount, size):
+    moves, start, _, rewards = random_process(6)
+    mdp = tw.MDP(moves, start, discount)
+    potential = size * np.random.default_rng(7).normal(size=6)
+    shaping = torch.as_tensor(discount * moves @ potential - potential[:, None])
+    assert float(mdp.return_range(shaping)) == 0.0
+    policy = random_policies(8, 1, 6, 3)[0]
+    with pytest.raises(tw.InputError, match=r"the return range of a reward is 0 .* leave normalised= out"):
+        mdp.regret(policy, shaping, normalised=True)
+    plain = float(mdp.return_range(rewards))
+    for share in (1e-6, 1.0):  # negative control: a small range that is there
+        shaped = shaping + size * share * torch.as_tensor(rewards)
+        assert float(mdp.return_range(shaped)) == pytest.approx(size * share * plain, rel=1e-5)
+        assert 0 < float(mdp.regret(policy, shaped, normalised=True)) < 1
+    mixed = torch.stack([shaping, size * torch.as_tensor(rewards)])
+    assert (mdp.return_range(mixed) > 0).tolist() == [False, True]
+
+
 def test_rewards_of_states_and_of_steps_are_means_over_the_next_state():
     moves, start, discount, _ = random_process(2)
     of_steps = np.random.default_rng(0).normal(size=(6, 3, 6))
@@ -144,7 +290,7 @@ def test_policies_and_rewards_that_do_not_fit_are_refused():
         mdp.returns(torch.full((3, 2), 0.5), np.zeros(4))
     with pytest.raises(tw.InputError, match="reward holds NaN"):
         mdp.returns(torch.full((3, 2), 0.5), np.full(3, np.nan))
-    with pytest.raises(tw.InputError, match="return range of a reward is 0"):
+    with pytest.raises(tw.InputError, match="return range of a reward is 0 "):
         mdp.regret(torch.full((3, 2), 0.5), np.zeros(3), normalised=True)
 
 

@@ -1,7 +1,8 @@
 """Finite Markov decision processes: values, occupancies, regret. Float64 throughout.
 
 A policy is a tensor (..., S, A) of probabilities. A reward is (S,) of the state, (..., S, A) of state and
-action, or exactly (S, A, S) of the whole step. Leading axes are batches, and all is differentiable in both.
+action, or exactly (S, A, S) of the whole step. Leading axes are batches. All is differentiable in both, dense
+or sparse, by autograd in reverse and as often as one likes; where more than that holds or less, it is said.
 
     V = r_pi + discount P_pi V,    J = <start, V> = <occupancy, r>,    regret = V* - J
 
@@ -14,10 +15,10 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sparse
 import torch
-from scipy.sparse.linalg import splu
 from torch import Tensor
 
 from thalweg.errors import InputError
+from thalweg.rl.sparse import factorised, product, row_means
 
 SUM = 1e-9  # by which probabilities may miss 1
 TIE = 1e-12  # of the largest value: an action that is better by less is no improvement
@@ -118,8 +119,7 @@ class MDP:
         if given.shape == (*size, self.states):
             if self.transitions is not None:
                 return (self.transitions * given).sum(-1)
-            product = self.sparse.multiply(given.reshape(-1, self.states).numpy()).sum(1)
-            return torch.as_tensor(np.asarray(product)).reshape(size)
+            return row_means(self.sparse, given.reshape(-1, self.states)).reshape(size)
         if given.ndim >= 2 and given.shape[-2:] == size:
             return given
         raise InputError(
@@ -131,9 +131,8 @@ class MDP:
         """(..., S, A): the mean of a value (..., S) at the next state."""
         if self.transitions is not None:
             return torch.einsum("sat,...t->...sa", self.transitions, value)
-        flat = value.reshape(-1, self.states)
-        rows = torch.as_tensor(self.sparse @ flat.detach().numpy().T).T
-        return rows.reshape(*value.shape[:-1], self.states, self.actions)
+        found = product(self.sparse, value.reshape(-1, self.states))
+        return found.reshape(*value.shape[:-1], self.states, self.actions)
 
     def evaluate(self, policy: Tensor, reward: Any) -> Tensor:
         """(..., S): the value of a policy from each state on.
@@ -144,12 +143,16 @@ class MDP:
         return self.solve(self._checked(policy), self.mean_reward(reward))
 
     def solve(self, policy: Tensor, gain: Tensor) -> Tensor:
-        """(..., S): the same of a policy and a reward (..., S, A) in float64, unchecked: what `vmap` can take."""
+        """(..., S): the same of a policy and a reward (..., S, A) in float64, unchecked: what `vmap` can take.
+
+        Dense processes only, under `vmap`. Take its second derivatives in reverse: torch's forward rule for
+        `linalg.solve` gives wrong ones (pytorch issue 192540), and so does `vmap` of `torch.func.jacfwd`.
+        """
         batch = torch.broadcast_shapes(policy.shape[:-2], gain.shape[:-2])
         policy, gain = (x.expand(*batch, self.states, self.actions) for x in (policy, gain))
         if self.transitions is None:
             pairs = zip(policy.flatten(0, -3), gain.flatten(0, -3), strict=True) if batch else [(policy, gain)]
-            found: list[Any] = [_SparseValue.apply(one, r, self) for one, r in pairs]
+            found = [factorised(self.sparse, one, self.discount).solve((one * r).sum(-1)) for one, r in pairs]
             return torch.stack(found).reshape(*batch, self.states)
         moves = torch.einsum("...sa,sat->...st", policy, self.transitions)
         system = torch.eye(self.states, dtype=torch.float64) - self.discount * moves
@@ -169,9 +172,9 @@ class MDP:
         policy = self._checked(policy)
         if self.transitions is None:
             batch = policy.shape[:-2]
-            flat = policy.reshape(-1, self.states, self.actions).detach()
-            visits = [_system(self, one).solve(self.start.numpy(), "T") for one in flat]
-            return torch.as_tensor(np.stack(visits)).reshape(*batch, self.states, 1) * policy
+            flat = policy.reshape(-1, self.states, self.actions)
+            visits = [factorised(self.sparse, one, self.discount).solve(self.start, transposed=True) for one in flat]
+            return torch.stack(visits).reshape(*batch, self.states, 1) * policy
         moves = torch.einsum("...sa,sat->...st", policy, self.transitions)
         system = torch.eye(self.states, dtype=torch.float64) - self.discount * moves
         return torch.linalg.solve(system.mT, self.start.expand(*moves.shape[:-2], -1))[..., None] * policy
@@ -179,9 +182,17 @@ class MDP:
     def optimal(self, reward: Any) -> Plan:
         """The best policy for each reward of a batch, by policy iteration until no action is better.
 
+        The value is piecewise linear in the reward, and differentiable at a constant policy (Danskin): its gradient
+        is the policy's occupancy. Where best policies tie this is one of the subgradients.
         Source: Howard 1960; it ends, since each round is strictly better and policies are finitely many.
         """
-        gain = self.mean_reward(reward).detach()
+        gain = self.mean_reward(reward)
+        with torch.no_grad():
+            plan = self._improved(gain)
+        return Plan(self.evaluate(plan.policy, gain), plan.policy) if _moving(gain) else plan
+
+    def _improved(self, gain: Tensor) -> Plan:
+        """Policy iteration."""
         choice = gain.argmax(-1)
         for _ in range(ROUNDS):
             policy = torch.nn.functional.one_hot(choice, self.actions).to(torch.float64)
@@ -189,46 +200,92 @@ class MDP:
             values = gain + self.discount * self.expected(value)
             held = values.gather(-1, choice[..., None])[..., 0]
             best = values.max(-1)
-            better = best.values > held + TIE * (1 + values.abs().amax((-1, -2), keepdim=True)[..., 0])
+            better = best.values > held + TIE * values.abs().amax((-1, -2), keepdim=True)[..., 0]
             if not better.any():
                 return Plan(value, policy)
             choice = torch.where(better, best.indices, choice)
         raise InputError(f"policy iteration did not end in {ROUNDS} rounds: rewards of very different sizes")
 
     def worst(self, reward: Any) -> Plan:
-        """The worst policy for each reward of a batch."""
+        """The worst policy for each reward of a batch; the value is differentiable as in `optimal`."""
         plan = self.optimal(-self.mean_reward(reward))
         return Plan(-plan.value, plan.policy)
 
     def return_range(self, reward: Any) -> Tensor:
-        """(...): rho, the largest J minus the smallest."""
-        return (self.optimal(reward).value - self.worst(reward).value) @ self.start
+        """(...): rho, the largest J minus the smallest; exactly 0 where it cannot be told from rounding, see `span`.
+
+        Differentiable in the reward, once. Where it is 0 so is its gradient: rho has a minimum there, and 0 is one
+        of the subgradients.
+        """
+        gain = self.mean_reward(reward)
+        return self.span(self.optimal(gain).value, self.worst(gain).value)
+
+    def span(self, best: Tensor, worst: Tensor) -> Tensor:
+        """(...): <start, best - worst>, and exactly 0 where that is no more than policy iteration overlooks.
+
+            rho <= 2 TIE max |V| / (1 - discount)  ->  0
+
+        An action that is better by less than TIE |Q| is taken for a tie, each step may lose that much, there are
+        1 / (1 - discount) of them, and there are two ends. The solves' own rounding, some eps |V| / (1 - discount),
+        is a thousandth of it. Pure potential shaping has such a range.
+
+        Args:
+            best: (..., S) values of `optimal`.
+            worst: (..., S) values of `worst`, for the same rewards.
+        """
+        found = (best - worst) @ self.start
+        size = torch.maximum(best.detach().abs(), worst.detach().abs()).amax(-1)
+        return torch.where(found <= 2 * TIE * size / (1 - self.discount), 0.0, found)
 
     def regret(self, policy: Tensor, reward: Any, *, normalised: bool = False) -> Tensor:
         """(...): V* - J of a policy, at least 0 but for rounding.
 
+        Differentiable in the reward once, as V* is, and in the policy as often as one likes.
+
         Args:
             policy: (..., S, A).
             reward: of any of the shapes.
-            normalised: as a share of the return range; refused where that is 0.
+            normalised: as a share of the return range.
+
+        Raises:
+            InputError: a share is asked for where the return range is 0, or rounding; see `span`.
         """
-        lost = self.optimal(reward).value @ self.start - self.returns(policy, reward)
+        gain = self.mean_reward(reward)
+        best = self.optimal(gain).value
+        lost = best @ self.start - self.returns(policy, gain)
         if not normalised:
             return lost
-        span = self.return_range(reward)
+        span = self.span(best, self.worst(gain).value)
         if not (span > 0).all():
-            raise InputError("the return range of a reward is 0, every policy returns the same: regret has no share")
+            raise InputError(
+                "the return range of a reward is 0 up to rounding, every policy returns the same: regret has no"
+                " share, leave normalised= out"
+            )
         return lost / span
 
     def soft_optimal(self, reward: Any, temperature: float) -> Plan:
         """The best policy where entropy of the actions is rewarded too, `temperature` a nat.
 
-        Soft policy iteration, pi ~ exp(Q / temperature), whose convergence is quadratic.
+        Soft policy iteration, pi ~ exp(Q / temperature), whose convergence is quadratic. The value is differentiable
+        in the reward three times, and its gradient is the policy's occupancy; the policy is once.
         Source: Geist, Scherrer & Pietquin 2019 (arXiv 1901.11275).
         """
         if not temperature > 0:
             raise InputError(f"temperature = {temperature}: give a number above 0, nats of entropy are paid by it")
-        gain = self.mean_reward(reward).detach()
+        gain = self.mean_reward(reward)
+        with torch.no_grad():
+            plan = self._softly_improved(gain, temperature)
+        if not _moving(gain):
+            return plan
+        # A value at a constant policy is right to the first order; a round of Newton's method, which soft policy
+        # iteration is, doubles the order of the error.
+        value = self.evaluate(plan.policy, gain + temperature * entropy(plan.policy)[..., None])
+        logs = torch.log_softmax((gain + self.discount * self.expected(value)) / temperature, -1)
+        paid = -(logs.exp() * logs).sum(-1, keepdim=True)
+        return Plan(self.evaluate(logs.exp(), gain + temperature * paid), logs.exp())
+
+    def _softly_improved(self, gain: Tensor, temperature: float) -> Plan:
+        """Soft policy iteration."""
         policy = torch.softmax(gain / temperature, -1)
         value = self.evaluate(policy, gain + temperature * entropy(policy)[..., None])
         for _ in range(ROUNDS):
@@ -306,34 +363,9 @@ def _checked_rows(rows: Any, actions: int) -> Any:
     return rows
 
 
-def _system(mdp: MDP, policy: Tensor) -> Any:
-    """I - discount P_pi of one policy, factorised."""
-    weights = policy.detach().numpy().reshape(-1)
-    rows = np.repeat(np.arange(mdp.states), mdp.actions)
-    mix = sparse.csr_matrix((weights, (rows, np.arange(len(weights)))), shape=(mdp.states, len(weights)))
-    return splu((sparse.identity(mdp.states, format="csc") - mdp.discount * (mix @ mdp.sparse)).tocsc())
-
-
-class _SparseValue(torch.autograd.Function):
-    """V of one policy (S, A) by a sparse factorisation; its gradient is the policy gradient theorem.
-
-    d<g, V> = sum_s u(s) sum_a Q(s, a) dpi(a|s),  u = (I - discount P_pi)^-T g.  Source: Sutton et al. 1999.
-    """
-
-    @staticmethod
-    def forward(ctx: Any, policy: Tensor, gain: Tensor, mdp: MDP) -> Tensor:
-        """Solve, and keep the factors."""
-        ctx.factors, ctx.mdp = _system(mdp, policy), mdp
-        value = torch.as_tensor(ctx.factors.solve((policy * gain).sum(-1).detach().numpy()))
-        ctx.save_for_backward(policy, gain, value)
-        return value
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, None]:
-        """Visits that the gradient weighs, times action values."""
-        policy, gain, value = ctx.saved_tensors
-        visits = torch.as_tensor(ctx.factors.solve(grads[0].numpy(), "T"))[:, None]
-        return visits * (gain + ctx.mdp.discount * ctx.mdp.expected(value)), visits * policy, None
+def _moving(gain: Tensor) -> bool:
+    """Whether gradients in a reward are asked for."""
+    return gain.requires_grad and torch.is_grad_enabled()
 
 
 __all__ = ["MDP", "Plan", "entropy"]
