@@ -153,9 +153,9 @@ def _rises(rises: list[Rise], plain: Rise | None) -> Section:
     if plain is not None:
         rows.append(_line(f"{plain.nbeta:g}, plain regret", plain))
         words += (
-            "Plain regret, the last row, has no finite minimum under a softmax, since its logits may grow without end;"
-            " orthogonally to its gradient, as it is read here, it has one, whose number still depends on the size of "
-            "the logits: it falls the longer training goes on. In brackets raw means that are no estimates.",
+            "Plain regret, the last row, has no finite minimum under a softmax, since its logits may grow without "
+            "end; orthogonally to its gradient, as it is read here, it has one, whose number still depends on the "
+            "size of the logits: it falls the longer training goes on. In brackets raw means that are no estimates.",
         )
     header = ("nβ", "runs", "plateau", "end", "change", "95 %", "verdicts")
     return Section("λ̂ before and after the second fall", words, figure, Table(header, tuple(rows)))
