@@ -1,0 +1,317 @@
+"""A confidence set over a continuous class of values, covered by cells, and the largest regret on it: no sampling.
+
+    C = {theta: l(theta) >= log Z - ln(1/delta)},    Z = E_prior exp l,    R = features . theta
+
+Alice is a Boltzmann chooser. Q* is convex in theta, the largest of linear functions, one for each policy, and so is
+log sum exp of it: her log likelihood is a difference of convex functions of x = theta * scale, in environment e
+
+    l = sum_e F_e(x_e) - G_e(x_e),    F_e = b sum counts Q*,    G_e = sum_s n_s log sum_a exp(b Q*(s, a)).
+
+On a cell, a simplex of vertices v_i, a convex function lies below its largest vertex and above the mean of its
+tangents there. Hence proven bounds on l from vertices alone, whose gap falls with the square of a cell's size:
+
+    max l <= max_i sum_e max_t [F_e - (tangents of G_e)](t v_i)
+    log mean exp l >= mean l >= mean_i sum_e min_t [(tangents of F_e) - G_e](t v_i),
+
+t one over the return range in e, which differs over the cell: from one over its largest vertex to one over the least
+of its tangents; 1 where the rule has a scale of its own. Cells whose upper bound is below log Z - ln(1/delta) hold no
+theta of C. The regret of a known policy is convex in theta, the return range lies above its tangents:
+
+    sup over a cell of regret / range <= max_i regret(v_i) / (tangents of the range)(v_i).
+
+Directions are points of the octahedron |theta|_1 = 1, weights with a bound a box; the prior is uniform on either,
+and cells halve it exactly. Source: facts of convex analysis; C after Wasserman, Ramdas & Balakrishnan 2020
+(arXiv 1912.11436): Z / exp l(theta_A) is a martingale of mean 1 whatever rule picks states and environments.
+"""
+
+from dataclasses import dataclass, replace
+from math import log
+
+import numpy as np
+import torch
+from scipy.special import logsumexp
+from torch import Tensor
+
+from thalweg.certificates.simplices import Cells, Points, first_cells, split
+from thalweg.errors import InputError
+from thalweg.rl import MDP
+from thalweg.values import Behaviour, Boltzmann, Linear
+
+NATS = 0.5  # by which the likelihood may be uncertain on a cell that is kept
+POINTS = 50_000  # vertices at which plans are made at most
+SLACK = 1e-9  # nats for each observed choice: rounding of a likelihood
+WIDE = 2000  # points that are planned at once
+
+
+@dataclass(frozen=True, eq=False)
+class Tangents:
+    """A convex function at points, with a subgradient: value (N,), slope (N, D)."""
+
+    value: np.ndarray
+    slope: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class Read:
+    """What one environment says at points.
+
+    Attributes:
+        gain: F at the points themselves; it scales with them.
+        cost: G at points over their range, as functions of what is scaled.
+        range: the return range.
+        bend: (N,) above the curvature of G along the ray through the point.
+    """
+
+    gain: Tangents
+    cost: Tangents
+    range: Tangents
+    bend: np.ndarray
+
+    def also(self, more: "Read") -> "Read":
+        """The points of both."""
+        pairs = ((self.gain, more.gain), (self.cost, more.cost), (self.range, more.range))
+        joined = [Tangents(np.concatenate([a.value, b.value]), np.concatenate([a.slope, b.slope])) for a, b in pairs]
+        return Read(*joined, np.concatenate([self.bend, more.bend]))
+
+
+class Reader:
+    """Plans at points of the class, in every environment and in the deployment."""
+
+    def __init__(self, behaviour: Behaviour, values: Linear, rule: Boltzmann) -> None:
+        self.values, self.rule = values, rule
+        self.worlds = [(world, behaviour.counts(e)) for e, world in enumerate(behaviour.environments)]
+        self.worlds = [(world, counts) for world, counts in self.worlds if counts.any()]
+
+    def __call__(self, points: np.ndarray) -> list[Read]:
+        """Read all environments at (N, D)."""
+        return [self._read(world, counts, torch.as_tensor(points)) for world, counts in self.worlds]
+
+    def _read(self, world: MDP, counts: Tensor, points: Tensor) -> Read:
+        best, span = self.planned(world, points)
+        ahead = torch.einsum("sat,ndt->ndsa", world.transitions, best) * world.discount
+        features = self.values.gains(world.actions) + ahead  # (N, D, S, A): of an action now, the best policy then
+        quality = self.rule.sharpness * torch.einsum("ndsa,nd->nsa", features, points)
+        scaled = quality / torch.as_tensor(span.value)[:, None, None] if self.rule.relative else quality
+        chosen, seen = torch.softmax(scaled, -1), counts.sum(-1)
+        slopes = [self.rule.sharpness * torch.einsum("ndsa,nsa->nd", features, weight.expand_as(quality)).numpy()
+                  for weight in (counts, seen[:, None] * chosen)]  # fmt: skip
+        return Read(
+            Tangents(torch.einsum("nsa,sa->n", quality, counts).numpy(), slopes[0]),
+            Tangents((torch.logsumexp(scaled, -1) @ seen).numpy(), slopes[1]),
+            span,
+            ((quality.amax(-1) - quality.amin(-1)).square() @ seen / 4).numpy(),
+        )
+
+    def planned(self, world: MDP, points: Tensor) -> tuple[Tensor, Tangents]:
+        """(N, D, S) discounted features of the best policy of each point, and the return range."""
+        reward = self.values.reward(points, world.actions)
+        gains = self.values.gains(world.actions)
+        best, worst = (world.solve(plan.policy[:, None], gains) for plan in (world.optimal(reward), world.worst(reward)))
+        slope = (best - worst) @ world.start
+        return best, Tangents(torch.einsum("nd,nd->n", slope, points).numpy(), slope.numpy())
+
+
+def tangent(f: Tangents, at: np.ndarray, corners: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """(M, K): the mean of the tangents at the cell's vertices, at points (M, K, D) of it.
+
+    Args:
+        f: at all vertices.
+        at: (N, D) where its values and slopes are taken.
+        corners: (M, V).
+        points: (M, K, D).
+    """
+    base = (f.value - np.einsum("nd,nd->n", f.slope, at))[corners].mean(1)
+    return base[:, None] + np.einsum("md,mkd->mk", f.slope[corners].mean(1), points)
+
+
+@dataclass(frozen=True, eq=False)
+class Bounds:
+    """Proven bounds of the log likelihood on cells, nats.
+
+    Attributes:
+        most: (M,) above its maximum.
+        mean: (M,) below the logarithm of the mean likelihood.
+    """
+
+    most: np.ndarray
+    mean: np.ndarray
+
+
+def bounds(points: np.ndarray, cells: Cells, reads: list[Read], relative: bool) -> Bounds:
+    """Bounds on cells, by the formulas above.
+
+    G at t v differs from its value at one over the range v has by a Taylor step; its curvature along the ray is a sum
+    of variances, each at most a quarter of the squared span of b Q.
+    """
+    corners = cells.corners
+    at = points[corners]
+    most, mean = np.zeros(at.shape[:2]), np.zeros(at.shape[:2])
+    sound = np.ones(len(at), dtype=bool)
+    for read in reads:
+        scales = np.ones((len(at), 1))
+        own = np.ones(len(points))
+        if relative:
+            low = tangent(read.range, points, corners, at).min(1)
+            sound &= low > 0
+            scales = 1 / np.stack([read.range.value[corners].max(1), np.where(low > 0, low, 1.0)], 1)
+            own = 1 / read.range.value
+        x = scales[:, :, None, None] * at[:, None]
+        flat = x.reshape(len(at), -1, at.shape[2])
+        shape = x.shape[:3]
+        gain = scales[:, :, None] * read.gain.value[corners][:, None]
+        cost = tangent(read.cost, own[:, None] * points, corners, flat).reshape(shape)
+        most += (gain - cost).max(1)
+        far = scales[:, :, None] - own[corners][:, None]
+        along = np.einsum("nd,nd->n", read.cost.slope, points)[corners][:, None]
+        cost = read.cost.value[corners][:, None] + far * along + far**2 / 2 * read.bend[corners][:, None]
+        gain = tangent(read.gain, points, corners, flat).reshape(shape)
+        mean += (gain - cost).min(1)
+    return Bounds(np.where(sound, np.minimum(most.max(1), 0.0), 0.0), np.where(sound, mean.mean(1), -np.inf))
+
+
+@dataclass(frozen=True, eq=False)
+class Cover:
+    """Cells that hold every theta of C.
+
+    Attributes:
+        reader: of the data, for more points.
+        delta: C misses Alice with at most this probability.
+        points: vertices, with what the environments say there.
+        reads: of each environment.
+        cells: that may hold a theta of C.
+        bounds: on them.
+        settled: log of the proven evidence of cells that were dropped.
+        complete: whether the likelihood is known within `NATS` on every cell.
+    """
+
+    reader: "Reader"
+    delta: float
+    points: Points
+    reads: list[Read]
+    cells: Cells
+    bounds: Bounds
+    settled: float
+    complete: bool = False
+
+    @property
+    def log_evidence(self) -> float:
+        """A proven lower bound of log Z, nats."""
+        return float(np.logaddexp(self.settled, logsumexp(self.cells.share + self.bounds.mean)))
+
+    @property
+    def threshold(self) -> float:
+        """Log likelihood below which a theta is not in C, nats; rounding is given to the set."""
+        choices = sum(counts.sum().item() for _, counts in self.reader.worlds)
+        return self.log_evidence + log(self.delta) - SLACK * (1 + choices)
+
+    def likelihood(self) -> np.ndarray:
+        """(N,) log likelihood at the vertices, nats."""
+        relative = self.reader.rule.relative
+        parts = [r.gain.value / (r.range.value if relative else 1.0) - r.cost.value for r in self.reads]
+        return np.sum(parts, 0) if parts else np.zeros(len(self.points.values))
+
+    def halved(self, which: np.ndarray) -> "Cover":
+        """The same with some cells (M,) bool halved, and dropped what cannot hold a theta of C."""
+        rest = Cells(self.cells.corners[~which], self.cells.share[~which])
+        points = replace(self.points, number=self.points.number)
+        new, fresh = split(points, Cells(self.cells.corners[which], self.cells.share[which]))
+        reads = self.reads
+        if len(fresh):  # neighbours may have made all of them
+            reads = [a.also(b) for a, b in zip(reads, self.reader(fresh), strict=True)]
+        found = bounds(points.values, new, reads, self.reader.rule.relative)
+        cells = Cells(np.concatenate([rest.corners, new.corners]), np.concatenate([rest.share, new.share]))
+        known = Bounds(np.concatenate([self.bounds.most[~which], found.most]),
+                       np.concatenate([self.bounds.mean[~which], found.mean]))  # fmt: skip
+        whole = replace(self, points=points, reads=reads, cells=cells, bounds=known)
+        keep = known.most >= whole.threshold
+        settled = np.logaddexp(self.settled, logsumexp((cells.share + known.mean)[~keep])) if (~keep).any() else self.settled
+        return replace(
+            whole,
+            cells=Cells(cells.corners[keep], cells.share[keep]),
+            bounds=Bounds(known.most[keep], known.mean[keep]),
+            settled=float(settled),
+        )
+
+
+def covered(behaviour: Behaviour, values: Linear, rule: Boltzmann, delta: float, *, budget: int = POINTS) -> Cover:
+    """Cover C until the likelihood is known within half a nat on every cell, or the budget of vertices is spent.
+
+    The cover holds C whenever it stops; a smaller budget makes it larger.
+    """
+    if not 0 < delta < 1:
+        raise InputError(f"delta {delta}: give a number between 0 and 1, the chance that the set misses")
+    reader = Reader(behaviour, values, rule)
+    points, cells = first_cells(values.weights, values.bound)
+    reads = reader(points.values)
+    found = Cover(
+        reader, delta, points, reads, cells, bounds(points.values, cells, reads, rule.relative), -np.inf
+    )
+    while True:
+        vague = ~(found.bounds.most - found.bounds.mean <= NATS)
+        if not vague.any():
+            return replace(found, complete=True)
+        if len(found.points.values) >= budget:
+            return found
+        found = found.halved(vague)
+
+
+@dataclass(frozen=True, eq=False)
+class Worst:
+    """The largest regret of a policy by any values in C, as a share of their return range.
+
+    Attributes:
+        bound: proven: no theta of C has more.
+        attained: by `theta`, which is in C.
+        theta: (D,) of the worst values found.
+        cover: refined where it mattered.
+    """
+
+    bound: float
+    attained: float
+    theta: np.ndarray
+    cover: Cover
+
+
+def worst_in(cover: Cover, mdp: MDP, policy: Tensor, *, tolerance: float = 0.02, budget: int = POINTS) -> Worst:
+    """The supremum over C of (V* - J(policy)) / range in a decision process.
+
+    Args:
+        cover: of C.
+        mdp: where the policy acts; in the dynamics and with the discount that count.
+        policy: (S, A).
+        tolerance: relative, between what is proven and what is attained.
+        budget: vertices more than the cover has, after which the bound is given as it stands.
+
+    Raises:
+        InputError: a class of values with a return range of 0 inside C, as far as it was looked into.
+    """
+    earned = torch.einsum("sa,dsa->d", mdp.occupancy(policy), cover.reader.values.gains(mdp.actions)).numpy()
+    most = len(cover.points.values) + budget
+    regret, span = _regrets(cover.reader, mdp, cover.points.values, earned)
+    while True:
+        corners = cover.cells.corners
+        low = tangent(span, cover.points.values, corners, cover.points.values[corners])
+        sound = (low > 0).all(1)
+        share = np.where(low > 0, regret[corners] / np.where(low > 0, low, 1.0), 0.0).max(1)
+        share = np.where(sound, np.minimum(share, 1.0), 1.0)  # no policy loses more than the whole range
+        inside = (cover.likelihood() >= cover.threshold) & (span.value > 0)
+        here = np.where(inside, regret / np.where(span.value > 0, span.value, 1.0), -np.inf)
+        best = int(here.argmax())
+        attained = max(float(here[best]), 0.0)
+        wanted = share > attained + tolerance * max(attained, tolerance / 10)
+        if not wanted.any() or len(cover.points.values) >= most:
+            return Worst(float(share.max()), attained, cover.points.values[best], cover)
+        before = len(cover.points.values)
+        cover = cover.halved(wanted)
+        if before == len(cover.points.values):
+            continue
+        more, wider = _regrets(cover.reader, mdp, cover.points.values[before:], earned)
+        regret = np.concatenate([regret, more])
+        span = Tangents(np.concatenate([span.value, wider.value]), np.concatenate([span.slope, wider.slope]))
+
+
+def _regrets(reader: Reader, mdp: MDP, points: np.ndarray, earned: np.ndarray) -> tuple[np.ndarray, Tangents]:
+    """(N,) V* less what the policy earns, and the return range, at points."""
+    theta = torch.as_tensor(points)
+    best, span = reader.planned(mdp, theta)
+    return torch.einsum("nds,s,nd->n", best, mdp.start, theta).numpy() - points @ earned, span
