@@ -269,7 +269,9 @@ def test_the_hull_of_occupancies(discount):
     seen = 4 if discount else 2
     assert len(visited(mdp).states) == seen
     visits = mdp.occupancy(every_policy(mdp)).reshape(-1, 18)
-    np.testing.assert_allclose(flow(mdp) @ visits.numpy().T, np.repeat(mdp.start.numpy()[:, None], 729, 1), atol=1e-12)
+    np.testing.assert_allclose(
+        flow(mdp) @ visits.numpy().T, np.repeat(mdp.start.numpy()[:, None], 729, 1), atol=1e-12
+    )
     away = visits - visits[0]
     assert int(torch.linalg.matrix_rank(away, rtol=1e-10)) == hull_dimension(mdp) == seen * 2
     basis = hull_basis(mdp)
@@ -342,6 +344,6 @@ def test_bad_input_is_named():
         regret_bound(mdp, torch.ones(5), good)
     with pytest.raises(tw.InputError, match="batch"):
         regret_bound(mdp, torch.ones(2, 5, 3), good)
+    big = tw.MDP([sparse.identity(6000)] * 2, np.eye(6000)[0], 0.9)
     with pytest.raises(tw.InputError, match="range'"):
-        big = tw.MDP([sparse.identity(6000)] * 2, np.eye(6000)[0], 0.9)
         tw.reward_distance(big, torch.ones(6000), torch.ones(6000), "epic")

@@ -10,7 +10,7 @@ dard        [0, 1]  yes      no              yes    counted              none
 rho is the return range. A reward that no policy can change (rho = 0) is at distance 1 from every other (EPIC and
 DARD: a half), and at 0 from its like.  S states, A actions
 
-Source: Skalse et al. 2024, STARC (arXiv 2309.15257). Range-STARC and its constants are our own; see `reward_distance`.
+Source: Skalse et al. 2024, STARC (arXiv 2309.15257). Range-STARC and its constants are our own: `reward_distance`.
 """
 
 import math
@@ -56,6 +56,8 @@ def reward_distance(
     range:     rho(R1 / rho(R1) - R2 / rho(R2)). rho is a norm on rewards modulo shaping and redistribution, so that
                no canonical form is needed. With psi = max { J1(pi1) - J1(pi2) : J2(pi2) >= J2(pi1) } / rho(R1),
                d / 2 <= psi <= d, and both are attained. It does not change under a refinement of the states.
+               (psi <= d: a loss by R1/rho1 is one by the difference plus one by R2/rho2, which is none. d / 2 <= psi:
+               mix the pair that attains d with R2's best and worst until it is even by R2.)
     starc:     |c(R1) / |c(R1)| - c(R2) / |c(R2)||, the L2 norm, with value-adjusted levelling
                c(R)(s, a) = E[R(s, a, S') + discount V(S')] - V(s), V that of uniform choice. Without the factor 1/2
                of some later papers.
@@ -67,7 +69,8 @@ def reward_distance(
 
     Args:
         mdp: the process.
-        r1, r2: (S,), (..., S, A) or (S, A, S), not necessarily alike; batches broadcast.
+        r1: (S,), (..., S, A) or (S, A, S).
+        r2: the same, not necessarily of the same shape; batches broadcast.
         kind: one of the five.
         states: (S,) probabilities, for epic and dard; default uniform.
         actions: (A,) probabilities, for epic and dard; default uniform.

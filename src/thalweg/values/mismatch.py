@@ -55,7 +55,7 @@ class Mismatch:
 
     @property
     def error(self) -> float:
-        """2 (eps_R + discount eps_tau span / 2) / (1 - discount): add it to a regret or a worst regret of coarse states.
+        """2 (eps_R + discount eps_tau span / 2) / (1 - discount): add it to a regret of coarse states, the worst too.
 
         In units of the reward. Where Bob is given by a reward and a suboptimality, the error by *his* reward must be
         added to his suboptimality first, and for a share of the range, the range be lowered by the error.

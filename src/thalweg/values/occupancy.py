@@ -1,6 +1,6 @@
 """Geometry of occupancies: the polytope of a process, its affine hull, and rewards projected on it.
 
-    polytope   { eta >= 0 : F eta = start },    (F eta)(t) = sum_a eta(t, a) - discount sum_{s,a} tau(t|s, a) eta(s, a)
+    { eta >= 0 : F eta = start },    (F eta)(t) = sum_a eta(t, a) - discount sum_{s,a} tau(t|s, a) eta(s, a)
 
 Shaping by a potential is -F^T Phi as a reward of state and action, so what is orthogonal to every shaping is null(F):
 the span of differences of occupancies. Only states that a policy visits count.  S states, A actions
@@ -100,8 +100,8 @@ def hull_basis(mdp: MDP) -> Tensor:
 def project(mdp: MDP, reward: Any) -> Tensor:
     """The reward of least L2 norm among all that differ by shaping and redistribution over next states.
 
-    c(R) = argmin { |R'|_2 : R' = E[R(s, a, S')] + discount E[Phi(S')] - Phi(s) }, the orthogonal projection of the mean
-    reward on null(F). The norm is over state and action. Of rewards (S, A, S) it is the norm weighted by tau, whose
+    c(R) = argmin { |R'|_2 : R' = E[R(s, a, S')] + discount E[Phi(S')] - Phi(s) }, the orthogonal projection of the
+    mean reward on null(F). The norm is over state and action. Of rewards (S, A, S) it is the norm weighted by tau, whose
     least value under given means E_tau[R'] = q is |q|; the unweighted one would be the same with q^2 / sum tau^2 for
     q^2, hence the same where transitions are certain. The weighted one does not change when an impossible next state
     is added, and makes c the projection on the differences of occupancies.
@@ -138,4 +138,14 @@ def _off_shaping(part: MDP, gain: Tensor) -> Tensor:
     return torch.as_tensor(np.ascontiguousarray(left.T)).reshape(gain.shape)
 
 
-__all__ = ["Visited", "flow", "from_rows", "hull_basis", "hull_dimension", "mean_gain", "project", "transition_rows", "visited"]
+__all__ = [
+    "Visited",
+    "flow",
+    "from_rows",
+    "hull_basis",
+    "hull_dimension",
+    "mean_gain",
+    "project",
+    "transition_rows",
+    "visited",
+]

@@ -48,12 +48,16 @@ class Abstraction:
         """
         given = torch.as_tensor(map)
         if given.ndim != 1 or not len(given) or given.is_floating_point() or given.dtype == torch.bool:
-            raise InputError(f"map has shape {tuple(given.shape)} and type {given.dtype}: give an integer a fine state")
+            raise InputError(
+                f"map has shape {tuple(given.shape)} and type {given.dtype}: give an integer a fine state"
+            )
         count = int(given.max()) + 1 if states is None else int(states)
         wrong = torch.nonzero((given < 0) | (given >= count))[:, 0]
         if len(wrong):
             at = int(wrong[0])
-            raise InputError(f"map sends fine state {at} to {int(given[at])}: give a coarse state in 0 .. {count - 1}")
+            raise InputError(
+                f"map sends fine state {at} to {int(given[at])}: give a coarse state in 0 .. {count - 1}"
+            )
         object.__setattr__(self, "map", given.long())
         object.__setattr__(self, "states", count)
 
@@ -110,8 +114,8 @@ class Abstraction:
             inside = torch.nonzero(self.map == block)[:, 0]
             one, other = (int(inside[at(gain[inside, action])]) for at in (torch.argmax, torch.argmin))
             raise InputError(
-                f"the map merges fine states {one} and {other} into {block}, whose rewards {gain[one, action]:.6g} and"
-                f" {gain[other, action]:.6g} of action {action} differ: refine the map, or pass widen=True"
+                f"the map merges fine states {one} and {other} into {block}, whose rewards {gain[one, action]:.6g}"
+                f" and {gain[other, action]:.6g} of action {action} differ: refine the map, or pass widen=True"
             )
         return Pushed((high + low) / 2, float(spread.max()) / 2)
 
@@ -155,9 +159,7 @@ class Abstraction:
         gain = self._single(fine, fine_reward, "fine_reward")
         return _largest((gain - self._single(coarse, coarse_reward, "coarse_reward")[self.map]).abs())
 
-    def mismatch(
-        self, fine: MDP, fine_reward: Any, coarse: MDP, coarse_reward: Any, policy: Any = None
-    ) -> Mismatch:
+    def mismatch(self, fine: MDP, fine_reward: Any, coarse: MDP, coarse_reward: Any, policy: Any = None) -> Mismatch:
         """How far regret on the fine states may exceed regret on the coarse ones.
 
         With V coarse values and e = V_fine - V o phi, e(s) is the mean over actions of R - R_coarse, of
@@ -165,8 +167,10 @@ class Abstraction:
         discount e(s'). So the spans are those of coarse values: of V* and of the policy's.
 
         Args:
-            fine, coarse: the processes.
-            fine_reward, coarse_reward: the judge's, on each side.
+            fine: the process on fine states.
+            fine_reward: the judge's, on them.
+            coarse: the process on coarse states.
+            coarse_reward: the judge's, on them.
             policy: (B, A) whose regret is in question. Default: any policy at all, on fine states too, with
                 span max V* - min V_worst, which is what a certificate of any Bob, or of the return range, needs.
 
@@ -195,7 +199,9 @@ class Abstraction:
                 f" and the fine process {fine.actions}: they must be the same"
             )
         if coarse.discount != fine.discount:
-            raise InputError(f"discounts {fine.discount} (fine) and {coarse.discount} (coarse): they must be the same")
+            raise InputError(
+                f"discounts {fine.discount} (fine) and {coarse.discount} (coarse): they must be the same"
+            )
         start = self._pushed_start(fine)
         at = int((start - coarse.start).abs().argmax())
         if (start - coarse.start).abs().sum() > STARTS:
@@ -213,7 +219,9 @@ class Abstraction:
         """Refuse a coarse state without fine ones."""
         empty = torch.nonzero(torch.bincount(self.map, minlength=self.states) == 0)[:, 0]
         if len(empty):
-            raise InputError(f"no fine state is mapped to coarse state {int(empty[0])}: nothing to push forward there")
+            raise InputError(
+                f"no fine state is mapped to coarse state {int(empty[0])}: nothing to push forward there"
+            )
 
     def _single(self, mdp: MDP, reward: Any, name: str) -> Tensor:
         """(states, A) of one reward."""

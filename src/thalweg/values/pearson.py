@@ -65,7 +65,8 @@ def pearson_distance(first: Tensor, second: Tensor, weights: Tensor, noise: tupl
     """sqrt((1 - correlation) / 2), as half the distance of the standardised, which loses no digits near 0.
 
     Args:
-        first, second: (..., S, A, S).
+        first: (..., S, A, S), canonical.
+        second: the same.
         weights: (S, A, S) probabilities.
         noise: (...) each: a deviation up to it counts as 0, and then so does the reward.
     """
