@@ -244,6 +244,11 @@ def test_the_minimal_reward_is_that_of_least_squares_over_whole_steps(certain):
     plain = np.linalg.lstsq(span.numpy(), reward.reshape(-1).numpy(), rcond=1e-12)[0]
     other = mdp.mean_reward((reward.reshape(-1) - span @ torch.as_tensor(plain)).reshape(reward.shape))
     assert bool((other - project(mdp, reward)).abs().max() < 1e-9) == certain  # unweighted: alike only then
+    root = mdp.transitions.square().sum(-1).reshape(-1, 1) ** -0.5  # of q^2 / sum tau^2
+    columns = -torch.as_tensor(flow(mdp).T.toarray())
+    mean = mdp.mean_reward(reward).reshape(-1, 1)
+    fit = torch.linalg.lstsq(root * columns, root * mean).solution
+    torch.testing.assert_close(other, (mean - columns @ fit).reshape(other.shape), atol=1e-9, rtol=0)
 
 
 def test_canonical_forms_keep_every_return_but_for_the_start():

@@ -101,10 +101,10 @@ def project(mdp: MDP, reward: Any) -> Tensor:
     """The reward of least L2 norm among all that differ by shaping and redistribution over next states.
 
     c(R) = argmin { |R'|_2 : R' = E[R(s, a, S')] + discount E[Phi(S')] - Phi(s) }, the orthogonal projection of the
-    mean reward on null(F). The norm is over state and action. Of rewards (S, A, S) it is the norm weighted by tau, whose
-    least value under given means E_tau[R'] = q is |q|; the unweighted one would be the same with q^2 / sum tau^2 for
-    q^2, hence the same where transitions are certain. The weighted one does not change when an impossible next state
-    is added, and makes c the projection on the differences of occupancies.
+    mean reward on null(F). The norm is over state and action. Of rewards (S, A, S) that is the norm weighted by tau:
+    under given means q = E_tau[R'] its least square is q^2. The unweighted one would have q^2 / sum tau^2, the same
+    where transitions are certain. We take the weighted one: what cannot happen does not enter it, and c is the
+    projection on the differences of occupancies.
 
     Args:
         mdp: the process.
