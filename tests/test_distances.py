@@ -31,7 +31,7 @@ def random_process(seed, states=5, actions=3, discount=0.9, unreachable=0):
     """Transitions with zeros; the last states, if any are asked for, lead to the others and are never entered."""
     rng = np.random.default_rng(seed)
     moves = rng.random((states, actions, states)) ** 3
-    moves[moves < 0.02] = 0
+    moves[moves < 0.05 * moves.max(-1, keepdims=True)] = 0
     start = rng.random(states)
     if unreachable:
         moves[..., -unreachable:] = 0
