@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from thalweg.samplers import Settings
     from thalweg.survey import Survey, open_survey, survey
     from thalweg.types import Verdict
+    from thalweg.values import return_range, reward_distance
 
 __all__ = [
     "MDP",
@@ -53,6 +54,8 @@ __all__ = [
     "plot",
     "posterior_losses",
     "potential",
+    "return_range",
+    "reward_distance",
     "survey",
     "transitions",
 ]
@@ -80,6 +83,8 @@ _ROOMS = {  # public name -> room; a room is entered when its name is first used
     "plot": "atlas",
     "posterior_losses": "estimators",
     "potential": "landscape",
+    "return_range": "values",
+    "reward_distance": "values",
     "survey": "survey",
     "transitions": "phases",
 }
@@ -90,6 +95,7 @@ _DOORS = (
     "phases",
     "rl",
     "theory",
+    "values",
 )  # rooms that are used by their own names, as in tw.theory.deep_linear
 
 

@@ -1,0 +1,63 @@
+"""What is lost between fine states and coarse ones, and what a certificate owes to it."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from torch import Tensor
+
+
+class Pushed(NamedTuple):
+    """A reward on coarse states.
+
+    Attributes:
+        reward: (B, A), the middle of what the fine states of each block earn.
+        error: eps_R, how far from it a fine state earns at most.
+    """
+
+    reward: Tensor
+    error: float
+
+
+class Departure(NamedTuple):
+    """Where a coarse description is furthest from the fine one.
+
+    Attributes:
+        size: the largest difference.
+        state: the fine state that has it.
+        action: at which action.
+    """
+
+    size: float
+    state: int
+    action: int
+
+
+@dataclass(frozen=True)
+class Mismatch:
+    """What a certificate on coarse states owes to the fine ones.
+
+    One policy pi, of coarse states, and the same on fine ones:
+    |J_fine - J_coarse| <= (eps_R + discount eps_tau span(V^pi) / 2) / (1 - discount). The best return obeys the same
+    with span(V*), over all fine policies; so does the worst. Regret and range are differences of two such returns.
+    Every fine policy has a coarse one that obeys it for all rewards at once: conditional on the block, its visits.
+
+    Attributes:
+        reward: eps_R, largest |R(s, a) - R_coarse(phi(s), a)|.
+        transitions: eps_tau, largest L1 distance of a pushed forward fine row to its coarse row, in [0, 2].
+        span: mean of the spans of the two coarse values.
+        discount: in [0, 1).
+    """
+
+    reward: float
+    transitions: float
+    span: float
+    discount: float
+
+    @property
+    def error(self) -> float:
+        """2 (eps_R + discount eps_tau span / 2) / (1 - discount): add it to a regret of coarse states, the worst too.
+
+        In units of the reward. Where Bob is given by a reward and a suboptimality, the error by *his* reward must be
+        added to his suboptimality first, and for a share of the range, the range be lowered by the error.
+        """
+        return 2 * (self.reward + self.discount * self.transitions * self.span / 2) / (1 - self.discount)

@@ -1,0 +1,151 @@
+"""Geometry of occupancies: the polytope of a process, its affine hull, and rewards projected on it.
+
+    { eta >= 0 : F eta = start },    (F eta)(t) = sum_a eta(t, a) - discount sum_{s,a} tau(t|s, a) eta(s, a)
+
+Shaping by a potential is -F^T Phi as a reward of state and action, so what is orthogonal to every shaping is null(F):
+the span of differences of occupancies. Only states that a policy visits count.  S states, A actions
+
+Source: Puterman 1994, section 6.9; Karwowski et al. 2024 (arXiv 2310.09144) for rewards projected on the hull.
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import scipy.sparse as sparse
+import torch
+from scipy.sparse.linalg import splu
+from torch import Tensor
+
+from thalweg.rl import MDP
+
+
+class Visited(NamedTuple):
+    """The part of a process that policies visit.
+
+    Attributes:
+        states: (S',) indices in the whole process, rising.
+        mdp: the process on them, closed under every policy.
+    """
+
+    states: Tensor
+    mdp: MDP
+
+
+def visited(mdp: MDP) -> Visited:
+    """The states with a positive occupancy under some policy, as a process of their own.
+
+    Reachable states; at discount 0 those of the start alone, and then they lead to themselves, which nothing reads.
+    """
+    seen = mdp.reachable if mdp.discount > 0 else mdp.start > 0
+    if bool(seen.all()):
+        return Visited(torch.arange(mdp.states), mdp)
+    states = torch.nonzero(seen)[:, 0]
+    if mdp.discount == 0:
+        rows = sparse.csr_matrix(np.repeat(np.eye(len(states)), mdp.actions, 0))
+    else:
+        pairs = (states[:, None] * mdp.actions + torch.arange(mdp.actions)).reshape(-1)
+        rows = transition_rows(mdp)[pairs.numpy()][:, states.numpy()]
+    return Visited(states, from_rows(rows, mdp.start[states], mdp.discount, dense=mdp.sparse is None))
+
+
+def mean_gain(mdp: MDP, reward: Any) -> Tensor:
+    """(..., S, A): `mdp.mean_reward` without gradient, of lists in double precision too."""
+    return mdp.mean_reward(torch.as_tensor(reward, dtype=torch.float64).detach())
+
+
+def transition_rows(mdp: MDP) -> Any:
+    """(S A, S) in CSR: the transitions of a process, dense or sparse, as rows of state and action."""
+    if mdp.transitions is None:
+        return mdp.sparse
+    return sparse.csr_matrix(mdp.transitions.reshape(-1, mdp.states).numpy())
+
+
+def from_rows(rows: Any, start: Tensor, discount: float, *, dense: bool) -> MDP:
+    """A process of such rows."""
+    actions = rows.shape[0] // rows.shape[1]
+    if dense:
+        return MDP(rows.toarray().reshape(-1, actions, rows.shape[1]), start, discount)
+    return MDP([rows[action::actions] for action in range(actions)], start, discount)
+
+
+def flow(mdp: MDP) -> Any:
+    """(S, S A) in CSR: F, for which an eta >= 0 is the occupancy of a policy iff F eta = start.
+
+    Columns are state and action, action fastest, as in `mdp.occupancy(policy).reshape(-1)`.
+    """
+    sums = sparse.kron(sparse.identity(mdp.states), np.ones((1, mdp.actions)))
+    return (sums - mdp.discount * transition_rows(mdp).T).tocsr()
+
+
+def hull_dimension(mdp: MDP) -> int:
+    """Dimension of the polytope: S' (A - 1), S' the states that policies visit.
+
+    F has full rank, since F restricted to one policy is I - discount P^T, and the uniform policy is interior.
+    """
+    return len(visited(mdp).states) * (mdp.actions - 1)
+
+
+def hull_basis(mdp: MDP) -> Tensor:
+    """(S A, S' (A - 1)): orthonormal columns that span the differences of occupancies. Dense.
+
+    Every occupancy is that of one policy plus a combination of them; rows of states never visited are 0.
+    """
+    states, part = visited(mdp)
+    full = np.linalg.qr(flow(part).T.toarray(), mode="complete")[0][:, part.states :]
+    basis = torch.zeros(mdp.states, mdp.actions, full.shape[1], dtype=torch.float64)
+    basis[states] = torch.as_tensor(full).reshape(part.states, mdp.actions, -1)
+    return basis.reshape(-1, full.shape[1])
+
+
+def project(mdp: MDP, reward: Any) -> Tensor:
+    """The reward of least L2 norm among all that differ by shaping and redistribution over next states.
+
+    c(R) = argmin { |R'|_2 : R' = E[R(s, a, S')] + discount E[Phi(S')] - Phi(s) }, the orthogonal projection of the
+    mean reward on null(F). The norm is over state and action. Of rewards (S, A, S) that is the norm weighted by tau:
+    under given means q = E_tau[R'] its least square is q^2. The unweighted one would have q^2 / sum tau^2, the same
+    where transitions are certain. We take the weighted one: what cannot happen does not enter it, and c is the
+    projection on the differences of occupancies.
+
+    Args:
+        mdp: the process.
+        reward: of any shape that `mdp.mean_reward` takes, a batch too.
+
+    Returns:
+        (..., S, A), 0 at states that no policy visits.
+
+    Raises:
+        InputError: a reward of another shape, or not finite.
+
+    Source: Skalse et al. 2024 (arXiv 2309.15257), minimal canonicalisation; there by gradient descent, here exact.
+    """
+    states, part = visited(mdp)
+    gain = mean_gain(mdp, reward)
+    least = torch.zeros_like(gain)
+    least[..., states, :] = _off_shaping(part, gain[..., states, :])
+    return least
+
+
+def _off_shaping(part: MDP, gain: Tensor) -> Tensor:
+    """Residual of least squares on the columns of F^T, for a batch (..., S, A).
+
+    Normal equations square the condition number; the second pass takes the loss back.
+    """
+    matrix = flow(part)
+    factors = splu((matrix @ matrix.T).tocsc())
+    left = gain.reshape(-1, part.states * part.actions).numpy().T
+    for _ in range(2):
+        left = left - matrix.T @ factors.solve(matrix @ left)
+    return torch.as_tensor(np.ascontiguousarray(left.T)).reshape(gain.shape)
+
+
+__all__ = [
+    "Visited",
+    "flow",
+    "from_rows",
+    "hull_basis",
+    "hull_dimension",
+    "mean_gain",
+    "project",
+    "transition_rows",
+    "visited",
+]
