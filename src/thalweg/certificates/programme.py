@@ -1,0 +1,77 @@
+"""Linear programmes over occupancies: the worst regret of a nearly optimal Bob, and the worst inversion of a pair.
+
+An occupancy is eta >= 0, (S, A), with    sum_a eta(s, a) - discount sum P(s | s', a') eta(s', a') = start(s).
+Source: Puterman 1994, *Markov Decision Processes*, section 6.9.
+"""
+
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sparse
+from scipy.optimize import linprog
+
+from thalweg.certificates.dual import SHARE, Cut, Found, Problem, cut, ends, mixture
+from thalweg.errors import InputError
+from thalweg.rl.mdp import MDP
+from thalweg.rl.planning import follow
+
+ACCURACY = 1e-10  # to which HiGHS is asked to hold the conditions, of rewards whose range is 1: its finest
+
+
+def flow(mdp: MDP) -> Any:
+    """(S, S A): the conditions that make numbers an occupancy, sparse."""
+    rows = sparse.csr_matrix(mdp.transitions.reshape(-1, mdp.states)) if mdp.transitions is not None else mdp.sparse
+    leave = sparse.kron(sparse.identity(mdp.states), np.ones((1, mdp.actions)))
+    return (leave - mdp.discount * rows.T).tocsc()
+
+
+def solved(costs: np.ndarray, limits: Any, most: np.ndarray, flows: Any, starts: np.ndarray) -> Any:
+    """HiGHS's solution of  min <costs, x>,  limits x <= most,  flows x = starts,  x >= 0.
+
+    Raises:
+        InputError: HiGHS gave up; no number is made of what it left.
+    """
+    options = {"primal_feasibility_tolerance": ACCURACY, "dual_feasibility_tolerance": ACCURACY}
+    found = linprog(costs, A_ub=limits, b_ub=most, A_eq=flows, b_eq=starts, method="highs", options=options)
+    if found.status != 0:
+        first = str(found.message).splitlines()[0]
+        raise InputError(f"the linear programme was not solved: {first}: use method='dual'")
+    return found
+
+
+def programmed(problem: Problem, tolerance: float) -> Found:
+    """The worst regret by the programme; its multiplier and its policy are then certified by planning.
+
+    HiGHS holds its conditions to 1e-10 only, so its objective is no bound. The bound is that of weak duality at its
+    multiplier, the lower one that of its policy, mixed with Bob's best where it misses the suboptimality by rounding.
+    """
+    mdp, start = problem.mdp, problem.mdp.start.numpy()
+    span = problem.alice_range[0]
+    unit = max(np.ptp(problem.bobs.value), np.finfo(np.float64).tiny)
+    alice, bob = (x.reshape(-1) for x in (problem.alice / span, problem.bob / unit))
+    least = (np.mean(problem.bob_best) - problem.suboptimality) / unit
+    found = solved(alice, -sparse.csr_matrix(bob), np.array([-least]), flow(mdp), start)
+    width = SHARE * tolerance * span
+    left, right = ends(problem, width)
+    multiplier = -float(found.ineqlin.marginals[0]) * span / unit
+    best = cut(problem, multiplier, width, left, right) if multiplier > 0 else left
+    visits = np.maximum(found.x.reshape(mdp.states, mdp.actions), 0.0)
+    sums = visits.sum(1, keepdims=True)
+    policy = np.where(sums > 0, visits / np.where(sums > 0, sums, 1), 1 / mdp.actions)
+    values = [follow(mdp, policy, r, tolerance=0.0, warm=w) for r, w in ((problem.alice, None), (problem.bob, None))]
+    own = Cut(multiplier, np.inf, policy, values[0].value, values[1].value, values[0].returns(start), values[1].returns(start))
+    lower, drawn = max((mixture(problem, x, right) for x in (own, left, right)), key=lambda pair: pair[0])
+    upper, multiplier = min((best.upper, multiplier), (left.upper, 0.0))
+    return Found(upper, lower, multiplier, drawn, 1)
+
+
+def inversion(mdp: MDP, first: np.ndarray, second: np.ndarray) -> float:
+    """max <eta1 - eta2, first> over two occupancies with <eta2 - eta1, second> >= 0."""
+    flows, start = flow(mdp), mdp.start.numpy()
+    costs = np.concatenate([-first.reshape(-1), first.reshape(-1)])
+    order = sparse.csr_matrix(np.concatenate([second.reshape(-1), -second.reshape(-1)]))
+    both = sparse.block_diag([flows, flows], format="csc")
+    return -float(solved(costs, order, np.zeros(1), both, np.concatenate([start, start])).fun)
+
+
+__all__ = ["flow", "inversion", "programmed", "solved"]
