@@ -15,9 +15,7 @@ tangents there. Hence proven bounds on l from vertices alone, whose gap falls wi
 
 t one over the return range in e, which differs over the cell: from one over its largest vertex to one over the least
 of its tangents; 1 where the rule has a scale of its own. Cells whose upper bound is below log Z - ln(1/delta) hold no
-theta of C. The regret of a known policy is convex in theta, the return range lies above its tangents:
-
-    sup over a cell of regret / range <= max_i regret(v_i) / (tangents of the range)(v_i).
+theta of C.
 
 Directions are points of the octahedron |theta|_1 = 1, weights with a bound a box; the prior is uniform on either,
 and cells halve it exactly. Source: facts of convex analysis; C after Wasserman, Ramdas & Balakrishnan 2020
@@ -37,7 +35,7 @@ from thalweg.errors import InputError
 from thalweg.rl import MDP
 from thalweg.values import Behaviour, Boltzmann, Linear
 
-NATS = 0.5  # by which the likelihood may be uncertain on a cell that is kept
+NATS = 1.0  # by which the likelihood may be uncertain on a cell that is kept
 POINTS = 50_000  # vertices at which plans are made at most
 SLACK = 1e-9  # nats for each observed choice: rounding of a likelihood
 WIDE = 2000  # points that are planned at once
@@ -49,6 +47,10 @@ class Tangents:
 
     value: np.ndarray
     slope: np.ndarray
+
+    def also(self, more: "Tangents") -> "Tangents":
+        """The points of both."""
+        return Tangents(np.concatenate([self.value, more.value]), np.concatenate([self.slope, more.slope]))
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,9 +71,8 @@ class Read:
 
     def also(self, more: "Read") -> "Read":
         """The points of both."""
-        pairs = ((self.gain, more.gain), (self.cost, more.cost), (self.range, more.range))
-        joined = [Tangents(np.concatenate([a.value, b.value]), np.concatenate([a.slope, b.slope])) for a, b in pairs]
-        return Read(*joined, np.concatenate([self.bend, more.bend]))
+        bend = np.concatenate([self.bend, more.bend])
+        return Read(self.gain.also(more.gain), self.cost.also(more.cost), self.range.also(more.range), bend)
 
 
 class Reader:
@@ -213,8 +214,8 @@ class Cover:
     def halved(self, which: np.ndarray) -> "Cover":
         """The same with some cells (M,) bool halved, and dropped what cannot hold a theta of C."""
         rest = Cells(self.cells.corners[~which], self.cells.share[~which])
-        points = replace(self.points, number=self.points.number)
-        new, fresh = split(points, Cells(self.cells.corners[which], self.cells.share[which]))
+        points, new = split(self.points, Cells(self.cells.corners[which], self.cells.share[which]))
+        fresh = points.values[len(self.points.values) :]
         reads = self.reads
         if len(fresh):  # neighbours may have made all of them
             reads = [a.also(b) for a, b in zip(reads, self.reader(fresh), strict=True)]
@@ -255,63 +256,4 @@ def covered(behaviour: Behaviour, values: Linear, rule: Boltzmann, delta: float,
         found = found.halved(vague)
 
 
-@dataclass(frozen=True, eq=False)
-class Worst:
-    """The largest regret of a policy by any values in C, as a share of their return range.
-
-    Attributes:
-        bound: proven: no theta of C has more.
-        attained: by `theta`, which is in C.
-        theta: (D,) of the worst values found.
-        cover: refined where it mattered.
-    """
-
-    bound: float
-    attained: float
-    theta: np.ndarray
-    cover: Cover
-
-
-def worst_in(cover: Cover, mdp: MDP, policy: Tensor, *, tolerance: float = 0.02, budget: int = POINTS) -> Worst:
-    """The supremum over C of (V* - J(policy)) / range in a decision process.
-
-    Args:
-        cover: of C.
-        mdp: where the policy acts; in the dynamics and with the discount that count.
-        policy: (S, A).
-        tolerance: relative, between what is proven and what is attained.
-        budget: vertices more than the cover has, after which the bound is given as it stands.
-
-    Raises:
-        InputError: a class of values with a return range of 0 inside C, as far as it was looked into.
-    """
-    earned = torch.einsum("sa,dsa->d", mdp.occupancy(policy), cover.reader.values.gains(mdp.actions)).numpy()
-    most = len(cover.points.values) + budget
-    regret, span = _regrets(cover.reader, mdp, cover.points.values, earned)
-    while True:
-        corners = cover.cells.corners
-        low = tangent(span, cover.points.values, corners, cover.points.values[corners])
-        sound = (low > 0).all(1)
-        share = np.where(low > 0, regret[corners] / np.where(low > 0, low, 1.0), 0.0).max(1)
-        share = np.where(sound, np.minimum(share, 1.0), 1.0)  # no policy loses more than the whole range
-        inside = (cover.likelihood() >= cover.threshold) & (span.value > 0)
-        here = np.where(inside, regret / np.where(span.value > 0, span.value, 1.0), -np.inf)
-        best = int(here.argmax())
-        attained = max(float(here[best]), 0.0)
-        wanted = share > attained + tolerance * max(attained, tolerance / 10)
-        if not wanted.any() or len(cover.points.values) >= most:
-            return Worst(float(share.max()), attained, cover.points.values[best], cover)
-        before = len(cover.points.values)
-        cover = cover.halved(wanted)
-        if before == len(cover.points.values):
-            continue
-        more, wider = _regrets(cover.reader, mdp, cover.points.values[before:], earned)
-        regret = np.concatenate([regret, more])
-        span = Tangents(np.concatenate([span.value, wider.value]), np.concatenate([span.slope, wider.slope]))
-
-
-def _regrets(reader: Reader, mdp: MDP, points: np.ndarray, earned: np.ndarray) -> tuple[np.ndarray, Tangents]:
-    """(N,) V* less what the policy earns, and the return range, at points."""
-    theta = torch.as_tensor(points)
-    best, span = reader.planned(mdp, theta)
-    return torch.einsum("nds,s,nd->n", best, mdp.start, theta).numpy() - points @ earned, span
+__all__ = ["Bounds", "Cover", "Read", "Reader", "Tangents", "bounds", "covered", "tangent"]

@@ -14,9 +14,9 @@ class Cells:
     share: np.ndarray
 
 
-@dataclass(eq=False)
+@dataclass(frozen=True, eq=False)
 class Points:
-    """Vertices (N, D), each once."""
+    """Vertices (N, D), each once, and the number of each by its bytes."""
 
     values: np.ndarray
     number: dict[bytes, int] = field(default_factory=dict)
@@ -26,18 +26,16 @@ class Points:
         """Of rows that differ."""
         return cls(values, {row.tobytes(): i for i, row in enumerate(values)})
 
-    def add(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Numbers of rows, and the rows that are new; halves of dyadic numbers are exact, so equal means equal."""
-        numbers, new = [], []
+    def add(self, rows: np.ndarray) -> tuple["Points", np.ndarray]:
+        """With more rows (K, D), and their numbers; halves of dyadic numbers are exact, so equal means equal."""
+        number, numbers, new = dict(self.number), [], []
         for row in rows + 0.0:  # no negative zero
             key = row.tobytes()
-            if key not in self.number:
-                self.number[key] = len(self.number)
+            if key not in number:
+                number[key] = len(number)
                 new.append(row)
-            numbers.append(self.number[key])
-        fresh = np.array(new).reshape(-1, rows.shape[1])
-        self.values = np.concatenate([self.values, fresh])
-        return np.array(numbers), fresh
+            numbers.append(number[key])
+        return Points(np.concatenate([self.values, np.array(new).reshape(-1, rows.shape[1])]), number), np.array(numbers)
 
 
 def first_cells(weights: int, bound: float | None) -> tuple[Points, Cells]:
@@ -53,17 +51,17 @@ def first_cells(weights: int, bound: float | None) -> tuple[Points, Cells]:
     return Points.of(points), Cells(corners, np.full(len(corners), -np.log(len(corners))))
 
 
-def split(points: Points, cells: Cells) -> tuple[Cells, np.ndarray]:
-    """Halve every cell across its longest edge; the new vertices too."""
+def split(points: Points, cells: Cells) -> tuple[Points, Cells]:
+    """Halve every cell across its longest edge; with the new vertices."""
     at = points.values[cells.corners]
     lengths = np.square(at[:, :, None] - at[:, None]).sum(-1)
     width = at.shape[1]
     i, j = np.divmod(lengths.reshape(len(at), -1).argmax(1), width)
     rows = np.arange(len(at))
-    numbers, fresh = points.add((at[rows, i] + at[rows, j]) / 2)
+    points, numbers = points.add((at[rows, i] + at[rows, j]) / 2)
     one, two = cells.corners.copy(), cells.corners.copy()
     one[rows, i], two[rows, j] = numbers, numbers
-    return Cells(np.concatenate([one, two]), np.tile(cells.share - np.log(2), 2)), fresh
+    return points, Cells(np.concatenate([one, two]), np.tile(cells.share - np.log(2), 2))
 
 
 __all__ = ["Cells", "Points", "first_cells", "split"]
