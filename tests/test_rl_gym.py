@@ -92,6 +92,78 @@ def test_a_room_is_walked_as_it_is_played():
     assert abs(float(found.mean()) - exact) < 4 * float(found.std()) / 150**0.5 + 1e-9
 
 
+class Fixed(gymnasium.Wrapper):
+    """A room that is reset with the same seed whatever is asked for."""
+
+    def reset(self, *, seed=None, options=None):
+        return self.env.reset(seed=3, options=options)
+
+
+class Toll(gymnasium.Wrapper):
+    """Hides a counter: the fifth step of an episode ends it."""
+
+    def reset(self, **given):
+        self.time = 0
+        return self.env.reset(**given)
+
+    def step(self, action):
+        self.time += 1
+        found, gain, over, cut, info = self.env.step(action)
+        return found, gain, over or self.time == 5, cut, info
+
+
+class Blind(gymnasium.ObservationWrapper):
+    """Sees nothing."""
+
+    def observation(self, observation):
+        return {"image": 0 * observation["image"]}
+
+
+def punished(one):
+    """Every step costs."""
+    step = one.unwrapped.step
+    one.unwrapped.step = lambda action: (lambda found, _, *rest: (found, -1.0, *rest))(*step(action))
+    return one
+
+
+def room(key, wrapper=Fixed):
+    import minigrid  # noqa: F401  (it registers its environments)
+
+    return lambda: wrapper(gymnasium.make(f"MiniGrid-{key}-v0"))
+
+
+@pytest.mark.parametrize(
+    ("make", "told"),
+    [
+        ("MiniGrid-DoorKey-5x5-v0", "differs from reset to reset"),
+        ("MiniGrid-FourRooms-v0", "differs from reset to reset"),
+        ("MiniGrid-Empty-Random-5x5-v0", "differs from reset to reset, in its layout or where the agent starts"),
+        ("MiniGrid-Dynamic-Obstacles-5x5-v0", r"differs from reset to reset.*roll it out, GymEnvironment"),
+        (room("DoorKey-5x5"), "action 3 at .* changes more than where the agent is"),
+        (room("Dynamic-Obstacles-5x5"), "action 0 at .* changes more than where the agent is"),
+        (room("Empty-5x5", Toll), "does not play as it was walked"),
+        (room("Empty-5x5", Blind), "does not play as it was walked"),
+        (room("Empty-5x5", punished), r"action 0 at \(1, 1\) pays -1, levels of rooms know a goal alone"),
+        ("CartPole-v1", "is no MiniGrid room"),
+    ],
+)
+def test_rooms_that_are_no_table_are_refused(make, told):
+    with pytest.raises(tw.InputError, match=told):
+        grid_levels(make, discount=0.9)
+
+
+def test_rooms_that_are_fixed_are_walked(monkeypatch):
+    fixed = grid_levels(room("FourRooms"), discount=0.9)  # the same chances at each reset: a room like any other
+    assert 0 < float(fixed.best()[0]) < 1
+    with pytest.raises(tw.InputError, match="actions = 8"):
+        grid_levels("MiniGrid-Empty-5x5-v0", discount=0.9, actions=8)
+    monkeypatch.setattr("thalweg.rl.tables.STATES", 35)
+    with pytest.raises(tw.InputError, match="more than 35 places and directions"):
+        grid_levels("MiniGrid-Empty-5x5-v0", discount=0.9)
+    monkeypatch.setattr("thalweg.rl.tables.STATES", 36)
+    assert grid_levels("MiniGrid-Empty-5x5-v0", discount=0.9).states == 36
+
+
 class Odd(gymnasium.Env):
     """Misbehaves as it is told."""
 
