@@ -248,6 +248,16 @@ def test_policies_of_stable_baselines_are_ours(trained):
         from_sb3(stable_baselines3.DQN("MlpPolicy", "CartPole-v1", device="cpu"))
 
 
+def test_a_policy_that_was_taken_leaves_the_algorithm_as_it_was(trained):
+    algorithm, held = trained[0], from_sb3(trained[0])
+    assert all(own.requires_grad for own in algorithm.policy.parameters())
+    assert not held.value_net.weight.requires_grad
+    assert held.action_net.weight.requires_grad
+    with torch.no_grad():
+        held.action_net.weight.add_(1)
+    assert not torch.equal(held.action_net.weight, algorithm.policy.action_net.weight)
+
+
 def test_archives_of_stable_baselines_are_checkpoints(trained):
     algorithm, folder = trained
     series = tw.checkpoints(folder)
@@ -257,6 +267,86 @@ def test_archives_of_stable_baselines_are_checkpoints(trained):
     assert not any("value" in name for name in scape.params)
     moved = scape.at(series.items[0].load())
     assert np.isfinite(measure(moved).loss)
+
+
+class Pictures(gymnasium.Env):
+    """Noise to look at."""
+
+    action_space = gymnasium.spaces.Discrete(3)
+
+    def __init__(self, side=36, first=False):
+        shape = (3, side, side) if first else (side, side, 3)
+        self.observation_space = gymnasium.spaces.Box(0, 255, shape, np.uint8)
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        return self.np_random.integers(0, 256, self.observation_space.shape, dtype=np.uint8), {}
+
+    def step(self, action):
+        return self.reset()[0], 1.0, False, False, {}
+
+
+@pytest.mark.parametrize(
+    ("kind", "settings"),
+    [
+        ("MlpPolicy", {"normalize_images": True}),
+        ("MlpPolicy", {"normalize_images": False}),
+        ("CnnPolicy", {"normalize_images": True}),
+        ("CnnPolicy", {"normalize_images": True, "share_features_extractor": False}),
+    ],
+)
+@pytest.mark.parametrize("first", [False, True], ids=["channels last", "channels first"])
+def test_policies_of_images_see_them_as_stable_baselines_does(kind, settings, first):
+    import stable_baselines3
+
+    algorithm = stable_baselines3.PPO(
+        kind, Pictures(first=first), policy_kwargs=settings, device="cpu", seed=0, n_steps=8, batch_size=8
+    )
+    with torch.no_grad():
+        algorithm.policy.action_net.weight.mul_(100)  # it begins near zero
+    environment = GymEnvironment(lambda: Pictures(first=first), horizon=2)
+    seen = environment.begin(torch.arange(4)).observations
+    theirs, _ = algorithm.policy.obs_to_tensor(seen.to(torch.uint8).numpy())
+    wanted = algorithm.policy.get_distribution(theirs).distribution.logits.detach()
+    assert float(wanted.std(0).max()) > 1e-3  # it looks
+    policy = from_sb3(algorithm)
+    torch.testing.assert_close(torch.log_softmax(policy(seen), -1).detach(), wanted, atol=1e-5, rtol=0)
+    assert not torch.allclose(torch.log_softmax(policy(255 - seen), -1), wanted, atol=1e-3)
+    assert rollout(policy, environment, torch.arange(2)).alive.all()
+    assert "image" in repr(policy) or not settings["normalize_images"]
+
+
+def test_archives_of_image_policies_are_checkpoints(tmp_path):
+    import stable_baselines3
+
+    own = {"share_features_extractor": False}
+    for settings in ({}, own):
+        algorithm = stable_baselines3.PPO(
+            "CnnPolicy", Pictures(), policy_kwargs=settings, device="cpu", n_steps=8, batch_size=8
+        )
+        algorithm.save(tmp_path / "ppo_8")
+        policy = from_sb3(algorithm)
+        held = tw.checkpoints(tmp_path).items[0].load()
+        scape = sampled_landscape(policy, GymEnvironment(lambda: Pictures(), horizon=2), 2, n=100)
+        assert np.isfinite(measure(scape.at(held)).loss)
+
+
+def test_policies_of_other_observations_than_ours_are_refused():
+    import stable_baselines3
+
+    class Both(Pictures):
+        def __init__(self):
+            self.observation_space = gymnasium.spaces.Dict({"seen": gymnasium.spaces.Box(0, 1, (2,))})
+
+    with pytest.raises(tw.InputError, match="observations of kind Dict: only Box, Discrete"):
+        from_sb3(stable_baselines3.PPO("MultiInputPolicy", Both(), device="cpu"))
+    scaled = stable_baselines3.common.vec_env.VecNormalize(
+        stable_baselines3.common.env_util.make_vec_env("CartPole-v1")
+    )
+    algorithm = stable_baselines3.A2C("MlpPolicy", scaled, device="cpu")
+    with pytest.raises(tw.InputError, match="rescaled by VecNormalize"):
+        from_sb3(algorithm)
+    assert from_sb3(algorithm.policy)(torch.zeros(1, 4)).shape == (1, 2)
 
 
 def archive(path, **parts):
