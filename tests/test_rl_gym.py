@@ -55,6 +55,39 @@ def test_episodes_are_functions_of_their_seeds():
     assert torch.equal(together.rewards, again.rewards)
 
 
+def balanced(seen):
+    """Logits of a linear controller that keeps the pole up."""
+    push = 1e4 * (seen @ torch.tensor([0.1, 0.3, 3.0, 1.0]))
+    return torch.stack([-push, push], -1)
+
+
+def own_limit(steps=7):
+    return gymnasium.wrappers.TimeLimit(gymnasium.make("CartPole-v1").unwrapped, steps)
+
+
+def test_episodes_are_cut_by_our_horizon_alone():
+    played = rollout(balanced, GymEnvironment("CartPole-v1", horizon=600), torch.arange(2))
+    assert played.alive.shape == (2, 600)
+    assert played.alive.all()
+    assert not played.ended.any()
+    fallen = rollout(lambda seen: -balanced(seen), GymEnvironment("CartPole-v1", horizon=600), torch.arange(2))
+    assert fallen.ended.all()  # negative control: it ends by itself where it falls
+    assert fallen.alive.shape[1] < 100
+    cut = rollout(balanced, GymEnvironment("CartPole-v1", horizon=9), torch.arange(2))
+    assert (cut.alive.shape, bool(cut.ended.any())) == ((2, 9), False)
+    for make, steps in ((lambda: gymnasium.make("CartPole-v1"), 500), ("MiniGrid-Empty-5x5-v0", 100), (own_limit, 7)):
+        with pytest.raises(tw.InputError, match=rf"stops by itself after {steps} steps, horizon = 600"):
+            GymEnvironment(make, horizon=600)
+    assert GymEnvironment(own_limit).horizon == 7
+
+
+def test_a_hidden_limit_of_time_is_no_end():
+    hidden = GymEnvironment(Make("cut"), horizon=5)
+    with pytest.raises(tw.InputError, match="cuts an episode after 3 steps, horizon = 5: give horizon=3"):
+        rollout(nn.Linear(2, 2), hidden, torch.arange(2))
+    assert not rollout(nn.Linear(2, 2), GymEnvironment(Make("cut"), horizon=3), torch.arange(2)).ended.any()
+
+
 def test_numbers_are_acted_with():
     environment = GymEnvironment("Pendulum-v1", horizon=20)
     assert isinstance(environment.actions, Box)
@@ -186,7 +219,7 @@ class Odd(gymnasium.Env):
             seen[0] = np.inf
         if self.fault == "raises":
             raise KeyError("lost")
-        return seen, np.nan if self.fault == "reward" else 1.0, False, False, {}
+        return seen, np.nan if self.fault == "reward" else 1.0, False, self.fault == "cut" and self.time == 3, {}
 
 
 class Make:
