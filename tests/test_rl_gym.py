@@ -55,6 +55,39 @@ def test_episodes_are_functions_of_their_seeds():
     assert torch.equal(together.rewards, again.rewards)
 
 
+def balanced(seen):
+    """Logits of a linear controller that keeps the pole up."""
+    push = 1e4 * (seen @ torch.tensor([0.1, 0.3, 3.0, 1.0]))
+    return torch.stack([-push, push], -1)
+
+
+def own_limit(steps=7):
+    return gymnasium.wrappers.TimeLimit(gymnasium.make("CartPole-v1").unwrapped, steps)
+
+
+def test_episodes_are_cut_by_our_horizon_alone():
+    played = rollout(balanced, GymEnvironment("CartPole-v1", horizon=600), torch.arange(2))
+    assert played.alive.shape == (2, 600)
+    assert played.alive.all()
+    assert not played.ended.any()
+    fallen = rollout(lambda seen: -balanced(seen), GymEnvironment("CartPole-v1", horizon=600), torch.arange(2))
+    assert fallen.ended.all()  # negative control: it ends by itself where it falls
+    assert fallen.alive.shape[1] < 100
+    cut = rollout(balanced, GymEnvironment("CartPole-v1", horizon=9), torch.arange(2))
+    assert (cut.alive.shape, bool(cut.ended.any())) == ((2, 9), False)
+    for make, steps in ((lambda: gymnasium.make("CartPole-v1"), 500), ("MiniGrid-Empty-5x5-v0", 100), (own_limit, 7)):
+        with pytest.raises(tw.InputError, match=rf"stops by itself after {steps} steps, horizon = 600"):
+            GymEnvironment(make, horizon=600)
+    assert GymEnvironment(own_limit).horizon == 7
+
+
+def test_a_hidden_limit_of_time_is_no_end():
+    hidden = GymEnvironment(Make("cut"), horizon=5)
+    with pytest.raises(tw.InputError, match="cuts an episode after 3 steps, horizon = 5: give horizon=3"):
+        rollout(nn.Linear(2, 2), hidden, torch.arange(2))
+    assert not rollout(nn.Linear(2, 2), GymEnvironment(Make("cut"), horizon=3), torch.arange(2)).ended.any()
+
+
 def test_numbers_are_acted_with():
     environment = GymEnvironment("Pendulum-v1", horizon=20)
     assert isinstance(environment.actions, Box)
@@ -92,6 +125,78 @@ def test_a_room_is_walked_as_it_is_played():
     assert abs(float(found.mean()) - exact) < 4 * float(found.std()) / 150**0.5 + 1e-9
 
 
+class Fixed(gymnasium.Wrapper):
+    """A room that is reset with the same seed whatever is asked for."""
+
+    def reset(self, *, seed=None, options=None):
+        return self.env.reset(seed=3, options=options)
+
+
+class Toll(gymnasium.Wrapper):
+    """Hides a counter: the fifth step of an episode ends it."""
+
+    def reset(self, **given):
+        self.time = 0
+        return self.env.reset(**given)
+
+    def step(self, action):
+        self.time += 1
+        found, gain, over, cut, info = self.env.step(action)
+        return found, gain, over or self.time == 5, cut, info
+
+
+class Blind(gymnasium.ObservationWrapper):
+    """Sees nothing."""
+
+    def observation(self, observation):
+        return {"image": 0 * observation["image"]}
+
+
+def punished(one):
+    """Every step costs."""
+    step = one.unwrapped.step
+    one.unwrapped.step = lambda action: (lambda found, _, *rest: (found, -1.0, *rest))(*step(action))
+    return one
+
+
+def room(key, wrapper=Fixed):
+    import minigrid  # noqa: F401  (it registers its environments)
+
+    return lambda: wrapper(gymnasium.make(f"MiniGrid-{key}-v0"))
+
+
+@pytest.mark.parametrize(
+    ("make", "told"),
+    [
+        ("MiniGrid-DoorKey-5x5-v0", "differs from reset to reset"),
+        ("MiniGrid-FourRooms-v0", "differs from reset to reset"),
+        ("MiniGrid-Empty-Random-5x5-v0", "differs from reset to reset, in its layout or where the agent starts"),
+        ("MiniGrid-Dynamic-Obstacles-5x5-v0", r"differs from reset to reset.*roll it out, GymEnvironment"),
+        (room("DoorKey-5x5"), "action 3 at .* changes more than where the agent is"),
+        (room("Dynamic-Obstacles-5x5"), "action 0 at .* changes more than where the agent is"),
+        (room("Empty-5x5", Toll), "does not play as it was walked"),
+        (room("Empty-5x5", Blind), "does not play as it was walked"),
+        (room("Empty-5x5", punished), r"action 0 at \(1, 1\) pays -1, levels of rooms know a goal alone"),
+        ("CartPole-v1", "is no MiniGrid room"),
+    ],
+)
+def test_rooms_that_are_no_table_are_refused(make, told):
+    with pytest.raises(tw.InputError, match=told):
+        grid_levels(make, discount=0.9)
+
+
+def test_rooms_that_are_fixed_are_walked(monkeypatch):
+    fixed = grid_levels(room("FourRooms"), discount=0.9)  # the same chances at each reset: a room like any other
+    assert 0 < float(fixed.best()[0]) < 1
+    with pytest.raises(tw.InputError, match="actions = 8"):
+        grid_levels("MiniGrid-Empty-5x5-v0", discount=0.9, actions=8)
+    monkeypatch.setattr("thalweg.rl.tables.STATES", 35)
+    with pytest.raises(tw.InputError, match="more than 35 places and directions"):
+        grid_levels("MiniGrid-Empty-5x5-v0", discount=0.9)
+    monkeypatch.setattr("thalweg.rl.tables.STATES", 36)
+    assert grid_levels("MiniGrid-Empty-5x5-v0", discount=0.9).states == 36
+
+
 class Odd(gymnasium.Env):
     """Misbehaves as it is told."""
 
@@ -114,7 +219,7 @@ class Odd(gymnasium.Env):
             seen[0] = np.inf
         if self.fault == "raises":
             raise KeyError("lost")
-        return seen, np.nan if self.fault == "reward" else 1.0, False, False, {}
+        return seen, np.nan if self.fault == "reward" else 1.0, False, self.fault == "cut" and self.time == 3, {}
 
 
 class Make:
@@ -176,6 +281,16 @@ def test_policies_of_stable_baselines_are_ours(trained):
         from_sb3(stable_baselines3.DQN("MlpPolicy", "CartPole-v1", device="cpu"))
 
 
+def test_a_policy_that_was_taken_leaves_the_algorithm_as_it_was(trained):
+    algorithm, held = trained[0], from_sb3(trained[0])
+    assert all(own.requires_grad for own in algorithm.policy.parameters())
+    assert not held.value_net.weight.requires_grad
+    assert held.action_net.weight.requires_grad
+    with torch.no_grad():
+        held.action_net.weight.add_(1)
+    assert not torch.equal(held.action_net.weight, algorithm.policy.action_net.weight)
+
+
 def test_archives_of_stable_baselines_are_checkpoints(trained):
     algorithm, folder = trained
     series = tw.checkpoints(folder)
@@ -185,6 +300,86 @@ def test_archives_of_stable_baselines_are_checkpoints(trained):
     assert not any("value" in name for name in scape.params)
     moved = scape.at(series.items[0].load())
     assert np.isfinite(measure(moved).loss)
+
+
+class Pictures(gymnasium.Env):
+    """Noise to look at."""
+
+    action_space = gymnasium.spaces.Discrete(3)
+
+    def __init__(self, side=36, first=False):
+        shape = (3, side, side) if first else (side, side, 3)
+        self.observation_space = gymnasium.spaces.Box(0, 255, shape, np.uint8)
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        return self.np_random.integers(0, 256, self.observation_space.shape, dtype=np.uint8), {}
+
+    def step(self, action):
+        return self.reset()[0], 1.0, False, False, {}
+
+
+@pytest.mark.parametrize(
+    ("kind", "settings"),
+    [
+        ("MlpPolicy", {"normalize_images": True}),
+        ("MlpPolicy", {"normalize_images": False}),
+        ("CnnPolicy", {"normalize_images": True}),
+        ("CnnPolicy", {"normalize_images": True, "share_features_extractor": False}),
+    ],
+)
+@pytest.mark.parametrize("first", [False, True], ids=["channels last", "channels first"])
+def test_policies_of_images_see_them_as_stable_baselines_does(kind, settings, first):
+    import stable_baselines3
+
+    algorithm = stable_baselines3.PPO(
+        kind, Pictures(first=first), policy_kwargs=settings, device="cpu", seed=0, n_steps=8, batch_size=8
+    )
+    with torch.no_grad():
+        algorithm.policy.action_net.weight.mul_(100)  # it begins near zero
+    environment = GymEnvironment(lambda: Pictures(first=first), horizon=2)
+    seen = environment.begin(torch.arange(4)).observations
+    theirs, _ = algorithm.policy.obs_to_tensor(seen.to(torch.uint8).numpy())
+    wanted = algorithm.policy.get_distribution(theirs).distribution.logits.detach()
+    assert float(wanted.std(0).max()) > 1e-3  # it looks
+    policy = from_sb3(algorithm)
+    torch.testing.assert_close(torch.log_softmax(policy(seen), -1).detach(), wanted, atol=1e-5, rtol=0)
+    assert not torch.allclose(torch.log_softmax(policy(255 - seen), -1), wanted, atol=1e-3)
+    assert rollout(policy, environment, torch.arange(2)).alive.all()
+    assert "image" in repr(policy) or not settings["normalize_images"]
+
+
+def test_archives_of_image_policies_are_checkpoints(tmp_path):
+    import stable_baselines3
+
+    own = {"share_features_extractor": False}
+    for settings in ({}, own):
+        algorithm = stable_baselines3.PPO(
+            "CnnPolicy", Pictures(), policy_kwargs=settings, device="cpu", n_steps=8, batch_size=8
+        )
+        algorithm.save(tmp_path / "ppo_8")
+        policy = from_sb3(algorithm)
+        held = tw.checkpoints(tmp_path).items[0].load()
+        scape = sampled_landscape(policy, GymEnvironment(lambda: Pictures(), horizon=2), 2, n=100)
+        assert np.isfinite(measure(scape.at(held)).loss)
+
+
+def test_policies_of_other_observations_than_ours_are_refused():
+    import stable_baselines3
+
+    class Both(Pictures):
+        def __init__(self):
+            self.observation_space = gymnasium.spaces.Dict({"seen": gymnasium.spaces.Box(0, 1, (2,))})
+
+    with pytest.raises(tw.InputError, match="observations of kind Dict: only Box, Discrete"):
+        from_sb3(stable_baselines3.PPO("MultiInputPolicy", Both(), device="cpu"))
+    scaled = stable_baselines3.common.vec_env.VecNormalize(
+        stable_baselines3.common.env_util.make_vec_env("CartPole-v1")
+    )
+    algorithm = stable_baselines3.A2C("MlpPolicy", scaled, device="cpu")
+    with pytest.raises(tw.InputError, match="rescaled by VecNormalize"):
+        from_sb3(algorithm)
+    assert from_sb3(algorithm.policy)(torch.zeros(1, 4)).shape == (1, 2)
 
 
 def archive(path, **parts):

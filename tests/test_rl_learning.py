@@ -293,3 +293,37 @@ def test_stable_baselines_learns_and_stops_at_checkpoints():
     assert np.isfinite([m.mean_return for m in found]).all()
     assert not torch.equal(found[0].weights["action_net.weight"], found[-1].weights["action_net.weight"])
     from_sb3(algorithm).load_state_dict(found[-1].weights)
+
+
+def test_schedules_of_stable_baselines_go_on_over_checkpoints():
+    import stable_baselines3
+
+    def algorithm():
+        return stable_baselines3.PPO(
+            "MlpPolicy",
+            "CartPole-v1",
+            n_steps=64,
+            batch_size=32,
+            n_epochs=2,
+            learning_rate=lambda left: 1e-3 * left,
+            clip_range=lambda left: 0.1 + 0.1 * left,
+            device="cpu",
+            seed=3,
+        )
+
+    whole, parts, steps = algorithm(), algorithm(), 4 * 64
+    stable_baselines3.common.utils.set_random_seed(5)
+    whole.learn(steps)
+    stable_baselines3.common.utils.set_random_seed(5)
+    found = list(learn_sb3(parts, CartPole(horizon=20), steps=steps, every=64, episodes=2))
+    assert [m.step for m in found] == [0, 64, 128, 192, 256]
+    rates = [one.policy.optimizer.param_groups[0]["lr"] for one in (whole, parts)]
+    assert rates[0] == rates[1]
+    for name, weight in whole.policy.state_dict().items():
+        assert torch.equal(parts.policy.state_dict()[name], weight)
+    stable_baselines3.common.utils.set_random_seed(5)
+    again = algorithm()  # negative control: learn() called anew for each part restarts the schedule
+    for part in range(4):
+        again.learn(64, reset_num_timesteps=part == 0)
+    assert again.policy.optimizer.param_groups[0]["lr"] == rates[0]
+    assert not torch.equal(again.policy.action_net.weight, whole.policy.action_net.weight)

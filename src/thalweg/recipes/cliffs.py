@@ -242,7 +242,7 @@ def _count(found: list[Found]) -> Section:
         "Last column: rank correlation, over the healthy checkpoints of a run, of λ̂ with the largest fall of the "
         "return along the line. Steepness ahead and λ̂ are different things: the one changes when weights are "
         "rescaled, the other does not.",
-        "The figure: λ̂ of the mouse's regret, with 95 % bars; triangles on the axis are cliffs.",
+        "The figure: λ̂ of the mouse's regret, with 95 % bars; triangles are cliffs, a row for each learner.",
     )
     return Section("Cliffs per hundred checkpoints", words, _panel(found), Table(header, rows))
 
@@ -289,17 +289,18 @@ def _panel(found: list[Found]) -> Figure:
     """Coefficient of regret along training, cliffs as hazards on the axis of time."""
     figure = Figure(figsize=(8.4, 3.4), layout="constrained")
     axes = figure.subplots()
-    for f in found:
-        if f.survey is None:
-            continue
+    for row, f in enumerate(f for f in found if f.survey is not None):
+        assert f.survey is not None
         steps, llc, error, keep = *(f.survey.column(k) for k in ("step", "llc", "llc_stderr")), f.survey.healthy
         share = steps / steps.max()
         axes.errorbar(share[keep], llc[keep], INTERVAL * error[keep], color=COLOURS[f.learner], marker="o",
                       markersize=3, linewidth=1, label=f.learner)  # fmt: skip
         hazards = [c.step / steps.max() for c in f.cliffs]
-        axes.plot(hazards, np.zeros(len(hazards)), "^", color=COLOURS[f.learner], clip_on=False, markersize=5)
+        height = np.full(len(hazards), 0.02 + 0.04 * row)  # of the panel, a row for each learner
+        axes.plot(hazards, height, "^", color=COLOURS[f.learner], markersize=5, transform=axes.get_xaxis_transform())
     axes.set(xlabel="share of training", ylabel="λ̂ of regret")
-    axes.set_ylim(bottom=min(0, axes.get_ylim()[0]))
+    low, high = min(0, axes.get_ylim()[0]), axes.get_ylim()[1]
+    axes.set_ylim(low - 0.15 * (high - low), high)
     axes.legend(frameon=False, fontsize=8)
     axes.spines[["top", "right"]].set_visible(False)
     return figure

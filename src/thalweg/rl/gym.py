@@ -1,7 +1,8 @@
 """Gymnasium's environments as ours.
 
 An episode has a copy of the environment to itself, reset with its own seed, so that it is a function of seed
-and actions. It ends once; nothing is reset behind its back.
+and actions. It ends once; nothing is reset behind its back. It is cut by our horizon and by no other clock: an
+episode that is cut goes on, in advantages, with the value of where it stands, one that ended does not.
 """
 
 from collections.abc import Callable
@@ -22,7 +23,8 @@ class GymEnvironment:
 
     Attributes:
         make: its id, as of `gymnasium.make`, or a function that makes one; it can be pickled for worker processes.
-        horizon: steps of an episode at most; default the environment's own limit.
+        horizon: steps of an episode at most; default the environment's own limit. An id is made with it in place of
+            its own limit; what a function makes, and MiniGrid's rooms, must not stop before it.
         discount: of the reward a step later.
     """
 
@@ -36,12 +38,19 @@ class GymEnvironment:
         """Make one, and read its spaces.
 
         Raises:
-            InputError: gymnasium is missing, an unknown id, a space that is not understood, no limit of time.
+            InputError: gymnasium is missing, an unknown id, a space that is not understood, no limit of time or one
+                below the horizon.
         """
-        one = made(self.make)
-        steps = self.horizon or limit(one)
+        one = made(self.make, int(self.horizon))
+        own = limit(one)
+        steps = self.horizon or own
         if steps < 1:
             raise InputError(f"environment {name(one)} has no limit of time: give horizon=, the steps of an episode")
+        if own and own < steps:
+            raise InputError(
+                f"environment {name(one)} stops by itself after {own} steps, horizon = {steps}: give horizon={own} or"
+                " less, or make it with a longer limit"
+            )
         object.__setattr__(self, "horizon", int(steps))
         object.__setattr__(self, "actions", _actions(one))
         object.__setattr__(self, "shape", see(one, one.reset(seed=0)[0], None).shape)
@@ -49,7 +58,7 @@ class GymEnvironment:
 
     def begin(self, seeds: Tensor) -> "GymEpisodes":
         """A copy for each seed (B,)."""
-        copies = [made(self.make) for _ in seeds]
+        copies = [made(self.make, self.horizon) for _ in seeds]
         seen = [see(c, c.reset(seed=int(s) % 2**31)[0], self.shape) for c, s in zip(copies, seeds, strict=True)]
         return GymEpisodes(self, copies, torch.stack(seen), torch.zeros(len(seeds), dtype=torch.bool))
 
@@ -68,7 +77,7 @@ class GymEpisodes:
         """One step of each that goes on.
 
         Raises:
-            InputError: a reward or an observation that is not finite, a space that changed.
+            InputError: a reward or an observation that is not finite, a space that changed, a cut before the horizon.
         """
         kind, seen = self.environment.actions, self.observations.clone()
         reward = torch.zeros(len(actions), dtype=torch.float32)
@@ -83,7 +92,12 @@ class GymEpisodes:
             if not np.isfinite(gain):
                 raise InputError(f"environment {name(one)} gives a reward of {gain}: mend it")
             seen[i], reward[i], self.ended[i] = see(one, found, self.environment.shape), float(gain), over
-            self.ended[i] |= cut and self.time + 1 < self.environment.horizon
+            if cut and not over and self.time + 1 < self.environment.horizon:
+                raise InputError(
+                    f"environment {name(one)} cuts an episode after {self.time + 1} steps, horizon ="
+                    f" {self.environment.horizon}: give horizon={self.time + 1} or less, or let it say terminated"
+                    " where that is an end"
+                )
         self.observations, self.time = seen, self.time + 1
         return reward, self.ended.clone()
 
@@ -93,8 +107,12 @@ class GymEpisodes:
         return GymEpisodes(self.environment, copies, self.observations[keep], self.ended[keep], self.time)
 
 
-def made(make: str | Callable[[], Any]) -> Any:
-    """A Gymnasium environment, its own clock apart: episodes are cut by our horizon.
+def made(make: str | Callable[[], Any], horizon: int = 0) -> Any:
+    """A Gymnasium environment.
+
+    Args:
+        make: id, or what makes one.
+        horizon: steps after which an id is cut, in place of its own limit; 0 for its own.
 
     Raises:
         InputError: gymnasium is missing, or does not know the id.
@@ -109,12 +127,13 @@ def made(make: str | Callable[[], Any]) -> Any:
     if make.startswith("MiniGrid"):
         import minigrid  # noqa: F401  (it registers its environments)
     with guarded(f"environment {make!r}", "is the id one that gymnasium knows, and its package installed?"):
-        return gymnasium.make(make, disable_env_checker=True)
+        return gymnasium.make(make, max_episode_steps=horizon or None, disable_env_checker=True)
 
 
 def limit(one: Any) -> int:
-    """Steps after which the environment stops by itself; 0 where it does not."""
-    return getattr(one.spec, "max_episode_steps", None) or getattr(one.unwrapped, "max_steps", None) or 0
+    """Steps after which the environment stops by itself, the first of its clocks; 0 where it does not."""
+    clocks = getattr(one.spec, "max_episode_steps", None), getattr(one.unwrapped, "max_steps", None)
+    return min((int(steps) for steps in clocks if steps), default=0)
 
 
 def name(one: Any) -> str:
