@@ -30,8 +30,8 @@ import torch
 from scipy.special import logsumexp
 from torch import Tensor
 
+from thalweg.certificates.confidence_set import check_delta
 from thalweg.certificates.simplices import Cells, Points, first_cells, split
-from thalweg.errors import InputError
 from thalweg.rl import MDP
 from thalweg.values import Behaviour, Boltzmann, Linear
 
@@ -239,8 +239,7 @@ def covered(behaviour: Behaviour, values: Linear, rule: Boltzmann, delta: float,
 
     The cover holds C whenever it stops; a smaller budget makes it larger.
     """
-    if not 0 < delta < 1:
-        raise InputError(f"delta {delta}: give a number between 0 and 1, the chance that the set misses")
+    check_delta(delta)
     reader = Reader(behaviour, values, rule)
     points, cells = first_cells(values.weights, values.bound)
     reads = reader(points.values)
