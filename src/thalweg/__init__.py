@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from thalweg.atlas import atlas, plot
+    from thalweg.certificates import worst_regret
     from thalweg.checkpoints import checkpoints
     from thalweg.errors import InputError, ThalwegError, UnhealthyError
     from thalweg.estimators import Auto, estimate_llc, posterior_losses
@@ -55,6 +56,7 @@ __all__ = [
     "potential",
     "survey",
     "transitions",
+    "worst_regret",
 ]
 
 __version__ = version("thalweg")
@@ -82,10 +84,12 @@ _ROOMS = {  # public name -> room; a room is entered when its name is first used
     "potential": "landscape",
     "survey": "survey",
     "transitions": "phases",
+    "worst_regret": "certificates",
 }
 
 
 _DOORS = (
+    "certificates",
     "estimators",
     "phases",
     "rl",

@@ -47,7 +47,7 @@ def programmed(problem: Problem, tolerance: float) -> Found:
     """
     mdp, start = problem.mdp, problem.mdp.start.numpy()
     span = problem.alice_range[0]
-    unit = max(np.ptp(problem.bobs.value), np.finfo(np.float64).tiny)
+    unit = float(np.ptp(problem.bobs.value)) or float(np.ptp(problem.bob)) or 1.0
     alice, bob = (x.reshape(-1) for x in (problem.alice / span, problem.bob / unit))
     least = (np.mean(problem.bob_best) - problem.suboptimality) / unit
     found = solved(alice, -sparse.csr_matrix(bob), np.array([-least]), flow(mdp), start)

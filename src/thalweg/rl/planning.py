@@ -35,8 +35,8 @@ class Planned:
     Attributes:
         value: (S,) discounted sum of rewards from each state on.
         policy: (S,) int64, the action that is greedy for `value`.
-        low: not above 0 but where every value was found too small.
-        high: what the best value may be above.
+        low: by how much `value` may be too large, as a number of at most 0.
+        high: by how much it may be too small.
     """
 
     value: np.ndarray
@@ -63,7 +63,7 @@ def plan(
 
     It stops when high - low <= tolerance (max R - min R) / (1 - discount), when what is left is rounding, or after
     `rounds` backups; the bounds hold in each case. Rounding of a backup of K successors is allowed for by
-    (K + 8) eps (max |R| + max |V|), over 1 - discount.
+    (K + 10) eps (max |R| + max |V|), over 1 - discount.
 
     Args:
         mdp: dense or sparse.
@@ -156,7 +156,8 @@ def _solve(
         best = after.reshape(-1)[first + greedy]
         low, high, rounding = edges(value, best)
         if high - low <= max(width, rounding) or turn == rounds - 1:
-            return Planned(value, greedy, low, high)
+            middle = low / 2 + high / 2  # value + middle rounds by less than `rounding` allows
+            return Planned(value + middle, greedy, low - middle, high - middle)
         if policy is None or not np.array_equal(greedy, policy):
             policy = greedy
             chosen, earned = rows[first + policy], gain.reshape(-1)[first + policy]
@@ -181,7 +182,7 @@ class _Edges:
     def __init__(self, rows: Any, gain: np.ndarray, discount: float) -> None:
         terms = int(np.diff(rows.indptr).max()) if sparse.issparse(rows) else rows.shape[1]
         sums = rows @ np.ones(rows.shape[1])  # they may miss 1 by what the process allows
-        self.error = (terms + 8) * EPS
+        self.error = (terms + 10) * EPS
         self.reward = float(np.abs(gain).max())
         self.least = 1 - discount * float(sums.max()) * (1 + self.error)
         self.most = 1 - discount * float(sums.min()) * (1 - self.error)
