@@ -24,7 +24,7 @@ def rational(mdp, moves, reward):
     """V* in fractions of the very floats: of two actions in two states all four policies are solved."""
     g, best = Fraction(mdp.discount), [None, None]
     for a, b in itertools.product(range(2), repeat=2):
-        (p, q), (r, s) = ([[Fraction(x) for x in moves[i, c]] for i, c in enumerate((a, b))])
+        (p, q), (r, s) = [[Fraction(x) for x in moves[i, c]] for i, c in enumerate((a, b))]
         x, y = Fraction(reward[0, a]), Fraction(reward[1, b])
         det = (1 - g * p) * (1 - g * s) - g * q * g * r
         value = ((x * (1 - g * s) + g * q * y) / det, ((1 - g * p) * y + g * r * x) / det)

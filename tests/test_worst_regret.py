@@ -147,7 +147,9 @@ def early(monkeypatch, trials, honest):
         truth = worst_regret(mdp, alice, bob, lost, method="programme")
         with monkeypatch.context() as patch:
             rounds = 2 + seed % 4
-            patch.setattr(dual, "plan", lambda m, r, *, tolerance, warm=None, k=rounds: plan(m, r, rounds=k, warm=warm))
+            patch.setattr(
+                dual, "plan", lambda m, r, *, tolerance, warm=None, k=rounds: plan(m, r, rounds=k, warm=warm)
+            )
             patch.setattr("thalweg.rl.planning._sweeps", lambda discount, ratio: 2)
             if not honest:
                 patch.setattr(Planned, "returns", lambda self, start: (float(start @ self.value),) * 2)

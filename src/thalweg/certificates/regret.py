@@ -69,7 +69,7 @@ def worst_regret(
 
     "dual" plans at one multiplier after another and suits large sparse processes. "programme" is the linear
     programme over occupancies by HiGHS, for some thousands of states; its multiplier is then certified by planning
-    too, so that `value` is a bound by either method, and within `gap` of the truth; the programme's gap is about 1e-9.
+    too, so that `value` is a bound by either method, and within `gap` of the truth; the programme's is about 1e-9.
 
     Args:
         mdp: the process in which Bob acts, dense or sparse.
