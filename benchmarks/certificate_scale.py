@@ -7,6 +7,7 @@ Three goals pay 1, 0.7 and -1; Bob's reward is Alice's with Gaussian noise of 0.
 import argparse
 import resource
 import time
+from typing import Literal
 
 import numpy as np
 import scipy.sparse as sparse
@@ -36,7 +37,7 @@ def rewards(states: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     return alice, alice + NOISE * alice.std() * rng.normal(size=states)
 
 
-def main(size: int, seeds: int, tolerance: float, method: str) -> None:
+def main(size: int, seeds: int, tolerance: float, method: Literal["dual", "programme"]) -> None:
     """Print a line for each seed, then the peak of memory."""
     began = time.perf_counter()
     mdp = grid(size)

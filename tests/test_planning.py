@@ -119,9 +119,12 @@ def test_a_warm_start_is_where_it_begins():
         ({"warm": np.zeros(5)}, "warm start has shape"),
         ({"warm": np.full(6, np.nan)}, "finite"),
         ({"reward": np.zeros((2, 6, 3))}, "one reward at a time"),
+        ({"reward": np.full(6, 1e305)}, "overflow"),
     ],
 )
 def test_wrong_input_is_refused(change, message):
     mdp, _, reward = process(0)
     with pytest.raises(tw.InputError, match=message):
         plan(mdp, **{"reward": reward, **change})
+    with pytest.raises(tw.InputError, match="policy has shape"):
+        follow(mdp, np.zeros(5, dtype=np.int64), reward)

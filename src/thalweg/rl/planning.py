@@ -25,6 +25,7 @@ EPS = float(np.finfo(np.float64).eps)
 TOLERANCE = 1e-9  # of the largest range that returns could have
 ROUNDS = 10_000  # greedy backups
 FEWEST_SWEEPS, SWEEPS = 30, 1.5  # evaluations between two backups: at least, and in units of 1 / (1 - discount)
+LARGEST = 1e300  # of a return
 PAIRWISE = 64  # roundings of numpy's sum of pairs, for up to 2^40 terms
 
 
@@ -100,9 +101,16 @@ def follow(
 
     Returns:
         The value; its `policy` is 0 throughout, since there was nothing to choose.
+
+    Raises:
+        InputError: as `plan`, or a policy of another shape.
     """
     gain = single(mdp, reward)
     rows, width = _rows(mdp), tolerance * scale(gain, mdp.discount)
+    if policy.shape not in ((mdp.states,), gain.shape):
+        raise InputError(
+            f"policy has shape {policy.shape}: give ({mdp.states},) actions or {gain.shape} probabilities"
+        )
     if policy.ndim == 1:
         chosen = np.arange(mdp.states) * mdp.actions + policy
         return _solve(rows[chosen], gain.reshape(-1)[chosen, None], mdp.discount, width, rounds, warm)
@@ -189,9 +197,9 @@ class _Edges:
         self.least = 1 - discount * float(sums.max()) * (1 + self.error)
         self.most = 1 - discount * float(sums.min()) * (1 - self.error)
         if self.least <= 0:
-            raise InputError(
-                f"discount = {discount}: too near 1 for rows that sum to {sums.max():.12g}, give a smaller"
-            )
+            raise InputError(f"discount = {discount}: too near 1 where rows sum to {sums.max():.12g}, lower it")
+        if not self.reward < LARGEST * self.least:
+            raise InputError(f"reward of {self.reward:.3g}: its sums overflow, scale it down")
 
     def __call__(self, value: np.ndarray, best: np.ndarray) -> tuple[float, float, float]:
         """Low, high, and a width that is rounding: below it nothing is to be gained."""
