@@ -100,11 +100,11 @@ def worst_regret(
     found = search(problem, tolerance, evaluations) if method == "dual" else programmed(problem, tolerance)
     low, high = problem.alice_range
     return WorstRegret(
-        value=found.upper / low,
-        lower=max(0.0, found.lower / high),  # no regret is below 0
-        multiplier=found.multiplier,
-        mixture=tuple((chance, _chances(policy, mdp.actions)) for chance, policy in found.mixture),
-        slack=problem.slack,
+        value=float(found.upper / low),
+        lower=max(0.0, float(found.lower / high)),  # no regret is below 0
+        multiplier=float(found.multiplier),
+        mixture=tuple((float(chance), _chances(policy, mdp.actions)) for chance, policy in found.mixture),
+        slack=float(problem.slack),
         method=method,
         evaluations=found.evaluations,
     )
