@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from thalweg.atlas import atlas, plot
+    from thalweg.certificates import worst_regret
     from thalweg.checkpoints import checkpoints
     from thalweg.errors import InputError, ThalwegError, UnhealthyError
     from thalweg.estimators import Auto, estimate_llc, posterior_losses
@@ -58,6 +59,7 @@ __all__ = [
     "reward_distance",
     "survey",
     "transitions",
+    "worst_regret",
 ]
 
 __version__ = version("thalweg")
@@ -87,10 +89,12 @@ _ROOMS = {  # public name -> room; a room is entered when its name is first used
     "reward_distance": "values",
     "survey": "survey",
     "transitions": "phases",
+    "worst_regret": "certificates",
 }
 
 
 _DOORS = (
+    "certificates",
     "estimators",
     "phases",
     "rl",

@@ -17,7 +17,6 @@ from thalweg.rl.planning import EPS, Planned, follow, plan, scale
 
 SHARE = 1 / 16  # of the tolerance, for each of the errors of planning
 FINEST = 1e-13  # of the scale of a reward: planning is asked for no less
-COARSEST = 1 / 32  # of the gap so far: far from the optimum planning may be as coarse
 STALL = 3  # multipliers that have not halved the bracket
 Bounds = tuple[float, float]
 
@@ -81,26 +80,34 @@ def prepare(mdp: MDP, alice: np.ndarray, bob: np.ndarray, suboptimality: float, 
     Raises:
         InputError: the return range of Alice's reward is 0, or not to be told from it.
     """
-    start, fine = mdp.start.numpy(), SHARE * tolerance
-    share, best, worst = 1e-4, None, None
-    while True:
-        best, worst = (
-            plan(mdp, r, tolerance=share, warm=None if p is None else p.value) for r, p in ((alice, best), (-alice, worst))
-        )
-        top, bottom = best.returns(start), worst.returns(start)
-        span = top[0] + bottom[0], top[1] + bottom[1]
-        if span[1] - span[0] <= fine * span[0] or share <= FINEST:
-            break
-        share = max(FINEST, share * min(1e-2, fine * span[0] / (span[1] - span[0])) if span[0] > 0 else share * 1e-2)
-    if span[0] <= 0:
-        raise InputError(
-            f"the return range of Alice's reward is 0 (at most {span[1]:.2g}), every policy returns the same:"
-            " regret has no share of it"
-        )
+    fine = SHARE * tolerance
+    best, worst, span = ranged(mdp, alice, fine)
     size = scale(bob, mdp.discount)
     wanted = max(FINEST, min(1e-4, fine * suboptimality / size)) if size > 0 else 1.0
-    bobs = plan(mdp, bob, tolerance=wanted)
-    return Problem(mdp, alice, bob, suboptimality, worst, bobs, top, span, bobs.returns(start))
+    bobs, start = plan(mdp, bob, tolerance=wanted), mdp.start.numpy()
+    return Problem(mdp, alice, bob, suboptimality, worst, bobs, best.returns(start), span, bobs.returns(start))
+
+
+def ranged(mdp: MDP, reward: np.ndarray, fine: float) -> tuple[Planned, Planned, Bounds]:
+    """Alice's best, the best of minus her reward, and bounds of her return range that are a share `fine` of it apart.
+
+    Raises:
+        InputError: the range is 0, or not to be told from it.
+    """
+    start, share, best, worst = mdp.start.numpy(), 1e-4, None, None
+    while True:
+        best = plan(mdp, reward, tolerance=share, warm=None if best is None else best.value)
+        worst = plan(mdp, -reward, tolerance=share, warm=None if worst is None else worst.value)
+        low, high = (a + b for a, b in zip(best.returns(start), worst.returns(start), strict=True))
+        if high - low <= fine * low or share <= FINEST:
+            break
+        share = max(FINEST, share * min(1e-2, fine * low / (high - low) if low > 0 else 1e-2))
+    if low <= 0:
+        raise InputError(
+            f"the return range of Alice's reward is 0 (at most {high:.2g}), every policy returns the same: regret has"
+            " no share of it"
+        )
+    return best, worst, (low, high)
 
 
 def ends(problem: Problem, width: float) -> tuple[Cut, Cut]:
@@ -175,7 +182,8 @@ def search(problem: Problem, tolerance: float, limit: int) -> Found:
     zero of the slope between two multipliers is nearer. They take turns, and a stall halves the bracket.
     """
     span = problem.alice_range[0]
-    left, last = ends(problem, SHARE * tolerance * span)
+    width = SHARE * tolerance * span
+    left, last = ends(problem, width)
     right, upper, multiplier = last, left.upper, 0.0
     lower, bob = max((mixture(problem, left, last), mixture(problem, last, last)), key=lambda found: found[0])
     widths, done = [], 0
@@ -183,7 +191,6 @@ def search(problem: Problem, tolerance: float, limit: int) -> Found:
         point = _propose(problem, left, right, done, widths)
         if not left.multiplier < point < right.multiplier:
             break
-        width = SHARE * span * max(tolerance, COARSEST * (upper - lower) / span)
         new = cut(problem, point, width, left, right)
         done += 1
         if new.upper < upper:
@@ -207,7 +214,7 @@ def _propose(problem: Problem, left: Cut, right: Cut, turn: int, widths: list[fl
         return a - down * (b - a) / (up - down)
     gained = sum(right.bob) / 2 - sum(left.bob) / 2
     met = (sum(right.alice) - sum(left.alice)) / 2 / gained if gained > 0 else np.inf
-    return met if a < met < b else middle  # coarse lines may meet outside
+    return met if a < met < b else middle  # rounded lines may meet outside
 
 
-__all__ = ["Cut", "Found", "Problem", "cut", "ends", "mixture", "prepare", "search"]
+__all__ = ["Cut", "Found", "Problem", "cut", "ends", "mixture", "prepare", "ranged", "search"]

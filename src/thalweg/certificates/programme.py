@@ -20,7 +20,7 @@ ACCURACY = 1e-10  # to which HiGHS is asked to hold the conditions, of rewards w
 
 def flow(mdp: MDP) -> Any:
     """(S, S A): the conditions that make numbers an occupancy, sparse."""
-    rows = sparse.csr_matrix(mdp.transitions.reshape(-1, mdp.states)) if mdp.transitions is not None else mdp.sparse
+    rows = mdp.sparse if mdp.transitions is None else sparse.csr_matrix(mdp.transitions.flatten(0, 1).numpy())
     leave = sparse.kron(sparse.identity(mdp.states), np.ones((1, mdp.actions)))
     return (leave - mdp.discount * rows.T).tocsc()
 
@@ -47,26 +47,29 @@ def programmed(problem: Problem, tolerance: float) -> Found:
     """
     mdp, start = problem.mdp, problem.mdp.start.numpy()
     span = problem.alice_range[0]
-    unit = max(np.ptp(problem.bobs.value), np.finfo(np.float64).tiny)
-    alice, bob = (x.reshape(-1) for x in (problem.alice / span, problem.bob / unit))
-    least = (np.mean(problem.bob_best) - problem.suboptimality) / unit
-    found = solved(alice, -sparse.csr_matrix(bob), np.array([-least]), flow(mdp), start)
+    unit = float(np.ptp(problem.bobs.value)) or float(np.ptp(problem.bob)) or 1.0
+    alice, bob = (x - (x.max() / 2 + x.min() / 2) for x in (problem.alice / span, problem.bob / unit))
+    best = np.mean(
+        follow(mdp, problem.bobs.policy, bob, tolerance=0.0).returns(start)
+    )  # constants do not cancel to 1e-10
+    least = np.array([problem.suboptimality / unit - best])
+    found = solved(alice.reshape(-1), -sparse.csr_matrix(bob.reshape(1, -1)), least, flow(mdp), start)
     width = SHARE * tolerance * span
     left, right = ends(problem, width)
     multiplier = -float(found.ineqlin.marginals[0]) * span / unit
-    best = cut(problem, multiplier, width, left, right) if multiplier > 0 else left
+    priced = cut(problem, multiplier, width, left, right) if multiplier > 0 else left
     visits = np.maximum(found.x.reshape(mdp.states, mdp.actions), 0.0)
     sums = visits.sum(1, keepdims=True)
     policy = np.where(sums > 0, visits / np.where(sums > 0, sums, 1), 1 / mdp.actions)
-    values = [follow(mdp, policy, r, tolerance=0.0, warm=w) for r, w in ((problem.alice, None), (problem.bob, None))]
-    own = Cut(multiplier, np.inf, policy, values[0].value, values[1].value, values[0].returns(start), values[1].returns(start))
+    a, b = (follow(mdp, policy, reward, tolerance=0.0) for reward in (problem.alice, problem.bob))
+    own = Cut(multiplier, np.inf, policy, a.value, b.value, a.returns(start), b.returns(start))
     lower, drawn = max((mixture(problem, x, right) for x in (own, left, right)), key=lambda pair: pair[0])
-    upper, multiplier = min((best.upper, multiplier), (left.upper, 0.0))
+    upper, multiplier = min((priced.upper, multiplier), (left.upper, 0.0))
     return Found(upper, lower, multiplier, drawn, 1)
 
 
 def inversion(mdp: MDP, first: np.ndarray, second: np.ndarray) -> float:
-    """max <eta1 - eta2, first> over two occupancies with <eta2 - eta1, second> >= 0."""
+    """Largest <eta1 - eta2, first> over two occupancies with <eta2 - eta1, second> >= 0."""
     flows, start = flow(mdp), mdp.start.numpy()
     costs = np.concatenate([-first.reshape(-1), first.reshape(-1)])
     order = sparse.csr_matrix(np.concatenate([second.reshape(-1), -second.reshape(-1)]))

@@ -12,13 +12,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from thalweg.certificates.dual import prepare, search
+from thalweg.certificates.dual import prepare, ranged, search
 from thalweg.certificates.programme import inversion, programmed
 from thalweg.errors import InputError
 from thalweg.rl.mdp import MDP
 from thalweg.rl.planning import single
 
 TOLERANCE = 1e-6  # of Alice's range, between the two bounds
+FINE = 1e-9  # of it, to which planning certifies the programme
 EVALUATIONS = 60  # multipliers
 
 
@@ -68,7 +69,7 @@ def worst_regret(
 
     "dual" plans at one multiplier after another and suits large sparse processes. "programme" is the linear
     programme over occupancies by HiGHS, for some thousands of states; its multiplier is then certified by planning
-    too, so that `value` is a bound by either method, and within `gap` of the truth.
+    too, so that `value` is a bound by either method, and within `gap` of the truth; the programme's is about 1e-9.
 
     Args:
         mdp: the process in which Bob acts, dense or sparse.
@@ -93,15 +94,17 @@ def worst_regret(
     if not tolerance > 0 or evaluations < 0:
         raise InputError(f"tolerance = {tolerance}, evaluations = {evaluations}: give above 0, and at least 0")
     alice, bob = single(mdp, alice_reward), single(mdp, bob_reward)
+    if method == "programme":
+        tolerance = FINE
     problem = prepare(mdp, alice, bob, float(suboptimality), tolerance)
     found = search(problem, tolerance, evaluations) if method == "dual" else programmed(problem, tolerance)
     low, high = problem.alice_range
     return WorstRegret(
-        value=found.upper / low,
-        lower=max(0.0, found.lower / high),  # no regret is below 0
-        multiplier=found.multiplier,
-        mixture=tuple((chance, _chances(policy, mdp.actions)) for chance, policy in found.mixture),
-        slack=problem.slack,
+        value=float(found.upper / low),
+        lower=max(0.0, float(found.lower / high)),  # no regret is below 0
+        multiplier=float(found.multiplier),
+        mixture=tuple((float(chance), _chances(policy, mdp.actions)) for chance, policy in found.mixture),
+        slack=float(problem.slack),
         method=method,
         evaluations=found.evaluations,
     )
@@ -124,7 +127,7 @@ def worst_inversion(mdp: MDP, alice_reward: Any, bob_reward: Any) -> float:
     Source: what soundness of a distance bounds, Skalse et al. 2024 (arXiv 2309.15257).
     """
     alice, bob = single(mdp, alice_reward), single(mdp, bob_reward)
-    span = prepare(mdp, alice, bob, 0.0, TOLERANCE).alice_range
+    _, _, span = ranged(mdp, alice, FINE)
     size = float(mdp.return_range(bob))
     return inversion(mdp, alice / span[0], bob / size if size > 0 else bob)
 

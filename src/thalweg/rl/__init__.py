@@ -10,6 +10,7 @@ from thalweg.rl.lava import lava_world
 from thalweg.rl.learning import PPO, Progress, Reinforce, learn
 from thalweg.rl.levels import Levels
 from thalweg.rl.mdp import MDP, Plan, entropy
+from thalweg.rl.planning import Planned, follow, plan
 from thalweg.rl.rollouts import Trajectories, rollout
 from thalweg.rl.sampled import sampled_landscape
 from thalweg.rl.sb3 import from_sb3, learn_sb3
@@ -31,6 +32,7 @@ __all__ = [
     "Line",
     "Moment",
     "Plan",
+    "Planned",
     "Played",
     "Progress",
     "Reinforce",
@@ -42,6 +44,7 @@ __all__ = [
     "cliffs",
     "corner",
     "entropy",
+    "follow",
     "from_sb3",
     "grid_levels",
     "keys_and_chests",
@@ -49,6 +52,7 @@ __all__ = [
     "learn",
     "learn_sb3",
     "line",
+    "plan",
     "process",
     "regret_landscape",
     "rollout",

@@ -25,6 +25,7 @@ EPS = float(np.finfo(np.float64).eps)
 TOLERANCE = 1e-9  # of the largest range that returns could have
 ROUNDS = 10_000  # greedy backups
 FEWEST_SWEEPS, SWEEPS = 30, 1.5  # evaluations between two backups: at least, and in units of 1 / (1 - discount)
+LARGEST = 1e300  # of a return
 PAIRWISE = 64  # roundings of numpy's sum of pairs, for up to 2^40 terms
 
 
@@ -35,8 +36,8 @@ class Planned:
     Attributes:
         value: (S,) discounted sum of rewards from each state on.
         policy: (S,) int64, the action that is greedy for `value`.
-        low: not above 0 but where every value was found too small.
-        high: what the best value may be above.
+        low: by how much `value` may be too large, as a number of at most 0.
+        high: by how much it may be too small.
     """
 
     value: np.ndarray
@@ -63,7 +64,7 @@ def plan(
 
     It stops when high - low <= tolerance (max R - min R) / (1 - discount), when what is left is rounding, or after
     `rounds` backups; the bounds hold in each case. Rounding of a backup of K successors is allowed for by
-    (K + 8) eps (max |R| + max |V|), over 1 - discount.
+    (K + 10) eps (max |R| + max |V|), over 1 - discount.
 
     Args:
         mdp: dense or sparse.
@@ -100,15 +101,22 @@ def follow(
 
     Returns:
         The value; its `policy` is 0 throughout, since there was nothing to choose.
+
+    Raises:
+        InputError: as `plan`, or a policy of another shape.
     """
     gain = single(mdp, reward)
-    rows, gain, width = _rows(mdp), gain, tolerance * scale(gain, mdp.discount)
+    rows, width = _rows(mdp), tolerance * scale(gain, mdp.discount)
+    if policy.shape not in ((mdp.states,), gain.shape):
+        raise InputError(
+            f"policy has shape {policy.shape}: give ({mdp.states},) actions or {gain.shape} probabilities"
+        )
     if policy.ndim == 1:
         chosen = np.arange(mdp.states) * mdp.actions + policy
         return _solve(rows[chosen], gain.reshape(-1)[chosen, None], mdp.discount, width, rounds, warm)
     pairs = np.arange(mdp.states * mdp.actions)
     mix = sparse.csr_matrix((policy.reshape(-1), (pairs // mdp.actions, pairs)), shape=(mdp.states, len(pairs)))
-    return _solve(mix @ rows, (policy * gain).sum(1, keepdims=True), mdp.discount, width, rounds, warm)
+    return _solve(mix @ rows, (policy * gain).sum(1, keepdims=True), mdp.discount, width, rounds, warm, mdp.actions)
 
 
 def single(mdp: MDP, reward: Any) -> np.ndarray:
@@ -120,7 +128,7 @@ def single(mdp: MDP, reward: Any) -> np.ndarray:
     gain = mdp.mean_reward(reward)
     if gain.ndim != 2:
         raise InputError(f"reward has shape {tuple(gain.shape)}, a batch: plan for one reward at a time")
-    return gain.detach().numpy()
+    return np.ascontiguousarray(gain.detach().numpy())
 
 
 def scale(gain: np.ndarray, discount: float) -> float:
@@ -136,17 +144,17 @@ def _rows(mdp: MDP) -> Any:
 
 
 def _solve(
-    rows: Any, gain: np.ndarray, discount: float, width: float, rounds: int, warm: np.ndarray | None
+    rows: Any, gain: np.ndarray, discount: float, width: float, rounds: int, warm: np.ndarray | None, mixed: int = 0
 ) -> Planned:
-    """Modified policy iteration until high - low <= width."""
+    """Modified policy iteration until high - low <= width; each row is a mixture of so many."""
     states, actions = gain.shape
     if not width >= 0 or rounds < 1:
         raise InputError("tolerance and rounds of planning must be at least 0 and 1")
     if warm is not None and (warm.shape != (states,) or not np.isfinite(warm).all()):
         raise InputError(f"warm start has shape {warm.shape}: give ({states},) finite values, or None")
-    edges = _Edges(rows, gain, discount)
+    edges = _Edges(rows, gain, discount, mixed)
     value = np.zeros(states) if warm is None else warm
-    first, policy, chosen, earned = np.arange(states) * actions, None, None, None
+    first, policy, chosen, earned, before = np.arange(states) * actions, None, None, None, np.inf
     for turn in range(rounds):
         after = rows @ value
         after *= discount
@@ -155,12 +163,14 @@ def _solve(
         greedy = after.argmax(1)
         best = after.reshape(-1)[first + greedy]
         low, high, rounding = edges(value, best)
-        if high - low <= max(width, rounding) or turn == rounds - 1:
-            return Planned(value, greedy, low, high)
+        stuck = before <= high - low <= rounding / (1 - discount)  # rounding feeds itself where mixing is slow
+        if stuck or high - low <= max(width, rounding) or turn == rounds - 1:
+            middle = low / 2 + high / 2  # value + middle rounds by less than `rounding` allows
+            return Planned(value + middle, greedy, low - middle, high - middle)
         if policy is None or not np.array_equal(greedy, policy):
             policy = greedy
             chosen, earned = rows[first + policy], gain.reshape(-1)[first + policy]
-        value = best + discount * (low + high) / 2  # the middle of the bounds, one backup on
+        before, value = high - low, best + discount * (low + high) / 2  # the middle of the bounds, one backup on
         for _ in range(_sweeps(discount, (high - low) / max(width, rounding))):
             value = chosen @ value
             value *= discount
@@ -172,21 +182,24 @@ def _sweeps(discount: float, ratio: float) -> int:
     """Evaluations that would shrink the error by a ratio, but not more than pay under one policy."""
     if discount == 0:
         return 0
-    return min(math.ceil(math.log(ratio) / -math.log(discount)), max(FEWEST_SWEEPS, math.ceil(SWEEPS / (1 - discount))))
+    most = max(FEWEST_SWEEPS, math.ceil(SWEEPS / (1 - discount)))
+    return min(math.ceil(math.log(ratio) / -math.log(discount)), most)
 
 
 class _Edges:
     """Bounds of the best value around a value and its backup."""
 
-    def __init__(self, rows: Any, gain: np.ndarray, discount: float) -> None:
+    def __init__(self, rows: Any, gain: np.ndarray, discount: float, mixed: int) -> None:
         terms = int(np.diff(rows.indptr).max()) if sparse.issparse(rows) else rows.shape[1]
         sums = rows @ np.ones(rows.shape[1])  # they may miss 1 by what the process allows
-        self.error = (terms + 8) * EPS
+        self.error = (terms + mixed + 10) * EPS
         self.reward = float(np.abs(gain).max())
         self.least = 1 - discount * float(sums.max()) * (1 + self.error)
         self.most = 1 - discount * float(sums.min()) * (1 - self.error)
         if self.least <= 0:
-            raise InputError(f"discount = {discount}: too near 1 for rows that sum to {sums.max():.12g}, give a smaller")
+            raise InputError(f"discount = {discount}: too near 1 where rows sum to {sums.max():.12g}, lower it")
+        if not self.reward < LARGEST * self.least:
+            raise InputError(f"reward of {self.reward:.3g}: its sums overflow, scale it down")
 
     def __call__(self, value: np.ndarray, best: np.ndarray) -> tuple[float, float, float]:
         """Low, high, and a width that is rounding: below it nothing is to be gained."""
