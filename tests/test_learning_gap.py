@@ -97,6 +97,12 @@ def test_the_tail_of_a_cut_episode_is_what_is_lost_at_most():
     assert truncation_tail(0.0, 1, 5.0) == 0
 
 
+def test_rounding_of_a_regret_is_no_loss_outside_its_range():
+    assert hoeffding([-1e-16, 0.0, 1 + 1e-15], 0.1, 1.0).healthy
+    with pytest.raises(InputError, match="outside"):
+        hoeffding([-1e-6, 0.0], 0.1, 1.0)  # negative control
+
+
 @pytest.mark.parametrize(
     "call",
     [

@@ -13,7 +13,14 @@ import torch
 from torch import Tensor
 
 from thalweg.certificates.gap import Gap
-from thalweg.certificates.learning import POSTERIOR, gaussian_divergence, kl_inverse, pac_bayes_kl
+from thalweg.certificates.learning import (
+    POSTERIOR,
+    ROUNDING,
+    gaussian_divergence,
+    kl_inverse,
+    outside,
+    pac_bayes_kl,
+)
 from thalweg.errors import InputError
 from thalweg.landscape import Data, Landscape
 from thalweg.rl import Levels
@@ -21,7 +28,6 @@ from thalweg.rl.landscape import LevelRegret, PolicyLosses
 from thalweg.rng import stream
 
 TAIL = 0.1  # share of delta that the draws of weights get; the levels have the rest
-ROUNDING = 1e-9  # of the largest loss, by which a regret may miss its range
 
 
 def drawn(levels: Levels, n: int, seed: int = 0) -> Levels:
@@ -186,7 +192,7 @@ def _means(
             weights = center + size * torch.randn(len(center), generator=noise, dtype=torch.float64)
             params = landscape.layout.unflatten(weights)
             losses = landscape.losses(params, landscape.frozen, data.inputs, data.targets)
-            wrong = ~((losses >= -ROUNDING * upper) & (losses <= (1 + ROUNDING) * upper))  # NaN too
+            wrong = outside(losses, 0.0, upper)
             if wrong.any():
                 return means, f"a level has regret {float(losses[wrong][0]):.6g}, outside [0, {upper:g}]"
             means[i] = losses.mean()

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from thalweg.certificates.gap import Gap
-from thalweg.certificates.learning import POSTERIOR
+from thalweg.certificates.learning import POSTERIOR, outside
 from thalweg.errors import InputError, UnhealthyError
 from thalweg.estimators.health import RHAT_CUT, precision, split_rhat
 from thalweg.estimators.temperatures import Measured
@@ -48,7 +48,7 @@ def gibbs_bound(nbetas: Any, losses: Any, n: int, delta: float, upper: float) ->
         raise InputError(f"losses have shape {seen.shape}: give (C, N, {len(rungs)}) with at least 4 draws a chain")
     if n < 1 or not 0 < delta < 1 or not 0 < upper < math.inf:
         raise InputError(f"n = {n}, delta = {delta}, upper = {upper}: give at least 1, a chance, and above 0")
-    if not ((seen >= 0) & (seen <= upper)).all():
+    if outside(seen, 0.0, upper).any():
         raise InputError(f"losses outside [0, {upper}], or not finite: give the range that losses can have")
     means, errors = seen.mean((0, 1)), np.array([precision(seen[..., k])[1] for k in range(len(rungs))])
     free = float(integrate(rungs, means, seen.var((0, 1)))[-1])

@@ -27,6 +27,7 @@ POSTERIOR = (
     "the levels are independent, of the deployment's distribution, and not chosen by the policy",
     "the prior does not depend on them",
 )
+ROUNDING = 1e-9  # of the range, by which a loss may miss it: a regret is a difference of two nearly equal returns
 HALVINGS = 200  # of an interval of floats, until its ends are neighbours
 
 
@@ -89,7 +90,8 @@ def truncation_tail(discount: float, horizon: int, largest: float) -> float:
     Args:
         discount: in [0, 1).
         horizon: H, steps that are in the sum.
-        largest: loss of one step at most; for returns the largest reward less what was counted, 0 if nothing was.
+        largest: what one later step can add to the loss; where that is V* less the return, minus the least reward,
+            and 0 where no reward is negative.
 
     Raises:
         InputError: numbers out of range.
@@ -234,7 +236,7 @@ def _losses(samples: Any, delta: float, lower: float, upper: float, tail: float,
     losses = np.asarray(samples, dtype=np.float64)
     if losses.ndim != 1 or len(losses) < fewest:
         raise InputError(f"samples have shape {losses.shape}: give (n,) losses, at least {fewest}")
-    wrong = np.flatnonzero(~((losses >= lower) & (losses <= upper)))  # NaN too
+    wrong = np.flatnonzero(outside(losses, lower, upper))
     if len(wrong):
         raise InputError(
             f"loss {wrong[0]} is {losses[wrong[0]]}, outside [{lower}, {upper}]: give the range that losses can have"
@@ -242,6 +244,12 @@ def _losses(samples: Any, delta: float, lower: float, upper: float, tail: float,
     if not 0 <= tail < math.inf:
         raise InputError(f"tail = {tail}: give what is lost after the cut, at least 0")
     return losses
+
+
+def outside(losses: Any, lower: float, upper: float) -> Any:
+    """Where losses, of any shape, miss their range by more than rounding, or are NaN."""
+    slack = ROUNDING * (upper - lower)
+    return ~((losses >= lower - slack) & (losses <= upper + slack))
 
 
 def _fixed(terms: dict[str, float], delta: float, lower: float, upper: float) -> Gap:
@@ -257,6 +265,7 @@ __all__ = [
     "gaussian_divergence",
     "hoeffding",
     "kl_inverse",
+    "outside",
     "pac_bayes_kl",
     "split_delta",
     "truncation_tail",

@@ -68,7 +68,8 @@ class Reflection:
         regret_before: by Alice's reward, as a share of her return range, of his plan without the menu; exact.
         regret_after: of his behaviour with it; exact. The cost is not hers.
         bound_before: certificate of any Bob of the first steering who is as suboptimal by it as his plan.
-        bound_after: the same, as suboptimal as his behaviour with the menu; the first steering may say little then.
+        bound_after: the same, as suboptimal as his behaviour with the menu. It falls where he gains by his first
+            steering, also when the regret rises: a bounded planner is caught by the exact regret alone.
     """
 
     adopts: Tensor
@@ -194,12 +195,12 @@ def _plan(mdp: MDP, gain: Tensor, sweeps: int | None) -> Tensor:
     return best.to(torch.float64) / best.sum(-1, keepdim=True)
 
 
-def _judged(mdp: MDP, gains: Tensor, plans: Tensor, cost: float, judge: str) -> tuple[Tensor, float]:
-    """U (K, K, S): of who holds k, adopting j, in s; and what of it is rounding, as in `MDP.span`."""
+def _judged(mdp: MDP, gains: Tensor, plans: Tensor, cost: float, judge: str) -> tuple[Tensor, Tensor]:
+    """U (K, K, S): of who holds k, adopting j, in s; and (K, 1) what of it is rounding, as in `MDP.span`."""
     values = mdp.solve(plans, gains[:, None])
-    slack = 2 * TIE * float(values.abs().max()) / (1 - mdp.discount)
     if judge == "new":
         values = values.diagonal().T.expand_as(values)
+    slack = 2 * TIE * values.abs().amax((1, 2))[:, None] / (1 - mdp.discount)
     return values - cost * (1 - torch.eye(len(gains), dtype=torch.float64))[..., None], slack
 
 
