@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from scipy.optimize import root_scalar
 from scipy.special import logsumexp
 
 from thalweg.certificates.gap import Gap
@@ -22,6 +21,7 @@ from thalweg.values import Mismatch
 
 FEWEST = 10.0  # effective draws that a tilted sample must have left
 SUM = 1e-9  # by which probabilities may miss 1
+HALVINGS = 64  # of a bracket of t, in logarithms
 
 
 @dataclass(frozen=True, eq=False)
@@ -253,10 +253,10 @@ def _tilt(off: np.ndarray, chances: np.ndarray, kappa: float) -> float:
     low = high
     while _divergence(off, chances, low) > kappa and low > 0:
         low /= 2
-    if low == high:
-        return high
-    far = lambda x: _divergence(off, chances, math.exp(x)) - kappa  # noqa: E731
-    return math.exp(root_scalar(far, bracket=(math.log(low), math.log(high)), xtol=1e-13).root)
+    for _ in range(HALVINGS):
+        middle = math.sqrt(low) * math.sqrt(high)
+        low, high = (middle, high) if _divergence(off, chances, middle) <= kappa else (low, middle)
+    return low  # not further than kappa
 
 
 __all__ = ["Along", "Continued", "along", "continued", "drifted"]
