@@ -53,13 +53,15 @@ def test_bounds_on_a_cell_hold_everywhere_in_it(environments, relative):
     reader = Reader(behaviour, values, rule)
     points, cells = first_cells(3, values.bound)
     rng, width, gaps = np.random.default_rng(0), len(cells.corners[0]), []
-    for halving in range(10):
+    for _ in range(10):
         found = bounds(points.values, cells, reader(points.values), relative)
         weights = rng.dirichlet(np.ones(width), size=(len(cells.corners), 40))
         inside = np.einsum("mkv,mvd->mkd", weights, points.values[cells.corners])
         truth = likelihood(behaviour, values, rule, inside.reshape(-1, 3)).reshape(len(inside), -1)
         assert (truth.max(1) <= found.most + 1e-9).all()
-        means = logsumexp(truth, axis=1) - np.log(40)  # 40 draws of the mean likelihood, above a bound of it but for noise
+        means = logsumexp(truth, axis=1) - np.log(
+            40
+        )  # 40 draws of the mean likelihood, above a bound of it but for noise
         known = np.isfinite(found.mean)
         assert (truth.mean(1) - found.mean > -3 * truth.std(1) / 40**0.5 - 1e-9)[known].mean() > 0.99
         assert (means - found.mean)[known].mean() > 0
@@ -92,7 +94,8 @@ def test_suprema_lie_above_every_member_of_the_set(environments):
     members = members[likelihood(behaviour, values, rule, members) >= cover.threshold]
     assert len(members) > 200
     rewards = values.reward(members, mdp.actions)
-    occupancy, safe = mdp.occupancy(policy), mdp.occupancy(torch.full_like(policy, 1 / 3))
+    even = torch.full_like(policy, 1 / 3)
+    occupancy, safe = mdp.occupancy(policy), mdp.occupancy(even)
     allowed = 0.02 * float(mdp.return_range(reward))
     lost = mdp.regret(policy, rewards).numpy()
     single = (mdp.optimal(rewards).value - mdp.evaluate(policy, rewards)).amax(1) / mdp.return_range(rewards)
@@ -102,7 +105,11 @@ def test_suprema_lie_above_every_member_of_the_set(environments):
     for name, quantity, truth in (
         ("exact", Regret(reader, mdp, occupancy), lost / mdp.return_range(rewards).numpy()),
         ("starts", FromStarts(reader, mdp, policy), single.numpy()),
-        ("safe", BesideSafe(reader, mdp, occupancy, safe), lost / mdp.regret(safe / safe.sum(1, True), rewards).numpy()),
+        (
+            "safe",
+            BesideSafe(reader, mdp, occupancy, safe),
+            lost / mdp.regret(safe / safe.sum(1, True), rewards).numpy(),
+        ),
         ("lp", NearlyOptimal(reader, mdp, reward, allowed), np.array(worst)),
         ("t1", Composed(reader, mdp, reward, allowed), d.numpy() + 0.02),
     ):
@@ -132,7 +139,5 @@ def test_a_smaller_budget_makes_the_set_larger_and_never_wrong():
     assert short.log_evidence < full.log_evidence
     policy, _ = bayes_bob(full, behaviour.environments[0])
     mdp = behaviour.environments[0]
-    one, other = (
-        supremum(c, Regret(c.reader, mdp, mdp.occupancy(policy)), budget=0).bound for c in (full, short)
-    )
+    one, other = (supremum(c, Regret(c.reader, mdp, mdp.occupancy(policy)), budget=0).bound for c in (full, short))
     assert one < other <= 1

@@ -1,5 +1,69 @@
 """Certificates: bounds on Bob's regret by Alice's reward that hold, whatever stopped the computation."""
 
+from thalweg.certificates.confidence_set import FiniteSet, finite_set, predicted_evidence
+from thalweg.certificates.cover import Cover, covered
+from thalweg.certificates.gap import Gap
+from thalweg.certificates.gaussian import certified_gap, drawn
+from thalweg.certificates.gibbs import gibbs_bound, predicted_gap
+from thalweg.certificates.learning import (
+    empirical_bernstein,
+    gaussian_divergence,
+    hoeffding,
+    kl_inverse,
+    pac_bayes_kl,
+    split_delta,
+    truncation_tail,
+)
+from thalweg.certificates.reflective import Planner, Reflection, reflect
 from thalweg.certificates.regret import WorstRegret, composed_bound, worst_inversion, worst_regret
+from thalweg.certificates.stability import Along, Continued, along, continued, drifted
+from thalweg.certificates.supremum import (
+    BesideSafe,
+    Composed,
+    FromStarts,
+    NearlyOptimal,
+    Quantity,
+    Regret,
+    Worst,
+    supremum,
+)
 
-__all__ = ["WorstRegret", "composed_bound", "worst_inversion", "worst_regret"]
+__all__ = [
+    "Along",
+    "BesideSafe",
+    "Composed",
+    "Continued",
+    "Cover",
+    "FiniteSet",
+    "FromStarts",
+    "Gap",
+    "NearlyOptimal",
+    "Planner",
+    "Quantity",
+    "Reflection",
+    "Regret",
+    "Worst",
+    "WorstRegret",
+    "along",
+    "certified_gap",
+    "composed_bound",
+    "continued",
+    "covered",
+    "drawn",
+    "drifted",
+    "empirical_bernstein",
+    "finite_set",
+    "gaussian_divergence",
+    "gibbs_bound",
+    "hoeffding",
+    "kl_inverse",
+    "pac_bayes_kl",
+    "predicted_evidence",
+    "predicted_gap",
+    "reflect",
+    "split_delta",
+    "supremum",
+    "truncation_tail",
+    "worst_inversion",
+    "worst_regret",
+]

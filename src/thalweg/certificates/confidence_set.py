@@ -13,7 +13,7 @@ from math import log
 from typing import Any
 
 import numpy as np
-from scipy.special import gammaln, logsumexp
+from scipy.special import gammaln
 
 from thalweg.errors import InputError
 from thalweg.values import Behaviour
@@ -34,9 +34,7 @@ class FiniteSet:
     threshold: float
 
 
-def finite_set(
-    likelihoods: Any, delta: float, *, prior: Any = None, log_evidence: float | None = None
-) -> FiniteSet:
+def finite_set(likelihoods: Any, delta: float, *, prior: Any = None, log_evidence: float | None = None) -> FiniteSet:
     """The candidates whose likelihood is not too far below the evidence.
 
     Args:
@@ -55,13 +53,15 @@ def finite_set(
         raise InputError(f"likelihoods of shape {found.shape}: give one number for each candidate")
     if chances.shape != found.shape or (chances < 0).any() or abs(chances.sum() - 1) > 1e-9:
         raise InputError("prior of the candidates: give a chance for each, which sum to 1")
-    exact = float(logsumexp(found, b=chances)) if log_evidence is None else log_evidence
+    with np.errstate(divide="ignore"):  # a chance of 0
+        prior_logs = np.log(chances)
+    exact = float(np.logaddexp.reduce(found + prior_logs)) if log_evidence is None else log_evidence
     threshold = exact + log(delta)
     return FiniteSet(found >= threshold, exact, threshold)
 
 
 def predicted_evidence(behaviour: Behaviour) -> float:
-    """log of the product of what the past gave to each choice, nats: Krichevsky & Trofimov's estimator in each state.
+    """Log of the product of what the past gave to each choice, nats: Krichevsky & Trofimov's estimator in each state.
 
     q_t(a) = (times a was chosen here + 1/2) / (times here + A/2). It needs no class of values and no prior, and costs
     about (A - 1)/2 log n nats a state.

@@ -27,7 +27,6 @@ from math import log
 
 import numpy as np
 import torch
-from scipy.special import logsumexp
 from torch import Tensor
 
 from thalweg.certificates.confidence_set import check_delta
@@ -107,7 +106,9 @@ class Reader:
         """(N, D, S) discounted features of the best policy of each point, and the return range."""
         reward = self.values.reward(points, world.actions)
         gains = self.values.gains(world.actions)
-        best, worst = (world.solve(plan.policy[:, None], gains) for plan in (world.optimal(reward), world.worst(reward)))
+        best, worst = (
+            world.solve(plan.policy[:, None], gains) for plan in (world.optimal(reward), world.worst(reward))
+        )
         slope = (best - worst) @ world.start
         return best, Tangents(torch.einsum("nd,nd->n", slope, points).numpy(), slope.numpy())
 
@@ -197,7 +198,7 @@ class Cover:
     @property
     def log_evidence(self) -> float:
         """A proven lower bound of log Z, nats."""
-        return float(np.logaddexp(self.settled, logsumexp(self.cells.share + self.bounds.mean)))
+        return float(np.logaddexp(self.settled, np.logaddexp.reduce(self.cells.share + self.bounds.mean)))
 
     @property
     def threshold(self) -> float:
@@ -225,12 +226,12 @@ class Cover:
                        np.concatenate([self.bounds.mean[~which], found.mean]))  # fmt: skip
         whole = replace(self, points=points, reads=reads, cells=cells, bounds=known)
         keep = known.most >= whole.threshold
-        settled = np.logaddexp(self.settled, logsumexp((cells.share + known.mean)[~keep])) if (~keep).any() else self.settled
+        dropped = np.logaddexp.reduce((cells.share + known.mean)[~keep])
         return replace(
             whole,
             cells=Cells(cells.corners[keep], cells.share[keep]),
             bounds=Bounds(known.most[keep], known.mean[keep]),
-            settled=float(settled),
+            settled=float(np.logaddexp(self.settled, dropped)),
         )
 
 
@@ -243,9 +244,7 @@ def covered(behaviour: Behaviour, values: Linear, rule: Boltzmann, delta: float,
     reader = Reader(behaviour, values, rule)
     points, cells = first_cells(values.weights, values.bound)
     reads = reader(points.values)
-    found = Cover(
-        reader, delta, points, reads, cells, bounds(points.values, cells, reads, rule.relative), -np.inf
-    )
+    found = Cover(reader, delta, points, reads, cells, bounds(points.values, cells, reads, rule.relative), -np.inf)
     while True:
         vague = ~(found.bounds.most - found.bounds.mean <= NATS)
         if not vague.any():

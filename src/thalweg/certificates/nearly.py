@@ -2,7 +2,7 @@
 
     min over x >= 0 of  h(x) = V_A + max_pi J(-R_A + x R_B) - x (V_B - suboptimality)
 
-Every x gives an upper bound, so it does not matter where the search stops. `worst_regret` is for one Alice and any size.
+Every x gives an upper bound, so it does not matter where the search stops. `worst_regret` takes any size.
 """
 
 from typing import Any

@@ -22,9 +22,11 @@ import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
 
+from thalweg.certificates.regret import composed_bound
 from thalweg.errors import InputError
 from thalweg.rl import MDP
 from thalweg.rl.mdp import TIE
+from thalweg.rl.planning import single
 from thalweg.values import regret_bound, return_range, transition_rows
 
 Certify = Callable[[MDP, Tensor, Tensor, float], float]  # process, Alice's and Bob's reward, his suboptimality
@@ -114,7 +116,7 @@ def reflect(
     planner, certify = planner or Planner(), certify or _composed
     if not len(menu) or not 0 <= cost < float("inf"):
         raise InputError(f"{len(menu)} steerings, cost = {cost}: give at least one, and a cost of at least 0")
-    alice, *gains = (_single(mdp, reward) for reward in (alice_reward, steering, *menu))
+    alice, *gains = (torch.as_tensor(single(mdp, reward)) for reward in (alice_reward, steering, *menu))
     plans = torch.stack([_plan(mdp, gain, planner.sweeps) for gain in gains])
     process, hers = augmented(mdp, plans), augmented_reward(alice, plans)
     judged, slack = _judged(mdp, torch.stack(gains), plans, cost, planner.judge)
@@ -233,17 +235,9 @@ def _certified(mdp: MDP, alice: Tensor, bob: Tensor, certify: Certify, returns: 
 
 
 def _composed(mdp: MDP, alice: Tensor, bob: Tensor, suboptimality: float) -> float:
-    """T1: d + suboptimality / rho_B; without a range nothing is lost by Bob's reward, and d is 1."""
-    span = return_range(mdp, bob)
-    return regret_bound(mdp, alice, bob) + (suboptimality / float(span) if span else 0.0)
-
-
-def _single(mdp: MDP, reward: Any) -> Tensor:
-    """(S, A) of one reward."""
-    gain = mdp.mean_reward(reward)
-    if gain.ndim != 2:
-        raise InputError(f"reward has shape {tuple(gain.shape)}: give one reward, no batch")
-    return gain
+    """T1; without a range nothing is lost by Bob's reward, and d is 1."""
+    distance, span = regret_bound(mdp, alice, bob), float(return_range(mdp, bob))
+    return composed_bound(distance, suboptimality, span) if span else distance
 
 
 __all__ = ["Planner", "Reflection", "augmented", "augmented_reward", "reflect"]

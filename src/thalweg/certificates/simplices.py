@@ -1,4 +1,4 @@
-"""Simplices that halve exactly, over directions or over a box.                M cells, V vertices, N points, D weights"""
+"""Simplices that halve exactly, over directions or over a box.          M cells, V vertices, N points, D weights"""
 
 from dataclasses import dataclass, field
 from itertools import permutations, product
@@ -35,7 +35,9 @@ class Points:
                 number[key] = len(number)
                 new.append(row)
             numbers.append(number[key])
-        return Points(np.concatenate([self.values, np.array(new).reshape(-1, rows.shape[1])]), number), np.array(numbers)
+        return Points(np.concatenate([self.values, np.array(new).reshape(-1, rows.shape[1])]), number), np.array(
+            numbers
+        )
 
 
 def first_cells(weights: int, bound: float | None) -> tuple[Points, Cells]:

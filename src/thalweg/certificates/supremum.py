@@ -1,7 +1,7 @@
 """The largest share of a quantity over a confidence set that is covered by cells: proven, and attained.
 
-A regret is convex in theta, the return range r too, so on a cell of vertices v_i, with a_i the mean of the tangents of
-the range there,
+A regret is convex in theta, the return range r too, so on a cell of vertices v_i, with a_i the mean of the tangents
+of the range there,
 
     regret / r  <=  max_i regret(v_i) / a_i,        rho(R / r - R_B / r_B)  <=  max_i d(v_i) + r(v_i) / a_i - 1,
 

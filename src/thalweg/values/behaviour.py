@@ -66,7 +66,7 @@ class Behaviour:
 def _whole(name: str, given: Any) -> Tensor:
     """(n,) int64."""
     found = torch.as_tensor(given)
-    if found.ndim != 1 or found.is_floating_point() and len(found):
+    if found.ndim != 1 or (found.is_floating_point() and len(found)):
         raise InputError(f"{name} of the behaviour: give whole numbers, one for each choice")
     return found.to(torch.int64)
 

@@ -1,4 +1,4 @@
-"""How an agent with values acts: the likelihood of actions given a reward.                B rewards, S states, A actions
+"""How an agent with values acts: the likelihood of actions given a reward.          B rewards, S states, A actions
 
     Boltzmann:  p(a|s) ~ exp(b Q*(s, a))          Soft:  p(a|s) = exp((Q(s, a) - V(s)) / t),  V = t log sum exp(Q / t)
 
@@ -52,7 +52,9 @@ class Boltzmann:
         if self.relative:
             span = mdp.return_range(gain)
             if not (span > 0).all():
-                raise InputError("the return range of a reward is 0: every policy returns the same, no action is chosen")
+                raise InputError(
+                    "the return range of a reward is 0: every policy returns the same, no action is chosen"
+                )
             values = values / span[..., None, None]
         return torch.log_softmax(self.sharpness * values, -1)
 
