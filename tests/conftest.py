@@ -10,6 +10,8 @@ from torch import nn
 
 import thalweg as tw
 
+torch.set_num_threads(1)  # two workers of two threads each on two cores take ten times as long
+
 
 class Net(nn.Module):
     """Odd widths on purpose: an element in a scalar tail would show in the bits."""
