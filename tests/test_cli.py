@@ -174,7 +174,7 @@ def test_verbs_and_options_are_these(place):
     listed = json.loads(thalweg("recipe", "list", "--json", cwd=place).stdout)
     assert [r["recipe"] for r in listed] == ["modular-addition", "superposition", "census", "corner", "cliffs", "gym"]
     text = thalweg("--help", cwd=place).stdout
-    assert all(verb in text for verb in ("survey", "recipe", "atlas", "surface"))
+    assert all(verb in text for verb in ("survey", "recipe", "atlas", "surface", "certify"))
     text = thalweg("recipe", "run", "--help", cwd=place).stdout
     assert all(option in text for option in ("--tiny", "--out", "--seed", "--json"))
     parts = ("--landscape", "--model", "--data", "--loss")

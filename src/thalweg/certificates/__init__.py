@@ -1,5 +1,6 @@
 """Certificates: bounds on Bob's regret by Alice's reward that hold, whatever stopped the computation."""
 
+from thalweg.certificates.compose import Bob, Known, Observed, certify
 from thalweg.certificates.confidence_set import FiniteSet, finite_set, predicted_evidence
 from thalweg.certificates.cover import Cover, covered
 from thalweg.certificates.gap import Gap
@@ -17,6 +18,7 @@ from thalweg.certificates.learning import (
 from thalweg.certificates.reflective import Planner, Reflection, reflect
 from thalweg.certificates.regret import WorstRegret, composed_bound, worst_inversion, worst_regret
 from thalweg.certificates.stability import Along, Continued, along, continued, drifted
+from thalweg.certificates.statement import STATEMENT, Assumption, Certificate
 from thalweg.certificates.supremum import (
     BesideSafe,
     Composed,
@@ -29,15 +31,21 @@ from thalweg.certificates.supremum import (
 )
 
 __all__ = [
+    "STATEMENT",
     "Along",
+    "Assumption",
     "BesideSafe",
+    "Bob",
+    "Certificate",
     "Composed",
     "Continued",
     "Cover",
     "FiniteSet",
     "FromStarts",
     "Gap",
+    "Known",
     "NearlyOptimal",
+    "Observed",
     "Planner",
     "Quantity",
     "Reflection",
@@ -46,6 +54,7 @@ __all__ = [
     "WorstRegret",
     "along",
     "certified_gap",
+    "certify",
     "composed_bound",
     "continued",
     "covered",

@@ -13,7 +13,7 @@ from thalweg.atlas import atlas, plot
 from thalweg.atlas.render import check_page
 from thalweg.check import BUDGET, RTOL, Line, check, page
 from thalweg.checkpoints import checkpoints
-from thalweg.cli import names, surfaces
+from thalweg.cli import certificates, names, surfaces
 from thalweg.errors import ThalwegError
 from thalweg.recipes import RECIPES, UNHEALTHY_SHARE, find
 from thalweg.survey import open_survey, survey
@@ -237,6 +237,33 @@ def run_surface(
             typer.echo(cliff.sentence())
         typer.echo(drawn.summary())
         typer.echo(out.resolve())
+
+
+@app.command("certify")
+def run_certify(
+    alice: Annotated[Path, typer.Argument(help="Agent file (TOML): her world, and her reward or recorded choices.")],
+    bob: Annotated[Path, typer.Argument(help="Agent file: his policy, or his reward and suboptimality, or both.")],
+    out: Annotated[Path | None, typer.Option(help="A page of it, NAME.html.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Bound the regret by Alice's values that Bob can have, assumption by assumption."""
+    began = time.monotonic()
+    if out is not None:
+        check_page(out)
+    found = certificates.of_files(alice, bob)
+    if out is not None:
+        certificates.page(found, out, title=f"{bob.stem} by the lights of {alice.stem}")
+    if as_json:
+        html = {} if out is None else {"html": str(out)}
+        _print_json({"seconds": round(time.monotonic() - began, 1), **html, **found.to_dict()})
+    else:
+        typer.echo(
+            found.statement if found.issued else f"No certificate: {'; '.join(a.words for a in found.failed)}."
+        )
+        for assumption in found.assumptions:
+            typer.echo(f"  {assumption.status:8} {assumption.name}: {assumption.words}")
+    if not found.issued:
+        raise typer.Exit(1)
 
 
 def _print_json(document: Any) -> None:

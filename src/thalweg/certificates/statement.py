@@ -1,0 +1,100 @@
+"""A certificate: how far Bob can stray by Alice's lights, the assumptions it stands on, and what it does not say."""
+
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+from thalweg.errors import UnhealthyError
+
+STATEMENT = (
+    "If Alice chose by the stated rule with values in the stated class, and Bob faces exactly the stated decision"
+    " process, then with probability at least 1 − δ over the recorded data Bob's expected discounted regret by those"
+    " values is at most t of their return range. No amount of this data can establish the rule itself; nothing here"
+    " bounds harm outside the model, rare harm inside the expectation, or values that Alice comes to hold later."
+)
+
+
+@dataclass(frozen=True)
+class Assumption:
+    """What a certificate stands on.
+
+    Attributes:
+        name: short.
+        status: `checked` by computation or by a test of the data, `assumed`, or `failed`.
+        words: what it says, and what was found.
+    """
+
+    name: str
+    status: Literal["checked", "assumed", "failed"]
+    words: str
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """A bound of Bob's regret by Alice's values in one decision process; all shares are of her return range.
+
+    Attributes:
+        exact: supremum over her values of the regret of his policy; None where no policy was given.
+        lp: supremum of the regret of any Bob as suboptimal as he is; None where no reward of his was given.
+        t1: supremum of distance of values and his suboptimality over his range; None as `lp`.
+        delta: chance over the recorded data that her values lie outside the set; 0 where her reward is known.
+        assumptions: all of them.
+        decomposition: of `t1`: `value_distance` (at her likeliest values), `learning_gap`, `statistical_radius`.
+        per_start: supremum of the largest regret from a single first state, a share of the same range.
+        beside_safe: supremum of regret over that of the named safe policy; None where none was named.
+        realised: regret by her true reward, where it is known; of no use but to check the rest.
+        tighter: what would make the bound smaller, the most first.
+    """
+
+    exact: float | None
+    lp: float | None
+    t1: float | None
+    delta: float
+    assumptions: tuple[Assumption, ...]
+    decomposition: dict[str, float | None] = field(default_factory=dict)
+    per_start: float | None = None
+    beside_safe: float | None = None
+    realised: float | None = None
+    tighter: tuple[str, ...] = ()
+
+    @property
+    def failed(self) -> tuple[Assumption, ...]:
+        """Assumptions that do not hold."""
+        return tuple(a for a in self.assumptions if a.status == "failed")
+
+    @property
+    def issued(self) -> bool:
+        """Whether there is a number."""
+        return not self.failed
+
+    @property
+    def bound(self) -> float:
+        """t: the tightest of what is known.
+
+        Raises:
+            UnhealthyError: an assumption failed.
+        """
+        if self.failed:
+            raise UnhealthyError(f"no certificate: {'; '.join(a.words for a in self.failed)}")
+        return min(x for x in (self.exact, self.lp, self.t1) if x is not None)
+
+    @property
+    def statement(self) -> str:
+        """What is certified, in the words that stand on every certificate, and its numbers."""
+        return f"{STATEMENT} Here t = {self.bound:.4g} and δ = {self.delta:g}."
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON; no number where an assumption failed."""
+        numbers = {name: getattr(self, name) for name in ("exact", "lp", "t1", "per_start", "beside_safe")}
+        return {
+            "bound": self.bound if self.issued else None,
+            **{name: x if self.issued else None for name, x in numbers.items()},
+            "confidence": 1 - self.delta,
+            "assumptions": [asdict(a) for a in self.assumptions],
+            "decomposition": self.decomposition if self.issued else {},
+            "realised": self.realised,
+            "tighter": list(self.tighter) if self.issued else [],
+            "statement": self.statement if self.issued else STATEMENT,
+        }
+
+
+__all__ = ["STATEMENT", "Assumption", "Certificate"]

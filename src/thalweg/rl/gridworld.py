@@ -1,0 +1,87 @@
+"""Gridworlds drawn with letters: a decision process, and where the letters are."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.sparse as sparse
+import torch
+from torch import Tensor
+
+from thalweg.errors import InputError
+from thalweg.rl.mdp import MDP
+
+MOVES = ((-1, 0), (0, -1), (1, 0), (0, 1))  # up, left, down, right
+WALL, START = "#", "S"
+CELLS = 1_000_000  # of a map at most
+DENSE = 400  # states up to which transitions are dense
+
+
+@dataclass(frozen=True, eq=False)
+class Gridworld:
+    """A map as a process.
+
+    Attributes:
+        mdp: a state for each cell that is no wall, row by row; the actions up, left, down, right.
+        letters: {letter: (S,) bool} where each stands.
+    """
+
+    mdp: MDP
+    letters: dict[str, Tensor]
+
+    def reward(self, worth: dict[str, float]) -> Tensor:
+        """(S,) of standing on letters, a step.
+
+        Raises:
+            InputError: a letter that the map does not have.
+        """
+        unknown = sorted(set(worth) - set(self.letters))
+        if unknown:
+            raise InputError(f"letter {unknown[0]!r} is not on the map: it has {', '.join(sorted(self.letters))}")
+        total = torch.zeros(self.mdp.states, dtype=torch.float64)
+        for letter, value in worth.items():
+            total = total + value * self.letters[letter]
+        return total
+
+
+def gridworld(rows: Sequence[str], *, discount: float, slip: float = 0.0) -> Gridworld:
+    """A map of cells: `#` is a wall, `S` where episodes start (else anywhere), other letters are names.
+
+    Args:
+        rows: of equal length.
+        discount: in [0, 1).
+        slip: chance that a move goes to one of the other three sides, each as likely.
+
+    Raises:
+        InputError: rows of different lengths, no free cell, a slip that is no chance.
+    """
+    if not rows or len({len(row) for row in rows}) != 1 or not rows[0]:
+        raise InputError("grid: give rows of equal length, as ['..G', 'S#.']")
+    if len(rows) * len(rows[0]) > CELLS:
+        raise InputError(f"grid of {len(rows)} x {len(rows[0])} cells: give at most {CELLS:,}")
+    if not 0 <= slip <= 1:
+        raise InputError(f"slip = {slip}: give a chance from 0 to 1")
+    cells = np.array([list(row) for row in rows])
+    free = cells != WALL
+    if not free.any():
+        raise InputError("grid has no free cell: leave some without #")
+    number = np.cumsum(free).reshape(free.shape) - 1
+    row, column = np.nonzero(free)
+    states = np.arange(len(row))
+    steps = []
+    for down, right in MOVES:
+        to = np.clip(row + down, 0, len(rows) - 1), np.clip(column + right, 0, len(rows[0]) - 1)
+        after = np.where(free[to], number[to], states)
+        steps.append(sparse.csr_matrix((np.ones(len(states)), (states, after)), shape=(len(states),) * 2))
+    share = np.full((4, 4), slip / 3)
+    np.fill_diagonal(share, 1 - slip)
+    mixed = [[float(c) * step for c, step in zip(chances, steps, strict=True)] for chances in share]
+    moves = [(a + b + c + d).tocsr() for a, b, c, d in mixed]
+    names = cells[free]
+    first = (names == START) if (names == START).any() else np.ones(len(states), dtype=bool)
+    letters = {str(x): torch.as_tensor(names == x) for x in np.unique(names)}
+    whole = np.stack([m.toarray() for m in moves], 1) if len(states) <= DENSE else moves
+    return Gridworld(MDP(whole, first / first.sum(), discount), letters)
+
+
+__all__ = ["Gridworld", "gridworld"]
