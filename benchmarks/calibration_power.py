@@ -92,7 +92,10 @@ def main(count: int, kinds: tuple[str, ...]) -> None:
                 by[one.name] += one.adjusted <= found.level
         shares = {v: verdicts.count(v) / count for v in ("failed", "passed", "untestable")}
         each = ", ".join(f"{name} {hits / count:.1%}" for name, hits in by.items())
-        print(f"{kind:20} refused {shares['failed']:6.1%}  untestable {shares['untestable']:6.1%}   ({each})", flush=True)
+        print(
+            f"{kind:20} refused {shares['failed']:6.1%}  untestable {shares['untestable']:6.1%}   ({each})",
+            flush=True,
+        )
 
 
 if __name__ == "__main__":

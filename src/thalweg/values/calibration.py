@@ -1,15 +1,15 @@
 """Does the action model hold? Held-out choices against a fit on the others; a failed check forbids a certificate.
 
 statistic     what is compared                                                       large where
-log-loss      held-out log loss and its expectation, in standard deviations          choices are too random, too sharp
-bins          held-out hits in bins of predicted probability, sum (O - E)^2 / Var    probabilities are off at some level
-saturated     all choices: 2 sum c log(c / (n p)), likelihood ratio against one      anything that the class cannot fit
+log-loss      held-out log loss and its expectation, in standard deviations          choices too random, too sharp
+bins          held-out hits in bins of predicted probability, sum (O - E)^2 / Var    probabilities off at some level
+saturated     all choices: 2 sum c log(c / (n p)), likelihood ratio against one      anything the class cannot fit
               free probability for each state and action
 
 Weights are fitted, so each statistic is compared with itself on data simulated from the fitted model in the recorded
 states and fitted anew (parametric bootstrap); the three p-values are combined by Holm's rule. Passing proves nothing:
 behaviour cannot separate an agent's planner from its values where the class is wide enough, and then there is nothing
-to test.                                                        S states, A actions, K data sets (row 0 is the recorded)
+to test.                                                     S states, A actions, K data sets (row 0 is recorded)
 Source: Efron & Tibshirani 1993, ch. 16; Davison & Hinkley 1997, sec. 4.4; Holm 1979."""
 
 from collections.abc import Sequence
@@ -41,7 +41,7 @@ class Statistic:
     Attributes:
         name: of the three.
         value: on the recorded choices.
-        p: share of simulated data sets that are as extreme, the recorded one counted.
+        p: share of simulated data sets that are as extreme, the recorded one counted, and a standard error of it.
         adjusted: the same by Holm's rule over all statistics.
     """
 
@@ -109,24 +109,24 @@ def calibrate(
     Raises:
         InputError: numbers out of range.
     """
-    if every < 2 or not 0 < level < 1 or (replicates + 1) * level < 3:
+    if every < 2 or not 0 < level < 1 or (replicates + 1) * level < 6:
         raise InputError(
             f"every {every}, level {level}, replicates {replicates}: give at least 2, a number between 0 and 1, and"
-            " at least 3 / level replicates"
+            " at least 6 / level replicates"
         )
     whole = Likelihood.of(behaviour, values, rule, spread=spread)
-    freedom = tested_dimensions(whole, seed)
+    freedom = dimensions_tested(whole, seed)
     first = seed_of(seed, "held out") % every
     held = torch.arange(len(behaviour)) % every == first
     count = int(held.sum())
     if freedom <= 0 or count < FEWEST:
         reason = f"{count} choices are held out (at least {FEWEST}): record more"
         if freedom <= 0:
-            reason = "the class of values and its sharpness fit any choices in the visited states: give a narrower class"
+            reason = (
+                "the class of values and its sharpness fit any choices in the visited states: give a narrower class"
+            )
         return Calibration(None, (), "untestable", reason, freedom, level)
-    parts = [
-        Likelihood.of(behaviour.only(keep), values, rule, spread=spread).counts for keep in (~held, held)
-    ]
+    parts = [Likelihood.of(behaviour.only(keep), values, rule, spread=spread).counts for keep in (~held, held)]
     sets = _simulated(whole, parts, replicates, seed)
     found = [(name, *_p(value, both)) for name, value, both in _statistics(whole, *sets)]
     statistics = _holm(found)
@@ -136,7 +136,7 @@ def calibrate(
     return Calibration(p, statistics, "failed" if failing else "passed", reason, freedom, level)
 
 
-def tested_dimensions(likelihood: Likelihood, seed: int = 0) -> int:
+def dimensions_tested(likelihood: Likelihood, seed: int = 0) -> int:
     """How many dimensions of choice probabilities, A - 1 for each visited state, the class does not reach.
 
     The rank of d log p / d theta at a point of the prior, where a Boltzmann chooser's sharpness counts as one more
@@ -189,9 +189,7 @@ def _simulated(
     return sets, fits
 
 
-def _statistics(
-    whole: Likelihood, sets: list[list[Tensor]], fits: list[Tensor]
-) -> list[tuple[str, Tensor, bool]]:
+def _statistics(whole: Likelihood, sets: list[list[Tensor]], fits: list[Tensor]) -> list[tuple[str, Tensor, bool]]:
     """Name, values (K,), and whether both tails count."""
     shape = fits[0].shape[:1]
     off, variance, ratio = (torch.zeros(shape, dtype=torch.float64) for _ in range(3))
@@ -218,10 +216,11 @@ def _statistics(
 
 
 def _p(value: Tensor, both: bool) -> tuple[float, float]:
-    """The recorded value, and its p among all."""
+    """The recorded value, and its p among all, raised by its Monte Carlo error: a refusal is no luck of few draws."""
     above = float((value >= value[0]).double().mean())
     below = float((value <= value[0]).double().mean())
-    return float(value[0]), min(1.0, 2 * min(above, below)) if both else above
+    p = min(1.0, 2 * min(above, below)) if both else above
+    return float(value[0]), min(1.0, p + ((1 - p) * p / len(value)) ** 0.5)
 
 
 def _holm(found: Sequence[tuple[str, float, float]]) -> tuple[Statistic, ...]:
@@ -234,4 +233,4 @@ def _holm(found: Sequence[tuple[str, float, float]]) -> tuple[Statistic, ...]:
     return tuple(Statistic(*one, adjusted[i]) for i, one in enumerate(found))
 
 
-__all__ = ["Calibration", "Statistic", "calibrate", "tested_dimensions"]
+__all__ = ["Calibration", "Statistic", "calibrate", "dimensions_tested"]

@@ -6,8 +6,9 @@ policy is judged by the worst of them,
     worst(pi) = max_k Reg_k(pi) / rho_k,        t* = min_pi worst(pi),
 
 and t* is a linear programme over occupancies, for each k:  V*_k / rho_k - <eta, R_k / rho_k> <= t. Its duals lambda
-are at least 0 and sum to 1 since rows are divided by rho_k, and sum_k lambda_k R_k / rho_k supports the minimax policy:
-that is one of its optima, and the worst of its other optima may lose more than t*. So t* is of the policy alone.
+are at least 0 and sum to 1 since rows are divided by rho_k, and sum_k lambda_k R_k / rho_k supports the minimax
+policy: that is one of its optima, and the worst of its other optima may lose more than t*. t* is of the policy
+alone.
 
 A context that is read from the state is none: rewards that differ by state are one reward.   K contexts, n choices
 Source: our own, after minimax regret over a set of rewards (Regan & Boutilier 2009)."""
@@ -171,7 +172,9 @@ def contextual_floor(mdp: MDP, rewards: Sequence[Any]) -> Floor:
     span = mdp.return_range(gains)
     if not (span > 0).all():
         wrong = int((~(span > 0)).nonzero()[0, 0])
-        raise InputError(f"the return range of reward {wrong} is 0: every policy returns the same by it, leave it out")
+        raise InputError(
+            f"the return range of reward {wrong} is 0: every policy returns the same by it, leave it out"
+        )
     unit = gains / span[:, None, None]
     best = mdp.optimal(unit).value @ mdp.start
     count = len(unit)

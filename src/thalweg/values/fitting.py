@@ -28,9 +28,7 @@ def jacobians(likelihood: Likelihood, points: Tensor, environment: int) -> tuple
         logs = likelihood.log_policy(open_, environment)
         probe = torch.zeros_like(logs, requires_grad=True)
         (along,) = torch.autograd.grad(logs, open_, probe, create_graph=True)
-        parts = [
-            torch.autograd.grad(along[:, d].sum(), probe, retain_graph=True)[0] for d in range(points.shape[1])
-        ]
+        parts = [torch.autograd.grad(along[:, d].sum(), probe, retain_graph=True)[0] for d in range(points.shape[1])]
     return logs.detach(), torch.stack(parts, -1)
 
 

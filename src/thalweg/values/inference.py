@@ -138,7 +138,9 @@ class Posterior:
     def _trusted(self) -> None:
         """Refuse unhealthy draws."""
         if not self.healthy:
-            raise UnhealthyError(f"the posterior is {self.verdict}: {'; '.join(self.reasons)}; .points holds the draws")
+            raise UnhealthyError(
+                f"the posterior is {self.verdict}: {'; '.join(self.reasons)}; .points holds the draws"
+            )
 
 
 def smc(
@@ -177,7 +179,8 @@ def smc(
     target, width = _target(likelihood), likelihood.width
     stages = pilot(target, width, particles, schedule, move, moves, stream(seed, "smc", "pilot"))
     clouds = [
-        travel(target, width, particles, stages, move, moves, stream(seed, "smc", repeat)) for repeat in range(repeats)
+        travel(target, width, particles, stages, move, moves, stream(seed, "smc", repeat))
+        for repeat in range(repeats)
     ]
     made = {"particles": particles, "repeats": repeats, "move": move, "moves": moves, "seed": seed}
     return _gathered(likelihood, clouds, made | {"betas": [stage.beta for stage in stages]})
@@ -254,9 +257,7 @@ def hmc(
         verdict = Verdict.CHAINS_DISAGREE if verdict is Verdict.HEALTHY else verdict
     count = value.numel()
     weights = torch.full((count,), 1 / count, dtype=torch.float64)
-    return Posterior(
-        likelihood, points.flatten(0, 1), weights, value.reshape(-1), rhat, health.ess, verdict, reasons
-    )
+    return Posterior(likelihood, points.flatten(0, 1), weights, value.reshape(-1), rhat, health.ess, verdict, reasons)
 
 
 def _worst_rhat(value: Tensor, points: Tensor) -> float:

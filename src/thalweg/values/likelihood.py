@@ -1,4 +1,4 @@
-"""How likely recorded choices are under values: l(theta), batched over theta and differentiable.   B points, D weights
+"""How likely recorded choices are under values: l(theta), batched over theta and differentiable.  B points, D weights
 
     l(theta) = sum_e sum_{s, a} counts_e(s, a) log p(a|s; theta, e)
 
@@ -50,7 +50,9 @@ class Likelihood:
 
     def __post_init__(self) -> None:
         if not 0 <= self.spread < math.inf:
-            raise InputError(f"spread {self.spread}: give a number of at least 0, a standard deviation of log sharpness")
+            raise InputError(
+                f"spread {self.spread}: give a number of at least 0, a standard deviation of log sharpness"
+            )
         if self.spread and not isinstance(self.rule, Boltzmann | Soft):
             raise InputError(f"spread {self.spread}: a {type(self.rule).__name__} has no sharpness, leave it out")
         for world in self.environments:
@@ -123,6 +125,11 @@ class Likelihood:
     def choices(self) -> float:
         """n, in all environments."""
         return float(sum(counts.sum() for counts in self.counts))
+
+    @property
+    def relative(self) -> bool:
+        """Whether the length of theta does not matter."""
+        return isinstance(self.rule, Boltzmann) and self.rule.relative
 
     def seen(self) -> list[int]:
         """Numbers of the environments in which there are choices."""

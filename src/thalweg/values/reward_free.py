@@ -8,6 +8,7 @@ Alice plans in, with her discount; no density tells of states that were not seen
 Source: performance difference (Kakade & Langford 2002); the bounds of counts after Robbins 1970."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -176,16 +177,24 @@ def _interval(k: float, m: float, delta: float, design: Design) -> tuple[float, 
         return (k * math.log(p) if k else 0.0) + ((m - k) * math.log1p(-p) if k < m else 0.0) - cut
 
     peak, tiny = k / m, 1e-300
-    low = float(brentq(above, tiny, peak, xtol=1e-15)) if k > 0 and above(tiny) < 0 else 0.0
-    high = float(brentq(above, peak, 1 - 1e-16, xtol=1e-15)) if k < m and above(1 - 1e-16) < 0 else 1.0
+    low = _root(above, tiny, peak) if k > 0 and above(tiny) < 0 else 0.0
+    high = _root(above, peak, 1 - 1e-16) if k < m and above(1 - 1e-16) < 0 else 1.0
     return low, high
+
+
+def _root(f: Callable[[float], float], low: float, high: float) -> float:
+    """Where a function changes sign."""
+    found: Any = brentq(f, low, high, xtol=1e-15)
+    return float(found)
 
 
 def _checked(log_policy: Any) -> Tensor:
     """(S, A) finite log probabilities."""
     logs = torch.as_tensor(log_policy, dtype=torch.float64)
     if not torch.isfinite(logs).all():
-        raise InputError("log probabilities hold NaN or infinity: an action of probability 0 has a regret of any size")
+        raise InputError(
+            "log probabilities hold NaN or infinity: an action of probability 0 has a regret of any size"
+        )
     if ((torch.logsumexp(logs, -1)).abs() > 1e-6).any():
         raise InputError("log probabilities do not sum to 1 as probabilities: take log_softmax of logits")
     return logs

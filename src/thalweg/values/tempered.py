@@ -1,6 +1,6 @@
 """Sequential Monte Carlo from the prior to the posterior.                       N particles, T stages, K repeats
 
-    0 = beta_0 < ... < beta_T = 1,   weights exp((beta_t - beta_{t-1}) l(z)),   Z = prod_t mean of the weights of stage t
+    0 = beta_0 < ... < beta_T = 1,   weights exp((beta_t - beta_{t-1}) l(z)),   Z = prod_t mean of stage t's weights
 
 A pilot finds the stages and the moves; repeats hold both fixed and are independent of it, so that each one's Z is an
 unbiased estimate. An adaptive run's is not, and log Z of either is not: such a number describes, it does not certify.
@@ -10,6 +10,7 @@ Source: Del Moral, Doucet & Jasra 2006; Jasra et al. 2011 for stages by effectiv
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal, NamedTuple
 
 import torch
@@ -56,7 +57,13 @@ class Cloud:
 
 
 def pilot(
-    target: Target, width: int, particles: int, betas: Sequence[float] | None, move: Move, moves: int, own: torch.Generator
+    target: Target,
+    width: int,
+    particles: int,
+    betas: Sequence[float] | None,
+    move: Move,
+    moves: int,
+    own: torch.Generator,
 ) -> tuple[Stage, ...]:
     """Find stages, or moves for stages that are given.
 
@@ -112,7 +119,7 @@ def travel(
 
 def _ascends(betas: Sequence[float]) -> bool:
     """Whether each is larger than the one before."""
-    return all(b > a for a, b in zip(betas[:-1], betas[1:], strict=True))
+    return all(b > a for a, b in pairwise(betas))
 
 
 def _checked(value: Tensor) -> Tensor:
