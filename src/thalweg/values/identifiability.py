@@ -103,21 +103,21 @@ def identifiability(likelihood: Likelihood, point: Any = None, *, deployment: MD
     full = likelihood.with_counts(everywhere)
     all_of_it = information(full, at[None], [counts.sum(-1) for counts in everywhere])[0, :width, :width]
     spaces: list[tuple[Kind, Tensor]] = []
-    spaces += [("constant", _constants(likelihood)), ("shaping", _shaping(likelihood))]
+    spaces.extend([("constant", _constants(likelihood)), ("shaping", _shaping(likelihood))])
     if likelihood.relative:
         spaces.append(("scale", at[:width, None]))
     unseen = _null(found)
     nowhere = unseen @ _null(unseen.T @ all_of_it @ unseen, float(all_of_it.diagonal().max()))
-    spaces += [("not visited", _off(unseen, nowhere)), ("flat", nowhere)]
+    spaces.extend([("not visited", _off(unseen, nowhere)), ("flat", nowhere)])
     known = found.new_zeros(width, 0)
     parts: list[tuple[Kind, Tensor]] = []
     for kind, space in spaces:
         new = _off(space, known)
         known = torch.cat([known, new], 1)
-        parts += [(kind, new[:, i]) for i in range(new.shape[1])]
+        parts.extend([(kind, new[:, i]) for i in range(new.shape[1])])
     rest = _off(torch.eye(width, dtype=torch.float64), known)
     turned = rest @ torch.linalg.eigh(rest.T @ found @ rest)[1]
-    parts += [("seen", turned[:, i]) for i in range(turned.shape[1])]
+    parts.extend([("seen", turned[:, i]) for i in range(turned.shape[1])])
     directions = tuple(
         Direction(kind, float(v @ found @ v), v, _stake(likelihood, v, deployment)) for kind, v in parts
     )
