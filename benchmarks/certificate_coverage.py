@@ -18,7 +18,7 @@ import torch
 from joblib import Parallel, delayed
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
-from simulated_alice import alice, bayes_bob
+from simulated_alice import alice, bayes_bob  # pyright: ignore[reportMissingImports]
 from thalweg.certificates import Composed, Regret, covered, supremum
 
 DELTA = 0.1

@@ -11,9 +11,10 @@ import torch
 
 import thalweg as tw
 from simulated_alice import alice
-from thalweg.certificates import STATEMENT, Assumption, Bob, Known, Observed, certify
+from thalweg.certificates import STATEMENT, Bob, Known, Observed, certify
 from thalweg.cli import main
 from thalweg.rl.gridworld import gridworld
+from thalweg.values import Behaviour, calibrate
 
 EXAMPLES = Path(__file__).parent.parent / "examples" / "agents"
 MAP = ["..G", "S#.", "..X"]
@@ -122,12 +123,13 @@ def test_a_known_alice_orders_the_three_bounds():
 
 
 def test_a_failed_assumption_means_no_number():
-    behaviour, values, rule, theta = alice(0, 100)
+    behaviour, values, rule, theta = alice(0, 400)
     mdp = behaviour.environments[0]
     policy = mdp.optimal(values.reward(theta, 3)).policy
-    tested = Assumption("rule tested", "failed", "her held-out choices do not look like the rule's")
-    found = certify(Observed(behaviour, values, rule, calibration=tested), Bob(policy), mdp)
-    with pytest.raises(tw.UnhealthyError, match="do not look like"):
+    drunk = Behaviour(behaviour.environments, behaviour.states, (behaviour.states + torch.arange(400)) % 3)
+    tested = calibrate(drunk, values, rule)
+    found = certify(Observed(drunk, values, rule, calibration=tested), Bob(policy), mdp)
+    with pytest.raises(tw.UnhealthyError, match="do not follow the model"):
         _ = found.bound
     assert found.to_dict()["bound"] is None is found.to_dict()["exact"]
     reward = values.reward(theta, 3)

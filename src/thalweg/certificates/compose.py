@@ -17,7 +17,7 @@ from thalweg.certificates.statement import Assumption, Certificate
 from thalweg.certificates.supremum import BesideSafe, Composed, FromStarts, NearlyOptimal, Quantity, Regret, supremum
 from thalweg.errors import InputError
 from thalweg.rl import MDP
-from thalweg.values import Behaviour, Boltzmann, Linear, reward_distance
+from thalweg.values import Behaviour, Boltzmann, Calibration, Linear, reward_distance
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,7 +36,7 @@ class Observed:
         values: class that her values are assumed to be in.
         rule: by which she is assumed to choose.
         delta: chance that the confidence set of her values misses them.
-        calibration: what a held-out check of the rule said, `checked` or `failed`; None where none was made.
+        calibration: what `values.calibrate` said of the rule; failed, it forbids a number; None where none was made.
         reward: her true one where it is known, for `realised` alone.
     """
 
@@ -44,7 +44,7 @@ class Observed:
     values: Linear
     rule: Boltzmann
     delta: float = 0.05
-    calibration: Assumption | None = None
+    calibration: Calibration | None = None
     reward: Any = None
 
 
@@ -174,15 +174,26 @@ def _alice(alice: Observed, cover: Cover) -> list[Assumption]:
     scale = "return range" if alice.rule.relative else "unit of reward"
     n = len(alice.behaviour)
     rule = f"Alice chooses an action with chance ~ exp({alice.rule.sharpness:g} Q* per {scale})"
-    tested = alice.calibration or Assumption("rule tested", "assumed", "no held-out test of the rule was made")
     return [
         Assumption("rule", "assumed", rule),
         Assumption("planner and discount", "assumed", "no behaviour can tell Alice's planner from her values"),
-        tested,
+        _tested(alice.calibration),
         Assumption("class", "assumed", f"her reward is linear in the {alice.values.weights} stated features"),
         Assumption("data", "checked", f"{n} choices in states and actions that exist; which states is free"),
         Assumption("evidence", "checked", f"log Z is at least {cover.log_evidence:.2f} nats, proven cell by cell"),
     ]
+
+
+def _tested(found: Calibration | None) -> Assumption:
+    """What a held-out check of the rule says."""
+    if found is None:
+        return Assumption("rule tested", "assumed", "no held-out test of the rule was made")
+    if found.verdict == "failed":
+        return Assumption("rule tested", "failed", found.reason)
+    if found.verdict == "untestable":
+        return Assumption("rule tested", "assumed", f"untestable: {found.reason}")
+    words = f"held-out choices look like the rule's (p = {found.p:.2g}), which does not establish it"
+    return Assumption("rule tested", "checked", words)
 
 
 def _tighter(parts: dict[str, float | None]) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from thalweg.atlas import Section, Table, report
 from thalweg.certificates import Assumption, Bob, Certificate, Known, Observed, certify
 from thalweg.errors import InputError
 from thalweg.rl import MDP
+from thalweg.values import calibrate
 
 ROWS = {
     "exact": "his policy, the worst of her values",
@@ -28,7 +29,8 @@ def of_files(alice_file: Path, bob_file: Path) -> Certificate:
         return Certificate(None, None, None, 0.0, (Assumption("deployment", "failed", words),))
     if seen is not None:
         behaviour, values, rule, delta = seen
-        return certify(Observed(behaviour, values, rule, delta, reward=alice.reward), known, alice.mdp)
+        tested = calibrate(behaviour, values, rule)
+        return certify(Observed(behaviour, values, rule, delta, tested, alice.reward), known, alice.mdp)
     if alice.reward is None:
         raise InputError(f"{alice_file}: nothing is known of her values: give [values] or [choices]")
     return certify(Known(alice.reward), known, alice.mdp)
