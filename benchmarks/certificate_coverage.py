@@ -32,8 +32,8 @@ def one(seed: int, choices: int, sharpness: float) -> tuple[float, ...]:
     policy, reward = bayes_bob(cover, mdp)
     truth = values.reward(theta, mdp.actions)
     logs = [(rule.log_policy(w, truth) * behaviour.counts(e)).sum() for e, w in enumerate(behaviour.environments)]
-    exact = supremum(cover, Regret(cover.reader, mdp, mdp.occupancy(policy))).bound
-    apart = supremum(cover, Composed(cover.reader, mdp, reward, 0.0)).bound
+    exact = supremum(cover, Regret(cover.reader.values, mdp, mdp.occupancy(policy))).bound
+    apart = supremum(cover, Composed(cover.reader.values, mdp, reward, 0.0)).bound
     realised = float(mdp.regret(policy, truth, normalised=True))
     return exact, apart, realised, float(sum(logs)) >= cover.threshold, cover.complete
 

@@ -7,9 +7,9 @@ from scipy.special import logsumexp
 
 import thalweg as tw
 from simulated_alice import alice, bayes_bob
+from thalweg.certificates import BesideSafe, Composed, FromStarts, NearlyOptimal, Regret, supremum
 from thalweg.certificates.cover import Reader, bounds, covered
 from thalweg.certificates.simplices import Cells, first_cells, split
-from thalweg.certificates.supremum import BesideSafe, Composed, FromStarts, NearlyOptimal, Regret, supremum
 from thalweg.values import Boltzmann, Linear
 
 
@@ -101,17 +101,17 @@ def test_suprema_lie_above_every_member_of_the_set(environments):
     single = (mdp.optimal(rewards).value - mdp.evaluate(policy, rewards)).amax(1) / mdp.return_range(rewards)
     d = mdp.return_range(rewards / mdp.return_range(rewards)[:, None, None] - reward / mdp.return_range(reward))
     worst = [tw.worst_regret(mdp, r, reward, allowed).value for r in rewards[:40]]
-    reader, found = cover.reader, {}
+    found = {}
     for name, quantity, truth in (
-        ("exact", Regret(reader, mdp, occupancy), lost / mdp.return_range(rewards).numpy()),
-        ("starts", FromStarts(reader, mdp, policy), single.numpy()),
+        ("exact", Regret(cover.reader.values, mdp, occupancy), lost / mdp.return_range(rewards).numpy()),
+        ("starts", FromStarts(cover.reader.values, mdp, policy[None], torch.ones(1).double()), single.numpy()),
         (
             "safe",
-            BesideSafe(reader, mdp, occupancy, safe),
+            BesideSafe(cover.reader.values, mdp, occupancy, safe),
             lost / mdp.regret(safe / safe.sum(1, True), rewards).numpy(),
         ),
-        ("lp", NearlyOptimal(reader, mdp, reward, allowed), np.array(worst)),
-        ("t1", Composed(reader, mdp, reward, allowed), d.numpy() + 0.02),
+        ("lp", NearlyOptimal(cover.reader.values, mdp, reward, allowed), np.array(worst)),
+        ("t1", Composed(cover.reader.values, mdp, reward, allowed), d.numpy() + 0.02),
     ):
         found[name] = supremum(cover, quantity)
         assert truth.max() <= found[name].bound + 1e-7, name
@@ -125,7 +125,7 @@ def test_it_holds_alice_and_bounds_what_bob_does_to_her(seed):
     behaviour, values, rule, theta = alice(100 + seed, 200, environments=1 + 2 * (seed % 2))
     cover, mdp = covered(behaviour, values, rule, 0.1), behaviour.environments[0]
     policy, _ = bayes_bob(cover, mdp)
-    worst = supremum(cover, Regret(cover.reader, mdp, mdp.occupancy(policy)))
+    worst = supremum(cover, Regret(cover.reader.values, mdp, mdp.occupancy(policy)))
     assert likelihood(behaviour, values, rule, theta) >= cover.threshold
     realised = float(mdp.regret(policy, values.reward(theta, 3), normalised=True))
     assert realised <= worst.bound < 0.2
@@ -139,5 +139,7 @@ def test_a_smaller_budget_makes_the_set_larger_and_never_wrong():
     assert short.log_evidence < full.log_evidence
     policy, _ = bayes_bob(full, behaviour.environments[0])
     mdp = behaviour.environments[0]
-    one, other = (supremum(c, Regret(c.reader, mdp, mdp.occupancy(policy)), budget=0).bound for c in (full, short))
+    one, other = (
+        supremum(c, Regret(c.reader.values, mdp, mdp.occupancy(policy)), budget=0).bound for c in (full, short)
+    )
     assert one < other <= 1

@@ -1,6 +1,6 @@
 """Certificates: bounds on Bob's regret by Alice's reward that hold, whatever stopped the computation."""
 
-from thalweg.certificates.compose import Bob, Known, Observed, certify
+from thalweg.certificates.compose import certify
 from thalweg.certificates.confidence_set import FiniteSet, finite_set, predicted_evidence
 from thalweg.certificates.cover import Cover, covered
 from thalweg.certificates.gap import Gap
@@ -15,31 +15,38 @@ from thalweg.certificates.learning import (
     split_delta,
     truncation_tail,
 )
-from thalweg.certificates.reflective import Planner, Reflection, reflect
-from thalweg.certificates.regret import WorstRegret, composed_bound, worst_inversion, worst_regret
-from thalweg.certificates.stability import Along, Continued, along, continued, drifted
-from thalweg.certificates.statement import STATEMENT, Assumption, Certificate
-from thalweg.certificates.supremum import (
+from thalweg.certificates.parties import Asked, Bob, Candidates, Contextual, Counted, Drift, Known, Observed
+from thalweg.certificates.quantities import (
     BesideSafe,
     Composed,
+    Departed,
     FromStarts,
     NearlyOptimal,
     Quantity,
     Regret,
-    Worst,
-    supremum,
 )
+from thalweg.certificates.reflective import Planner, Reflection, reflect
+from thalweg.certificates.regret import WorstRegret, composed_bound, worst_inversion, worst_regret
+from thalweg.certificates.stability import Along, Continued, along, continued, drifted
+from thalweg.certificates.statement import STATEMENT, Assumption, Certificate
+from thalweg.certificates.supremum import Worst, supremum
 
 __all__ = [
     "STATEMENT",
     "Along",
+    "Asked",
     "Assumption",
     "BesideSafe",
     "Bob",
+    "Candidates",
     "Certificate",
     "Composed",
+    "Contextual",
     "Continued",
+    "Counted",
     "Cover",
+    "Departed",
+    "Drift",
     "FiniteSet",
     "FromStarts",
     "Gap",

@@ -1,199 +1,230 @@
-"""From what is known of Alice and of Bob to a certificate, assumption by assumption.
+"""From what is known of Alice and of Bob to a certificate, assumption by assumption."""
 
-Alice is known by her reward, or by her behaviour, a class of values and a rule. Bob is known by a policy, by a
-reward and how suboptimal he is by it, or by both. Always exact <= lp <= t1, where there are all three.
-"""
-
-from dataclasses import dataclass
+from dataclasses import replace
+from functools import singledispatch
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from thalweg.certificates.cover import Cover, covered
-from thalweg.certificates.regret import composed_bound, worst_regret
+from thalweg.certificates.confidence_set import finite_set
+from thalweg.certificates.cover import covered
+from thalweg.certificates.deployed import Deployed, deployed
+from thalweg.certificates.grounds import PLANNER, by_rule, proven, seen
+from thalweg.certificates.parties import Alice, Asked, Bob, Candidates, Contextual, Counted, Drift, Known, Observed
+from thalweg.certificates.shares import Shares, largest, of_cover, of_reward
 from thalweg.certificates.statement import Assumption, Certificate
-from thalweg.certificates.supremum import BesideSafe, Composed, FromStarts, NearlyOptimal, Quantity, Regret, supremum
 from thalweg.errors import InputError
 from thalweg.rl import MDP
-from thalweg.values import Behaviour, Boltzmann, Calibration, Linear, reward_distance
+from thalweg.values import (
+    bounded_density_regret,
+    contextual_floor,
+    implied_reward,
+    reward_distance,
+)
 
 
-@dataclass(frozen=True, eq=False)
-class Known:
-    """An Alice whose reward is known: (S,), (S, A) or (S, A, S)."""
-
-    reward: Any
-
-
-@dataclass(frozen=True, eq=False)
-class Observed:
-    """An Alice who was seen to choose.
-
-    Attributes:
-        behaviour: hers.
-        values: class that her values are assumed to be in.
-        rule: by which she is assumed to choose.
-        delta: chance that the confidence set of her values misses them.
-        calibration: what `values.calibrate` said of the rule; failed, it forbids a number; None where none was made.
-        reward: her true one where it is known, for `realised` alone.
-    """
-
-    behaviour: Behaviour
-    values: Linear
-    rule: Boltzmann
-    delta: float = 0.05
-    calibration: Calibration | None = None
-    reward: Any = None
-
-
-@dataclass(frozen=True, eq=False)
-class Bob:
-    """What is known of him.
-
-    Attributes:
-        policy: (S, A); None where only his reward is known.
-        reward: of any of the shapes; None where only his policy is known.
-        suboptimality: V* - J by his reward at most, in its units; computed where his policy is known and it is None.
-    """
-
-    policy: Tensor | None = None
-    reward: Any = None
-    suboptimality: float | None = None
-
-
-def certify(alice: Known | Observed, bob: Bob, mdp: MDP, *, safe: Tensor | None = None) -> Certificate:
+def certify(
+    alice: Alice, bob: Bob, mdp: MDP, *, safe: Tensor | None = None, drift: Drift | None = None
+) -> Certificate:
     """Bound the regret by Alice's values that Bob can have in a decision process.
 
     Args:
-        alice: her reward or her choices.
-        bob: his policy, his reward, or both.
-        mdp: the process that he faces, exactly.
+        alice: her reward, her choices, or her log probabilities.
+        bob: his policy or posterior of policies, his reward, or both.
+        mdp: the process that he faces; `rl.mixture` makes one of several levels.
         safe: (S, A) a policy that is known to be harmless, beside whose regret his is shown.
+        drift: how far his process may be from the stated one; default not at all.
+
+    Returns:
+        The certificate; where an assumption failed it has no number.
 
     Raises:
         InputError: a Bob of whom nothing is known, shapes that do not fit, a return range of 0.
     """
-    allowed, assumptions = _bob(bob, mdp)
-    if isinstance(alice, Known):
-        return _known(alice, bob, mdp, allowed, assumptions, safe)
-    return _observed(alice, bob, mdp, allowed, assumptions, safe)
+    known = deployed(bob, mdp, safe, drift or Drift())
+    found = _of(alice, known)
+    assumptions = (*found.assumptions, *known.assumptions)
+    return replace(found, assumptions=assumptions, delta=found.delta + known.delta)
 
 
-def _bob(bob: Bob, mdp: MDP) -> tuple[float | None, list[Assumption]]:
-    """How suboptimal he is, and what that stands on."""
-    if bob.policy is None and bob.reward is None:
-        raise InputError("nothing is known of Bob: give his policy, or his reward and his suboptimality")
-    faces = Assumption("deployment", "assumed", "Bob faces exactly the stated decision process")
-    if bob.reward is None:
-        return None, [faces]
-    lost = None if bob.policy is None else float(mdp.regret(bob.policy, bob.reward))
-    if bob.suboptimality is None:
-        if lost is None:
-            raise InputError("Bob's suboptimality is not known: give it, in units of his reward, or his policy")
-        words = f"Bob is within {max(lost, 0.0):.4g} of his optimum, computed from his policy"
-        return max(lost, 0.0), [faces, Assumption("suboptimality", "checked", words)]
-    if lost is not None and lost > bob.suboptimality * (1 + 1e-9):
-        words = f"Bob's policy misses his optimum by {lost:.4g}, more than the stated {bob.suboptimality:.4g}"
-        return bob.suboptimality, [faces, Assumption("suboptimality", "failed", words)]
-    status = "assumed" if lost is None else "checked"
-    words = f"Bob is within {bob.suboptimality:.4g} of his optimum, in units of his reward"
-    return bob.suboptimality, [faces, Assumption("suboptimality", status, words)]
+@singledispatch
+def _of(alice: Any, bob: Deployed) -> Certificate:
+    """The certificate of one kind of Alice; what Bob stands on is added to it."""
+    raise InputError(f"Alice is a {type(alice).__name__}: give one of the kinds of `thalweg.certificates`")
 
 
-def _known(
-    alice: Known, bob: Bob, mdp: MDP, allowed: float | None, assumptions: list[Assumption], safe: Tensor | None
-) -> Certificate:
+@_of.register
+def _known(alice: Known, bob: Deployed) -> Certificate:
     """Her reward is one."""
-    exact = lp = t1 = starts = beside = None
-    parts: dict[str, float | None] = {"value_distance": None, "learning_gap": None, "statistical_radius": 0.0}
-    span = float(mdp.return_range(alice.reward))
-    if not span > 0:
+    return _one(alice.reward, bob, (Assumption("values", "assumed", "Alice's values are the stated reward"),))
+
+
+@_of.register
+def _asked(alice: Asked, bob: Deployed) -> Certificate:
+    """Her log probabilities are a reward, up to shaping and scale."""
+    words = "she told her log probabilities in Bob's process, where she plans with its discount"
+    stands = (by_rule(alice.rule), PLANNER, Assumption("log probabilities", "assumed", words))
+    return _one(implied_reward(alice.rule, alice.log_policy), bob, stands)
+
+
+def _one(reward: Any, bob: Deployed, stands: tuple[Assumption, ...]) -> Certificate:
+    """Of one reward."""
+    shares, x = of_reward(reward, bob)
+    parts = {**_parts(reward, bob, shares), "statistical_radius": 0.0}
+    return _stated(shares, x, 0.0, stands, parts, shares.exact)
+
+
+@_of.register
+def _observed(alice: Observed, bob: Deployed) -> Certificate:
+    """Her values are in a confidence set that cells cover."""
+    cover = covered(
+        alice.behaviour, alice.values, alice.rule, alice.delta, slack=alice.slack, evidence=alice.evidence
+    )
+    stands = seen(alice.behaviour, alice.rule, alice.calibration, alice.slack)
+    words = f"her reward is linear in the {alice.values.weights} stated features"
+    if not len(cover.cells.corners):
+        words = "no values of the stated class are likely enough to be hers"
+        return _refused((*stands, Assumption("class", "failed", words)), alice.delta)
+    stands += (Assumption("class", "assumed", words), proven(cover))
+    there = alice.there or alice.values
+    if there.weights != alice.values.weights:
         raise InputError(
-            "the return range of Alice's reward is 0, every policy returns the same: no regret to certify"
+            f"features there have {there.weights} weights, her class {alice.values.weights}: give as many"
         )
-    if bob.policy is not None:
-        exact = max(float(mdp.regret(bob.policy, alice.reward, normalised=True)), 0.0)
-        lost = mdp.optimal(alice.reward).value - mdp.evaluate(bob.policy, alice.reward)
-        starts = max(float(lost[mdp.start > 0].max()) / span, 0.0)
-        if safe is not None:
-            besides = float(mdp.regret(safe, alice.reward))
-            beside = exact * span / besides if besides > 0 else None
-    if allowed is not None:
-        lp = worst_regret(mdp, alice.reward, bob.reward, allowed).value
-        parts["value_distance"] = float(reward_distance(mdp, alice.reward, bob.reward))
-        size = float(mdp.return_range(bob.reward))
-        parts["learning_gap"] = allowed / size if size > 0 else 0.0
-        t1 = composed_bound(parts["value_distance"], allowed, size) if size > 0 else parts["value_distance"]
-    assumptions = [Assumption("values", "assumed", "Alice's values are the stated reward"), *assumptions]
-    return Certificate(exact, lp, t1, 0.0, tuple(assumptions), parts, starts, beside, exact, _tighter(parts))
+    shares, x = of_cover(cover, there, bob)
+    likeliest = there.reward(cover.points.values[cover.likelihood().argmax()], bob.mdp.actions)
+    parts = _parts(likeliest, bob, shares)
+    return _stated(shares, x, alice.delta, stands, parts, _realised(alice.reward, bob))
 
 
-def _observed(
-    alice: Observed, bob: Bob, mdp: MDP, allowed: float | None, assumptions: list[Assumption], safe: Tensor | None
+@_of.register
+def _candidates(alice: Candidates, bob: Deployed) -> Certificate:
+    """She is one of finitely many."""
+    behaviour, rewards = alice.behaviour, alice.rewards
+    chosen = [behaviour.counts(e) for e in range(len(behaviour.environments))]
+    logs = torch.tensor(
+        [
+            sum(
+                float((alice.rule.log_policy(world, reward) * counts).sum())
+                for world, counts in zip(behaviour.environments, chosen, strict=True)
+            )
+            for reward in rewards
+        ],
+        dtype=torch.float64,
+    )
+    found = finite_set(logs, alice.delta)
+    left = [reward for reward, keep in zip(rewards, found.keep, strict=True) if keep]
+    told = f"she is exactly one of {len(rewards)} candidates, of which the data leave {len(left)}"
+    stands = (
+        *seen(behaviour, alice.rule, alice.calibration, 0.0),
+        Assumption("candidates", "assumed", told),
+        Assumption("evidence", "checked", f"log Z is {found.log_evidence:.2f} nats, exact"),
+    )
+    each = [of_reward(reward, bob) for reward in left]
+    shares, x = largest([one for one, _ in each]), max(x for _, x in each)
+    parts = _parts(rewards[int(logs.argmax())], bob, shares)
+    return _stated(shares, x, alice.delta, stands, parts, _realised(alice.reward, bob))
+
+
+@_of.register
+def _counted(alice: Counted, bob: Deployed) -> Certificate:
+    """Her choices bound her probabilities, and these the regret of a policy."""
+    if bob.policy is None or bob.drift != Drift():
+        raise InputError("counts of choices certify a policy in the very process where they were made: give both")
+    worlds = alice.behaviour.environments
+    if len(worlds) != 1 or not worlds[0].same(bob.mdp):
+        words = "Alice was seen in a process that is not Bob's"
+        return _refused((Assumption("seen in deployment", "failed", words),), alice.delta)
+    bound = bounded_density_regret(bob.mdp, alice.behaviour.counts(0), bob.policy, alice.delta)
+    stands = (
+        Assumption("rule", "assumed", "Alice chooses an action with chance ~ exp(b Q*), whatever b and her reward"),
+        PLANNER,
+        Assumption("data", "checked", f"{len(alice.behaviour)} choices; which states is free"),
+    )
+    if bound.reasons:
+        return _refused((*stands, Assumption("counts", "failed", "; ".join(bound.reasons))), alice.delta)
+    return _stated(Shares(bound.value), 0.0, alice.delta, stands, {}, None)
+
+
+@_of.register
+def _contextual(alice: Contextual, bob: Deployed) -> Certificate:
+    """The worst of several rewards; below the floor nobody comes who must please all."""
+    if not alice.shards:
+        raise InputError("contextual values without a shard: give at least one")
+    each = [_of(shard, bob) for shard in alice.shards]
+    stands = tuple(
+        replace(a, name=f"{a.name} [{k}]") for k, one in enumerate(each) for a in one.assumptions
+    )  # of each shard
+    words = "contexts are read from history, and in each one reward is in force"
+    stands = (Assumption("contexts", "assumed", words), *stands)
+    delta = sum(one.delta for one in each)
+    if any(not one.issued for one in each):
+        return _refused(stands, delta)
+    found = largest([Shares(c.exact, c.lp, c.t1, c.per_start, c.beside_safe) for c in each])
+    told = [c.realised for c in each if c.realised is not None]
+    realised = max(told) if len(told) == len(each) else None
+    worst = max(each, key=lambda c: c.bound)
+    made = Certificate(**vars(found), delta=delta, assumptions=stands, decomposition=worst.decomposition)
+    return replace(made, realised=realised, tighter=worst.tighter, floor=_floor(alice, bob))
+
+
+def _floor(alice: Contextual, bob: Deployed) -> float | None:
+    """t* of the shards' rewards, where they are known."""
+    rewards = [shard.reward for shard in alice.shards if isinstance(shard, Known | Observed | Candidates)]
+    if len(rewards) != len(alice.shards) or any(reward is None for reward in rewards):
+        return None
+    return contextual_floor(bob.mdp, rewards).value
+
+
+def _stated(
+    shares: Shares,
+    x: float,
+    delta: float,
+    stands: tuple[Assumption, ...],
+    parts: dict[str, float | None],
+    realised: float | None,
 ) -> Certificate:
-    """Her values are in a confidence set."""
-    cover = covered(alice.behaviour, alice.values, alice.rule, alice.delta)
-    reader = cover.reader
-
-    def worst(quantity: Quantity) -> float:
-        return supremum(cover, quantity).bound
-
-    exact = lp = t1 = starts = beside = None
-    if bob.policy is not None:
-        policy, visits = bob.policy.to(torch.float64), mdp.occupancy(bob.policy)
-        exact = worst(Regret(reader, mdp, visits))
-        starts = worst(FromStarts(reader, mdp, policy))
-        if safe is not None:
-            beside = worst(BesideSafe(reader, mdp, visits, mdp.occupancy(safe)))
-            beside = beside if np.isfinite(beside) else None
-    likeliest = alice.values.reward(cover.points.values[cover.likelihood().argmax()], mdp.actions)
-    parts: dict[str, float | None] = {"value_distance": None, "learning_gap": None, "statistical_radius": None}
-    if allowed is not None:
-        own, size = mdp.mean_reward(bob.reward), float(mdp.return_range(bob.reward))
-        if not size > 0:
-            raise InputError("the return range of Bob's reward is 0, any policy is best by it: give his policy alone")
-        lp = worst(NearlyOptimal(reader, mdp, own, allowed))
-        t1 = worst(Composed(reader, mdp, own, allowed))
-        apart, gap = float(reward_distance(mdp, likeliest, own)), allowed / size
-        parts = {"value_distance": apart, "learning_gap": gap, "statistical_radius": t1 - apart - gap}
-    elif bob.policy is not None and exact is not None:
-        parts["statistical_radius"] = exact - float(mdp.regret(bob.policy, likeliest, normalised=True))
-    realised = None
-    if alice.reward is not None and bob.policy is not None:
-        realised = float(mdp.regret(bob.policy, alice.reward, normalised=True))
-    assumptions = [*_alice(alice, cover), *assumptions]
+    """A certificate, unless the drift may take the whole range."""
+    if x >= 1:
+        words = f"the drift may change a return by {x:.3g} of Alice's range, by all of it"
+        return _refused((*stands, Assumption("drift", "failed", words)), delta)
+    moved = shares.drifted(x)
+    if x > 0 and moved.t1 is not None and shares.t1 is not None:
+        parts = {**parts, "drift": moved.t1 - shares.t1}
     return Certificate(
-        exact, lp, t1, alice.delta, tuple(assumptions), parts, starts, beside, realised, _tighter(parts)
+        **vars(moved),
+        delta=delta,
+        assumptions=stands,
+        decomposition=parts,
+        realised=realised,
+        tighter=_tighter(parts),
     )
 
 
-def _alice(alice: Observed, cover: Cover) -> list[Assumption]:
-    """What the set of her values stands on."""
-    scale = "return range" if alice.rule.relative else "unit of reward"
-    n = len(alice.behaviour)
-    rule = f"Alice chooses an action with chance ~ exp({alice.rule.sharpness:g} Q* per {scale})"
-    return [
-        Assumption("rule", "assumed", rule),
-        Assumption("planner and discount", "assumed", "no behaviour can tell Alice's planner from her values"),
-        _tested(alice.calibration),
-        Assumption("class", "assumed", f"her reward is linear in the {alice.values.weights} stated features"),
-        Assumption("data", "checked", f"{n} choices in states and actions that exist; which states is free"),
-        Assumption("evidence", "checked", f"log Z is at least {cover.log_evidence:.2f} nats, proven cell by cell"),
-    ]
+def _refused(stands: tuple[Assumption, ...], delta: float) -> Certificate:
+    """No number."""
+    return Certificate(delta=delta, assumptions=stands)
 
 
-def _tested(found: Calibration | None) -> Assumption:
-    """What a held-out check of the rule says."""
-    if found is None:
-        return Assumption("rule tested", "assumed", "no held-out test of the rule was made")
-    if found.verdict == "failed":
-        return Assumption("rule tested", "failed", found.reason)
-    if found.verdict == "untestable":
-        return Assumption("rule tested", "assumed", f"untestable: {found.reason}")
-    words = f"held-out choices look like the rule's (p = {found.p:.2g}), which does not establish it"
-    return Assumption("rule tested", "checked", words)
+def _parts(likeliest: Any, bob: Deployed, shares: Shares) -> dict[str, float | None]:
+    """What t1 is made of, at her likeliest values; without it, how far the exact bound is from these."""
+    parts: dict[str, float | None] = {"value_distance": None, "learning_gap": None, "statistical_radius": None}
+    if shares.t1 is not None and bob.allowed is not None:
+        apart = float(reward_distance(bob.mdp, likeliest, bob.reward))
+        gap = bob.allowed / bob.size if bob.size > 0 else 0.0
+        rest = shares.t1 - apart - gap
+        return {"value_distance": apart, "learning_gap": gap, "statistical_radius": rest}
+    if shares.exact is not None and bob.visits is not None:
+        parts["statistical_radius"] = shares.exact - (_realised(likeliest, bob) or 0.0)
+    return parts
+
+
+def _realised(reward: Any, bob: Deployed) -> float | None:
+    """Bob's regret by a reward, over its range."""
+    if reward is None or bob.policy is None:
+        return None
+    return float(bob.mdp.regret(bob.policy, reward, normalised=True))
 
 
 def _tighter(parts: dict[str, float | None]) -> tuple[str, ...]:
@@ -202,9 +233,10 @@ def _tighter(parts: dict[str, float | None]) -> tuple[str, ...]:
         "value_distance": "make Bob's reward more like Alice's",
         "learning_gap": "train Bob closer to his optimum",
         "statistical_radius": "observe more of Alice's choices, where her candidates disagree",
+        "drift": "describe Bob's process more exactly",
     }
     known = sorted(((x, name) for name, x in parts.items() if x is not None and x > 0), reverse=True)
     return tuple(f"{remedies[name]} ({x:.3g})" for x, name in known)
 
 
-__all__ = ["Bob", "Known", "Observed", "certify"]
+__all__ = ["certify"]

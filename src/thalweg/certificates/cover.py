@@ -31,6 +31,8 @@ from torch import Tensor
 
 from thalweg.certificates.confidence_set import check_delta
 from thalweg.certificates.simplices import Cells, Points, first_cells, split
+from thalweg.certificates.tangents import Tangents, planned, tangent
+from thalweg.errors import InputError
 from thalweg.rl import MDP
 from thalweg.values import Behaviour, Boltzmann, Linear
 
@@ -38,18 +40,6 @@ NATS = 1.0  # by which the likelihood may be uncertain on a cell that is kept
 POINTS = 50_000  # vertices at which plans are made at most
 SLACK = 1e-9  # nats for each observed choice: rounding of a likelihood
 WIDE = 2000  # points that are planned at once
-
-
-@dataclass(frozen=True, eq=False)
-class Tangents:
-    """A convex function at points, with a subgradient: value (N,), slope (N, D)."""
-
-    value: np.ndarray
-    slope: np.ndarray
-
-    def also(self, more: "Tangents") -> "Tangents":
-        """The points of both."""
-        return Tangents(np.concatenate([self.value, more.value]), np.concatenate([self.slope, more.slope]))
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,8 +77,8 @@ class Reader:
         return [self._read(world, counts, torch.as_tensor(points)) for world, counts in self.worlds]
 
     def _read(self, world: MDP, counts: Tensor, points: Tensor) -> Read:
-        best, span = self.planned(world, points)
-        ahead = torch.einsum("sat,ndt->ndsa", world.transitions, best) * world.discount
+        best, span = planned(self.values, world, points)
+        ahead = world.expected(best) * world.discount
         features = self.values.gains(world.actions) + ahead  # (N, D, S, A): of an action now, the best policy then
         quality = self.rule.sharpness * torch.einsum("ndsa,nd->nsa", features, points)
         scaled = quality / torch.as_tensor(span.value)[:, None, None] if self.rule.relative else quality
@@ -101,29 +91,6 @@ class Reader:
             span,
             ((quality.amax(-1) - quality.amin(-1)).square() @ seen / 4).numpy(),
         )
-
-    def planned(self, world: MDP, points: Tensor) -> tuple[Tensor, Tangents]:
-        """(N, D, S) discounted features of the best policy of each point, and the return range."""
-        reward = self.values.reward(points, world.actions)
-        gains = self.values.gains(world.actions)
-        best, worst = (
-            world.solve(plan.policy[:, None], gains) for plan in (world.optimal(reward), world.worst(reward))
-        )
-        slope = (best - worst) @ world.start
-        return best, Tangents(torch.einsum("nd,nd->n", slope, points).numpy(), slope.numpy())
-
-
-def tangent(f: Tangents, at: np.ndarray, corners: np.ndarray, points: np.ndarray) -> np.ndarray:
-    """(M, K): the mean of the tangents at the cell's vertices, at points (M, K, D) of it.
-
-    Args:
-        f: at all vertices.
-        at: (N, D) where its values and slopes are taken.
-        corners: (M, V).
-        points: (M, K, D).
-    """
-    base = (f.value - np.einsum("nd,nd->n", f.slope, at))[corners].mean(1)
-    return base[:, None] + np.einsum("md,mkd->mk", f.slope[corners].mean(1), points)
 
 
 @dataclass(frozen=True, eq=False)
@@ -183,6 +150,8 @@ class Cover:
         cells: that may hold a theta of C.
         bounds: on them.
         settled: log of the proven evidence of cells that were dropped.
+        slack: nats by which the likelihood of Alice's true values may be wrong, given to the set.
+        predicted: another log Z, as of `predicted_evidence`; None where it is the prior's.
         complete: whether the likelihood is known within `NATS` on every cell.
     """
 
@@ -193,18 +162,22 @@ class Cover:
     cells: Cells
     bounds: Bounds
     settled: float
+    slack: float = 0.0
+    predicted: float | None = None
     complete: bool = False
 
     @property
     def log_evidence(self) -> float:
         """A proven lower bound of log Z, nats."""
+        if self.predicted is not None:
+            return self.predicted
         return float(np.logaddexp(self.settled, np.logaddexp.reduce(self.cells.share + self.bounds.mean)))
 
     @property
     def threshold(self) -> float:
         """Log likelihood below which a theta is not in C, nats; rounding is given to the set."""
         choices = sum(counts.sum().item() for _, counts in self.reader.worlds)
-        return self.log_evidence + log(self.delta) - SLACK * (1 + choices)
+        return self.log_evidence + log(self.delta) - self.slack - SLACK * (1 + choices)
 
     def likelihood(self) -> np.ndarray:
         """(N,) log likelihood at the vertices, nats."""
@@ -235,16 +208,43 @@ class Cover:
         )
 
 
-def covered(behaviour: Behaviour, values: Linear, rule: Boltzmann, delta: float, *, budget: int = POINTS) -> Cover:
-    """Cover C until the likelihood is known within half a nat on every cell, or the budget of vertices is spent.
+def covered(
+    behaviour: Behaviour,
+    values: Linear,
+    rule: Boltzmann,
+    delta: float,
+    *,
+    slack: float = 0.0,
+    evidence: float | None = None,
+    budget: int = POINTS,
+) -> Cover:
+    """Cover C until the likelihood is known within a nat on every cell, or the budget of vertices is spent.
 
     The cover holds C whenever it stops; a smaller budget makes it larger.
+
+    Args:
+        behaviour: Alice's choices.
+        values: class of her values.
+        rule: by which she chooses.
+        delta: chance that C misses her.
+        slack: nats by which the log likelihood of her values may lie too low in the stated processes, as where these
+            merge states that she tells apart; the set is widened by it. Z stays a martingale: it is the mean of
+            predictors, true or not.
+        evidence: log Z by another predictor that saw only the past, chosen before the data are seen; default the
+            uniform prior's.
+        budget: vertices.
+
+    Raises:
+        InputError: a delta outside (0, 1), a slack below 0.
     """
     check_delta(delta)
+    if not 0 <= slack < np.inf:
+        raise InputError(f"slack {slack}: give a number of at least 0, nats")
     reader = Reader(behaviour, values, rule)
     points, cells = first_cells(values.weights, values.bound)
     reads = reader(points.values)
-    found = Cover(reader, delta, points, reads, cells, bounds(points.values, cells, reads, rule.relative), -np.inf)
+    known = bounds(points.values, cells, reads, rule.relative)
+    found = Cover(reader, delta, points, reads, cells, known, -np.inf, slack, evidence)
     while True:
         vague = ~(found.bounds.most - found.bounds.mean <= NATS)
         if not vague.any():
@@ -254,4 +254,4 @@ def covered(behaviour: Behaviour, values: Linear, rule: Boltzmann, delta: float,
         found = found.halved(vague)
 
 
-__all__ = ["Bounds", "Cover", "Read", "Reader", "Tangents", "bounds", "covered", "tangent"]
+__all__ = ["Bounds", "Cover", "Read", "Reader", "bounds", "covered"]

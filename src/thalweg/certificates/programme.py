@@ -14,15 +14,9 @@ from thalweg.certificates.dual import SHARE, Cut, Found, Problem, cut, ends, mix
 from thalweg.errors import InputError
 from thalweg.rl.mdp import MDP
 from thalweg.rl.planning import follow
+from thalweg.values import flow
 
 ACCURACY = 1e-10  # to which HiGHS is asked to hold the conditions, of rewards whose range is 1: its finest
-
-
-def flow(mdp: MDP) -> Any:
-    """(S, S A): the conditions that make numbers an occupancy, sparse."""
-    rows = mdp.sparse if mdp.transitions is None else sparse.csr_matrix(mdp.transitions.flatten(0, 1).numpy())
-    leave = sparse.kron(sparse.identity(mdp.states), np.ones((1, mdp.actions)))
-    return (leave - mdp.discount * rows.T).tocsc()
 
 
 def solved(costs: np.ndarray, limits: Any, most: np.ndarray, flows: Any, starts: np.ndarray) -> Any:
@@ -77,4 +71,4 @@ def inversion(mdp: MDP, first: np.ndarray, second: np.ndarray) -> float:
     return -float(solved(costs, order, np.zeros(1), both, np.concatenate([start, start])).fun)
 
 
-__all__ = ["flow", "inversion", "programmed", "solved"]
+__all__ = ["inversion", "programmed", "solved"]

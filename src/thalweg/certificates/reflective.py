@@ -27,7 +27,8 @@ from thalweg.errors import InputError
 from thalweg.rl import MDP
 from thalweg.rl.mdp import TIE
 from thalweg.rl.planning import single
-from thalweg.values import regret_bound, return_range, transition_rows
+from thalweg.rl.rows import transition_rows
+from thalweg.values import regret_bound, return_range
 
 Certify = Callable[[MDP, Tensor, Tensor, float], float]  # process, Alice's and Bob's reward, his suboptimality
 

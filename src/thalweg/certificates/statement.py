@@ -33,28 +33,30 @@ class Certificate:
     """A bound of Bob's regret by Alice's values in one decision process; all shares are of her return range.
 
     Attributes:
+        assumptions: all that it stands on.
+        delta: chance over the recorded data that it fails although they hold; 0 where nothing was inferred from data.
         exact: supremum over her values of the regret of his policy; None where no policy was given.
         lp: supremum of the regret of any Bob as suboptimal as he is; None where no reward of his was given.
         t1: supremum of distance of values and his suboptimality over his range; None as `lp`.
-        delta: chance over the recorded data that her values lie outside the set; 0 where her reward is known.
-        assumptions: all of them.
         decomposition: of `t1`: `value_distance` (at her likeliest values), `learning_gap`, `statistical_radius`.
         per_start: supremum of the largest regret from a single first state, a share of the same range.
         beside_safe: supremum of regret over that of the named safe policy; None where none was named.
         realised: regret by her true reward, where it is known; of no use but to check the rest.
         tighter: what would make the bound smaller, the most first.
+        floor: t*, least worst regret of any policy over contextual values that are known.
     """
 
-    exact: float | None
-    lp: float | None
-    t1: float | None
-    delta: float
     assumptions: tuple[Assumption, ...]
+    delta: float = 0.0
+    exact: float | None = None
+    lp: float | None = None
+    t1: float | None = None
     decomposition: dict[str, float | None] = field(default_factory=dict)
     per_start: float | None = None
     beside_safe: float | None = None
     realised: float | None = None
     tighter: tuple[str, ...] = ()
+    floor: float | None = None
 
     @property
     def failed(self) -> tuple[Assumption, ...]:
@@ -84,7 +86,8 @@ class Certificate:
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON; no number where an assumption failed."""
-        numbers = {name: getattr(self, name) for name in ("exact", "lp", "t1", "per_start", "beside_safe")}
+        names = ("exact", "lp", "t1", "per_start", "beside_safe", "floor")
+        numbers = {name: getattr(self, name) for name in names}
         return {
             "bound": self.bound if self.issued else None,
             **{name: x if self.issued else None for name, x in numbers.items()},

@@ -9,7 +9,6 @@ from thalweg.agents import Agent
 from thalweg.atlas import Section, Table, report
 from thalweg.certificates import Assumption, Bob, Certificate, Known, Observed, certify
 from thalweg.errors import InputError
-from thalweg.rl import MDP
 from thalweg.values import calibrate
 
 ROWS = {
@@ -24,9 +23,9 @@ def of_files(alice_file: Path, bob_file: Path) -> Certificate:
     alice = Agent(alice_file)
     bob = Agent(bob_file, alice)
     known, seen = Bob(bob.policy, bob.reward, bob.suboptimality), alice.observed
-    if not same(alice.mdp, bob.mdp):
+    if not alice.mdp.same(bob.mdp):
         words = f"the decision process of {bob_file.name} is not the one that {alice_file.name} declares"
-        return Certificate(None, None, None, 0.0, (Assumption("deployment", "failed", words),))
+        return Certificate((Assumption("deployment", "failed", words),))
     if seen is not None:
         behaviour, values, rule, delta = seen
         tested = calibrate(behaviour, values, rule)
@@ -34,17 +33,6 @@ def of_files(alice_file: Path, bob_file: Path) -> Certificate:
     if alice.reward is None:
         raise InputError(f"{alice_file}: nothing is known of her values: give [values] or [choices]")
     return certify(Known(alice.reward), known, alice.mdp)
-
-
-def same(one: MDP, other: MDP) -> bool:
-    """Whether two processes are one."""
-    if (one.states, one.actions, one.discount) != (other.states, other.actions, other.discount):
-        return False
-    if (one.transitions is None) != (other.transitions is None) or not bool((one.start == other.start).all()):
-        return False
-    if one.transitions is None or other.transitions is None:
-        return (one.sparse != other.sparse).nnz == 0
-    return bool((one.transitions == other.transitions).all())
 
 
 def page(found: Certificate, out: Path, title: str) -> Path:
@@ -84,4 +72,4 @@ def _bars(numbers: list[tuple[str, float]]) -> Figure:
     return figure
 
 
-__all__ = ["of_files", "page", "same"]
+__all__ = ["of_files", "page"]

@@ -4,6 +4,7 @@ from thalweg.rl import corner
 from thalweg.rl.chests import keys_and_chests
 from thalweg.rl.environments import Box, CartPole, Discrete, Environment, Episodes, Played
 from thalweg.rl.exact import Ascent, Moment, ascend
+from thalweg.rl.gridworld import Gridworld, gridworld
 from thalweg.rl.gym import GymEnvironment
 from thalweg.rl.landscape import Tabular, regret_landscape
 from thalweg.rl.lava import lava_world
@@ -12,6 +13,7 @@ from thalweg.rl.levels import Levels
 from thalweg.rl.mdp import MDP, Plan, entropy
 from thalweg.rl.planning import Planned, follow, plan
 from thalweg.rl.rollouts import Trajectories, rollout
+from thalweg.rl.rows import mixture
 from thalweg.rl.sampled import sampled_landscape
 from thalweg.rl.sb3 import from_sb3, learn_sb3
 from thalweg.rl.surfaces import Cliff, Line, Surface, along, cliffs, line, surface
@@ -27,6 +29,7 @@ __all__ = [
     "Discrete",
     "Environment",
     "Episodes",
+    "Gridworld",
     "GymEnvironment",
     "Levels",
     "Line",
@@ -47,11 +50,13 @@ __all__ = [
     "follow",
     "from_sb3",
     "grid_levels",
+    "gridworld",
     "keys_and_chests",
     "lava_world",
     "learn",
     "learn_sb3",
     "line",
+    "mixture",
     "plan",
     "process",
     "regret_landscape",

@@ -10,11 +10,11 @@ from torch import Tensor
 
 from thalweg.errors import InputError
 from thalweg.rl.mdp import MDP
+from thalweg.rl.rows import DENSE
 
 MOVES = ((-1, 0), (0, -1), (1, 0), (0, 1))  # up, left, down, right
 WALL, START = "#", "S"
 CELLS = 1_000_000  # of a map at most
-DENSE = 400  # states up to which transitions are dense
 
 
 @dataclass(frozen=True, eq=False)

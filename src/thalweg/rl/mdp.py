@@ -92,6 +92,16 @@ class MDP:
         """S."""
         return len(self.start)
 
+    def same(self, other: "MDP") -> bool:
+        """Whether two are one process, to the last digit."""
+        if (self.states, self.actions, self.discount) != (other.states, other.actions, other.discount):
+            return False
+        if not torch.equal(self.start, other.start):
+            return False
+        if self.transitions is None or other.transitions is None:
+            return self.transitions is other.transitions and (self.sparse != other.sparse).nnz == 0
+        return torch.equal(self.transitions, other.transitions)
+
     @property
     def reachable(self) -> Tensor:
         """(S,) whether a state is reached from the start by any policy."""

@@ -9,8 +9,8 @@ from thalweg.values.identifiability import Direction, Identifiability, identifia
 from thalweg.values.inference import Posterior, hmc, smc
 from thalweg.values.likelihood import Likelihood
 from thalweg.values.linear import Linear
-from thalweg.values.mismatch import Departure, Mismatch, Pushed
-from thalweg.values.occupancy import Visited, flow, hull_basis, hull_dimension, project, transition_rows, visited
+from thalweg.values.mismatch import Departure, Mismatch, Pushed, two_policy_error
+from thalweg.values.occupancy import Visited, flow, hull_basis, hull_dimension, project, visited
 from thalweg.values.ontology import Abstraction
 from thalweg.values.pearson import dard_canonical, epic_canonical
 from thalweg.values.radius import Radius, behaviour_llc, predicted_radius
@@ -71,7 +71,7 @@ __all__ = [
     "reward_distance",
     "reward_kind",
     "smc",
-    "transition_rows",
+    "two_policy_error",
     "visited",
     "worst_context",
 ]

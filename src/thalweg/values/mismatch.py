@@ -1,7 +1,7 @@
 """What is lost between fine states and coarse ones, and what a certificate owes to it."""
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from torch import Tensor
 
@@ -55,9 +55,24 @@ class Mismatch:
 
     @property
     def error(self) -> float:
-        """2 (eps_R + discount eps_tau span / 2) / (1 - discount): add it to a regret of coarse states, the worst too.
+        """`two_policy_error`: add it to a regret of coarse states, the worst too.
 
         In units of the reward. Where Bob is given by a reward and a suboptimality, the error by *his* reward must be
         added to his suboptimality first, and for a share of the range, the range be lowered by the error.
         """
-        return 2 * (self.reward + self.discount * self.transitions * self.span / 2) / (1 - self.discount)
+        return two_policy_error(self.reward, self.transitions, self.span, self.discount)
+
+
+def two_policy_error(reward: Any, transitions: float, span: Any, discount: float) -> Any:
+    """2 (eps_R + discount eps_tau span / 2) / (1 - discount), in units of the reward; of numbers or tensors of them.
+
+    Args:
+        reward: eps_R, at least 0.
+        transitions: eps_tau in L1, in [0, 2].
+        span: mean of the spans of the two values.
+        discount: in [0, 1).
+    """
+    return 2 * (reward + discount * transitions * span / 2) / (1 - discount)
+
+
+__all__ = ["Departure", "Mismatch", "Pushed", "two_policy_error"]

@@ -17,6 +17,7 @@ from scipy.sparse.linalg import splu
 from torch import Tensor
 
 from thalweg.rl import MDP
+from thalweg.rl.rows import from_rows, transition_rows
 
 
 class Visited(NamedTuple):
@@ -51,21 +52,6 @@ def visited(mdp: MDP) -> Visited:
 def mean_gain(mdp: MDP, reward: Any) -> Tensor:
     """(..., S, A): `mdp.mean_reward` without gradient, of lists in double precision too."""
     return mdp.mean_reward(torch.as_tensor(reward, dtype=torch.float64).detach())
-
-
-def transition_rows(mdp: MDP) -> Any:
-    """(S A, S) in CSR: the transitions of a process, dense or sparse, as rows of state and action."""
-    if mdp.transitions is None:
-        return mdp.sparse
-    return sparse.csr_matrix(mdp.transitions.reshape(-1, mdp.states).numpy())
-
-
-def from_rows(rows: Any, start: Tensor, discount: float, *, dense: bool) -> MDP:
-    """A process of such rows."""
-    actions = rows.shape[0] // rows.shape[1]
-    if dense:
-        return MDP(rows.toarray().reshape(-1, actions, rows.shape[1]), start, discount)
-    return MDP([rows[action::actions] for action in range(actions)], start, discount)
 
 
 def flow(mdp: MDP) -> Any:
@@ -141,11 +127,9 @@ def _off_shaping(part: MDP, gain: Tensor) -> Tensor:
 __all__ = [
     "Visited",
     "flow",
-    "from_rows",
     "hull_basis",
     "hull_dimension",
     "mean_gain",
     "project",
-    "transition_rows",
     "visited",
 ]

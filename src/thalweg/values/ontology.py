@@ -17,8 +17,9 @@ from torch import Tensor
 
 from thalweg.errors import InputError
 from thalweg.rl import MDP
+from thalweg.rl.rows import from_rows, transition_rows
 from thalweg.values.mismatch import Departure, Mismatch, Pushed
-from thalweg.values.occupancy import from_rows, mean_gain, transition_rows
+from thalweg.values.occupancy import mean_gain
 
 SAME = 1e-12  # of the largest reward: states that differ by less are not told apart
 STARTS = 1e-9  # by which two starts may differ, as probabilities may miss 1

@@ -13,7 +13,8 @@ from torch import Tensor
 
 from thalweg.errors import InputError
 from thalweg.rl import MDP
-from thalweg.values.occupancy import mean_gain, transition_rows
+from thalweg.rl.rows import transition_rows
+from thalweg.values.occupancy import mean_gain
 
 TRIPLES = 50_000_000  # state, action, next state that are held at once
 

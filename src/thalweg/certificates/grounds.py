@@ -1,0 +1,59 @@
+"""What a certificate stands on, where Alice was seen to choose: an assumption each, in words."""
+
+from thalweg.certificates.cover import Cover
+from thalweg.certificates.statement import Assumption
+from thalweg.values import Behaviour, Boltzmann, Calibration, Rule, Soft
+
+PLANNER = Assumption("planner and discount", "assumed", "no behaviour can tell Alice's planner from her values")
+
+
+def seen(behaviour: Behaviour, rule: Rule, calibration: Calibration | None, slack: float) -> tuple[Assumption, ...]:
+    """What any set of her values stands on."""
+    found = (
+        by_rule(rule),
+        PLANNER,
+        tested(calibration),
+        Assumption(
+            "data", "checked", f"{len(behaviour)} choices in states and actions that exist; which states is free"
+        ),
+    )
+    if slack:
+        words = f"her log likelihood lies at most {slack:.3g} nats above what the stated processes say of her values"
+        found += (Assumption("slack", "assumed", words),)
+    return found
+
+
+def by_rule(rule: Rule) -> Assumption:
+    """By which she chooses."""
+    if isinstance(rule, Boltzmann):
+        scale = "return range" if rule.relative else "unit of reward"
+        words = f"Alice chooses an action with chance ~ exp({rule.sharpness:g} Q* per {scale})"
+    elif isinstance(rule, Soft):
+        words = f"Alice is best where a nat of entropy is paid with {rule.temperature:g}"
+    else:
+        words = f"Alice chooses by {rule}"
+    return Assumption("rule", "assumed", words)
+
+
+def proven(cover: Cover) -> Assumption:
+    """Which log Z."""
+    if cover.predicted is None:
+        words = f"log Z is at least {cover.log_evidence:.2f} nats, proven cell by cell"
+        return Assumption("evidence", "checked", words)
+    words = f"log Z is {cover.predicted:.2f} nats, of a predictor that was chosen beforehand and saw only the past"
+    return Assumption("evidence", "assumed", words)
+
+
+def tested(found: Calibration | None) -> Assumption:
+    """What a held-out check of the rule says."""
+    if found is None:
+        return Assumption("rule tested", "assumed", "no held-out test of the rule was made")
+    if found.verdict == "failed":
+        return Assumption("rule tested", "failed", found.reason)
+    if found.verdict == "untestable":
+        return Assumption("rule tested", "assumed", f"untestable: {found.reason}")
+    words = f"held-out choices look like the rule's (p = {found.p:.2g}), which does not establish it"
+    return Assumption("rule tested", "checked", words)
+
+
+__all__ = ["PLANNER", "by_rule", "proven", "seen", "tested"]

@@ -1,0 +1,141 @@
+"""What is known of Alice, of Bob, and of how far his world is from the one that is stated."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+
+from thalweg.certificates.gap import Gap
+from thalweg.values import Behaviour, Boltzmann, Calibration, Linear, Rule
+
+
+@dataclass(frozen=True, eq=False)
+class Known:
+    """An Alice whose reward is known: (S,), (S, A) or (S, A, S)."""
+
+    reward: Any
+
+
+@dataclass(frozen=True, eq=False)
+class Observed:
+    """An Alice who was seen to choose, with values in a continuous class.
+
+    Attributes:
+        behaviour: hers.
+        values: class that her values are assumed to be in.
+        rule: by which she is assumed to choose.
+        delta: chance that the confidence set of her values misses them.
+        calibration: what `values.calibrate` said of the rule; failed, it forbids a number; None where none was made.
+        reward: her true one where it is known, for `realised` alone.
+        there: the same class, with its features in the states of Bob's process, where those are others.
+        slack: nats by which the likelihood of her values may be too low in the stated processes, see `covered`.
+        evidence: log Z of another predictor, as `predicted_evidence`; default the uniform prior's.
+    """
+
+    behaviour: Behaviour
+    values: Linear
+    rule: Boltzmann
+    delta: float = 0.05
+    calibration: Calibration | None = None
+    reward: Any = None
+    there: Linear | None = None
+    slack: float = 0.0
+    evidence: float | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Candidates:
+    """An Alice who was seen to choose, and is one of finitely many: that she is stands on the certificate.
+
+    Attributes:
+        behaviour: hers.
+        rewards: of each candidate, (S,), (S, A) or (S, A, S) in every process.
+        rule: by which she is assumed to choose.
+        delta: chance that she is left out although she is one of them.
+        calibration: as of `Observed`.
+        reward: her true one where it is known, for `realised` alone.
+    """
+
+    behaviour: Behaviour
+    rewards: Sequence[Any]
+    rule: Rule
+    delta: float = 0.05
+    calibration: Calibration | None = None
+    reward: Any = None
+
+
+@dataclass(frozen=True, eq=False)
+class Asked:
+    """An Alice who tells her log probabilities in every state: they are her values, no class is needed.
+
+    Attributes:
+        log_policy: (S, A) nats, in Bob's process.
+        rule: by which she is assumed to choose, of `Boltzmann` any sharpness will do.
+    """
+
+    log_policy: Any
+    rule: Rule
+
+
+@dataclass(frozen=True, eq=False)
+class Counted:
+    """A Boltzmann Alice, of any reward and sharpness, who was seen in Bob's own process often enough.
+
+    Attributes:
+        behaviour: hers, in one process.
+        delta: chance that one of the intervals of her probabilities misses.
+    """
+
+    behaviour: Behaviour
+    delta: float = 0.05
+
+
+@dataclass(frozen=True, eq=False)
+class Contextual:
+    """An Alice with several rewards, each in force in contexts that are read from history: the worst of them counts.
+
+    Attributes:
+        shards: what is known of each.
+    """
+
+    shards: "tuple[Known | Observed | Candidates | Asked, ...]"
+
+
+Alice = Known | Observed | Candidates | Asked | Counted | Contextual
+
+
+@dataclass(frozen=True, eq=False)
+class Bob:
+    """What is known of him.
+
+    Attributes:
+        policy: (S, A), or (K, S, A) of a posterior that draws one an episode; None where only his reward is known.
+        reward: of any of the shapes; None where only his policy is known.
+        suboptimality: V* - J by his reward at most, in its units, or a certified `Gap`; computed where his policy is
+            known and it is None.
+        weights: (K,) chances of the posterior's policies; even where they are not given.
+    """
+
+    policy: Tensor | None = None
+    reward: Any = None
+    suboptimality: float | Gap | None = None
+    weights: Any = None
+
+
+@dataclass(frozen=True)
+class Drift:
+    """How far Bob's process may depart from the stated one: a finer description of it, or a world that has changed.
+
+    Attributes:
+        transitions: eps_tau, largest L1 distance of a row, in [0, 2]; `Abstraction.departure` measures it.
+        reward: eps_R, largest departure of Alice's mean reward; of each feature where her values are a class.
+        bob_reward: eps_R of Bob's.
+    """
+
+    transitions: float = 0.0
+    reward: float = 0.0
+    bob_reward: float = 0.0
+
+
+__all__ = ["Alice", "Asked", "Bob", "Candidates", "Contextual", "Counted", "Drift", "Known", "Observed"]
