@@ -14,7 +14,7 @@ from simulated_alice import alice
 from thalweg.certificates import STATEMENT, Bob, Known, Observed, certify
 from thalweg.cli import main
 from thalweg.rl.gridworld import gridworld
-from thalweg.values import Behaviour, calibrate
+from thalweg.values import Behaviour, Boltzmann, calibrate
 
 EXAMPLES = Path(__file__).parent.parent / "examples" / "agents"
 MAP = ["..G", "S#.", "..X"]
@@ -76,7 +76,7 @@ def test_another_deployment_has_no_number(verb, place):
         ("alice.toml", "alice.csv", "nowhere.csv", "no such file"),
         ("alice.toml", 'features = ["C", "~"]', 'features = ["C", "Q"]', "'Q' is not on the map"),
         ("alice.toml", 'features = ["C", "~"]', 'features = ["C", "C"]', "sum of others"),
-        ("alice.toml", "sharpness", "sharpnes", "choices.sharpness"),
+        ("alice.toml", "sharpness", "sharpnes", "choices.sharpnes:"),
         ("alice.csv", "state,action", "place,action", "give state and action"),
         ("alice.csv", "\n1", "\n99", "state 99"),
         ("alice.csv", "\n1", "\nx", "whole numbers"),
@@ -148,3 +148,81 @@ def test_what_is_not_known_is_asked_for():
             certify(Known(reward), bob, world.mdp)
     with pytest.raises(tw.InputError, match="return range of Alice's reward is 0"):
         certify(Known(torch.ones(world.mdp.states)), Bob(reward=reward, suboptimality=0.1), world.mdp)
+
+
+def written(place, alice_text, bob_text, **arrays):
+    """Two files and the arrays beside them."""
+    np.savez(place / "held.npz", **arrays)
+    (place / "alice.toml").write_text(alice_text)
+    (place / "bob.toml").write_text(bob_text)
+    return place / "alice.toml", place / "bob.toml"
+
+
+@pytest.fixture
+def grid():
+    return gridworld(["....C", ".##..", ".~~..", "....."], discount=0.9, slip=0.1)
+
+
+WORLD = 'arrays = "held.npz"\n[world]\ngrid = ["....C", ".##..", ".~~..", "....."]\ndiscount = 0.9\nslip = 0.1\n'
+
+
+def test_candidates_answers_and_counts_in_files(verb, place, grid):
+    rewards = torch.stack([grid.reward({"C": 1.0, "~": x}) for x in (-0.3, -0.2, 0.5)])
+    rule = Boltzmann(50.0)
+    arrays = {"several": rewards.numpy(), "told": rule.log_policy(grid.mdp, rewards[0]).numpy()}
+    best = grid.mdp.optimal(rewards[1]).policy
+    arrays |= {"one": best.numpy(), "two": torch.stack([best, grid.mdp.optimal(rewards[2]).policy]).numpy()}
+    arrays["halves"] = np.array([0.5, 0.5])
+    choices = '[choices]\ndemonstrations = "alice.csv"\n'
+    kinds = {
+        "candidates": choices + 'candidates = "several"\nsharpness = 50.0\n',
+        "log probabilities": '[answers]\nlog_policy = "told"\nsharpness = 50.0\n',
+    }
+    for name, text in kinds.items():
+        files = written(place, WORLD + text, 'policy = "one"\n', **arrays)
+        code, out, error = verb("certify", *files, "--json")
+        found = json.loads(out)
+        assert not code, error
+        assert name in [a["name"] for a in found["assumptions"]]
+        true = float(grid.mdp.regret(best, rewards[0], normalised=True))
+        assert true - 1e-9 <= found["bound"] < 0.05
+    bob = 'policy = "two"\nweights = "halves"\nsafe = "even"\n[drift]\nreward = 0.001\n'
+    posterior = written(place, WORLD + kinds["log probabilities"], bob, **arrays)
+    found = json.loads(verb("certify", *posterior, "--json")[1])
+    mean = sum(float(grid.mdp.regret(p, rewards[0], normalised=True)) / 2 for p in torch.as_tensor(arrays["two"]))
+    assert found["bound"] > mean
+    assert "differ by at most" in next(a["words"] for a in found["assumptions"] if a["name"] == "deployment")
+    counted = written(place, WORLD + choices, 'policy = "one"\n', **arrays)
+    code, out, _ = verb("certify", *counted, "--json")
+    assert code == 1  # 400 choices do not show the range of any reward
+    assert json.loads(out)["bound"] is None
+    for text, told in (
+        (choices + "sharpness = 1.0\n", "features or candidates"),
+        (choices + 'features = ["C"]\ncandidates = "several"\nsharpness = 1.0\n', "either features or candidates"),
+        ('[answers]\nlog_policy = "told"\n', "either sharpness or temperature"),
+        ('[answers]\nlog_policy = "one"\nsharpness = 2.0\n', "log probabilities"),
+    ):
+        code, _, error = verb("certify", *written(place, WORLD + text, 'policy = "one"\n', **arrays))
+        assert code == 2
+        assert told in error
+
+
+def test_shards_in_files(verb, place, grid):
+    rng, rule, rows = np.random.default_rng(0), Boltzmann(50.0), ["state,action,context"]
+    policies = [rule.log_policy(grid.mdp, grid.reward({"C": 1.0, "~": x})).exp().numpy() for x in (-0.5, 0.4)]
+    for k in range(600):
+        state = int(rng.integers(grid.mdp.states))
+        chances = policies[k % 2][state]
+        rows.append(f"{state},{rng.choice(4, p=chances / chances.sum())},{k % 2}")
+    (place / "alice.csv").write_text("\n".join(rows))
+    text = '[choices]\ndemonstrations = "alice.csv"\nfeatures = ["C", "~"]\nsharpness = 50.0\n'
+    bob = 'policy = "optimal"\n[values]\ncells = { C = 1.0 }\n'
+    found = json.loads(verb("certify", *written(place, WORLD + text + "contextual = true\n", bob), "--json")[1])
+    assert found["confidence"] == pytest.approx(0.95)
+    assert {a["name"] for a in found["assumptions"]} >= {"contexts", "rule [0]", "rule [1]"}
+    policy = grid.mdp.optimal(grid.reward({"C": 1.0})).policy
+    worst = max(float(grid.mdp.regret(policy, grid.reward({"C": 1.0, "~": x}), normalised=True)) for x in (-0.5, 0.4))
+    assert worst <= found["bound"] < 1
+    code, out, _ = verb("certify", *written(place, WORLD + text, bob), "--json")
+    assert code == 1  # one reward does not explain both contexts
+    assert [a["name"] for a in json.loads(out)["assumptions"] if a["status"] == "failed"] == ["rule tested"]

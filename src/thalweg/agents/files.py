@@ -7,6 +7,7 @@ the file is opened, and sizes have limits.
 import csv
 import tomllib
 import zipfile
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from torch import Tensor
 from thalweg.errors import InputError
 from thalweg.rl import MDP
 from thalweg.rl.gridworld import Gridworld, gridworld
-from thalweg.values import Behaviour, Boltzmann, Linear
+from thalweg.values import Behaviour, Boltzmann, Linear, Rule, Soft
 
 BYTES = 256 * 2**20  # of a file, and of an array in it, at most
 ROWS = 10_000_000  # choices of a recording at most
@@ -44,26 +45,73 @@ class Values(_Strict):
 
 
 class Choices(_Strict):
-    """Recorded choices, a CSV with the columns state and action; and how they are read."""
+    """Recorded choices, a CSV with the columns state and action, and how they are read.
+
+    With `features` or with `candidates` and a sharpness; with neither, as counts of a chooser of any reward.
+    """
 
     demonstrations: str
-    features: list[str] | str
-    sharpness: float
+    features: list[str] | str | None = None
+    candidates: str | None = None
+    sharpness: float | None = None
     relative: bool = True
     bound: float | None = None
     delta: float = 0.05
+    contextual: bool = False  # the CSV has a column context, read from history: a reward for each
+
+
+class Answers(_Strict):
+    """Log probabilities that she told, the name of an array (S, A); and her rule."""
+
+    log_policy: str
+    sharpness: float | None = None
+    temperature: float | None = None
+
+
+class Departs(_Strict):
+    """How far Bob's process may be from the stated one."""
+
+    transitions: float = 0.0
+    reward: float = 0.0
+    bob_reward: float = 0.0
 
 
 class AgentFile(_Strict):
     """One agent, as its file says."""
 
     name: str = "agent"
+    arrays: str | None = None
     world: World | None = None
     values: Values | None = None
     choices: Choices | None = None
-    policy: str | None = None  # "optimal", or the name of an array (S, A)
+    answers: Answers | None = None
+    policy: str | None = None  # "optimal", or the name of an array (S, A), or (K, S, A) of a posterior
+    weights: str | None = None  # the name of an array (K,)
+    safe: str | None = None  # "even", or the name of an array (S, A)
     suboptimality: float | None = Field(default=None, ge=0)
     suboptimality_share: float | None = Field(default=None, ge=0)
+    drift: Departs = Departs()
+
+
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """Recorded choices, and how they are read.
+
+    Attributes:
+        behaviour: all of them.
+        values: linear class; None where there are candidates, or counts alone.
+        candidates: (K, S) or (K, S, A) rewards; None otherwise.
+        rule: None for counts alone.
+        delta: of the confidence set.
+        contexts: (n,) from 0 on; None where there is one reward.
+    """
+
+    behaviour: Behaviour
+    values: Linear | None
+    candidates: Tensor | None
+    rule: Boltzmann | None
+    delta: float
+    contexts: Tensor | None
 
 
 class Agent:
@@ -92,6 +140,8 @@ class Agent:
             self.mdp, self.grid, self.arrays = beside.mdp, beside.grid, beside.arrays
         else:
             raise InputError(f"{path}: no [world]: give a grid or arrays, and a discount")
+        if self.file.arrays is not None:
+            self.arrays = {**self.arrays, **self._arrays(self.file.arrays)}
 
     def _build(self, world: World) -> None:
         """Its own world."""
@@ -142,40 +192,77 @@ class Agent:
         return self.file.suboptimality_share * float(self.mdp.return_range(self.reward))
 
     @property
-    def observed(self) -> tuple[Behaviour, Linear, Boltzmann, float] | None:
-        """Recorded choices, the class of values, the rule, and delta."""
+    def weights(self) -> Tensor | None:
+        """(K,) of the policies."""
+        return None if self.file.weights is None else self._array(self.file.weights)
+
+    @property
+    def safe(self) -> Tensor | None:
+        """(S, A) of a policy that is known to be harmless."""
+        if self.file.safe == "even":
+            return torch.full((self.mdp.states, self.mdp.actions), 1 / self.mdp.actions, dtype=torch.float64)
+        return None if self.file.safe is None else self._array(self.file.safe)
+
+    @property
+    def asked(self) -> tuple[Tensor, Rule] | None:
+        """(S, A) log probabilities and the rule."""
+        told = self.file.answers
+        if told is None:
+            return None
+        if (told.sharpness is None) == (told.temperature is None):
+            raise InputError(f"{self.path}: answers: give either sharpness or temperature")
+        rule = Soft(told.temperature) if told.sharpness is None else Boltzmann(told.sharpness)  # type: ignore[arg-type]
+        return self._array(told.log_policy), rule
+
+    @property
+    def observed(self) -> Seen | None:
+        """Recorded choices."""
         told = self.file.choices
         if told is None:
             return None
-        rule = Boltzmann(told.sharpness, told.relative)
-        return self._behaviour(told.demonstrations), self._features(told), rule, told.delta
+        if told.features is not None and told.candidates is not None:
+            raise InputError(f"{self.path}: choices: give either features or candidates")
+        counts = told.features is None and told.candidates is None
+        if counts != (told.sharpness is None):
+            what = "features or candidates" if counts else "sharpness"
+            raise InputError(f"{self.path}: choices: give {what} too, or, for counts alone, no sharpness")
+        behaviour, contexts = self._behaviour(told.demonstrations, told.contextual)
+        return Seen(
+            behaviour,
+            None if told.features is None else self._features(told.features, told.bound),
+            None if told.candidates is None else self._array(told.candidates),
+            None if told.sharpness is None else Boltzmann(told.sharpness, told.relative),
+            told.delta,
+            contexts,
+        )
 
-    def _features(self, told: Choices) -> Linear:
+    def _features(self, told: list[str] | str, bound: float | None) -> Linear:
         """Letters of the map, or an array."""
-        if isinstance(told.features, str):
-            return Linear(self._array(told.features), told.bound)
+        if isinstance(told, str):
+            return Linear(self._array(told), bound)
         if self.grid is None:
             raise InputError(f"{self.path}: features: letters belong to a grid: give the name of an array")
-        columns = [self.grid.reward({letter: 1.0}) for letter in told.features]
-        return Linear(torch.stack(columns, -1), told.bound)
+        columns = [self.grid.reward({letter: 1.0}) for letter in told]
+        return Linear(torch.stack(columns, -1), bound)
 
-    def _behaviour(self, name: str) -> Behaviour:
-        """The choices of a CSV."""
+    def _behaviour(self, name: str, contextual: bool) -> tuple[Behaviour, Tensor | None]:
+        """The choices of a CSV, and the contexts."""
         path = self._inside(name)
         rows = csv.DictReader(_text(path).splitlines())
-        if not {"state", "action"} <= set(rows.fieldnames or ()):
-            raise InputError(f"{path}: columns {rows.fieldnames}: give state and action")
+        columns = ("state", "action", "context")[: 3 if contextual else 2]
+        if not set(columns) <= set(rows.fieldnames or ()):
+            raise InputError(f"{path}: columns {rows.fieldnames}: give {' and '.join(columns)}")
         found = []
         for line, row in enumerate(rows, 2):
             try:
-                found.append((int(row["state"]), int(row["action"])))
+                found.append([int(row[column]) for column in columns])
             except (TypeError, ValueError) as error:
-                raise InputError(f"{path}: line {line}: give whole numbers of state and action") from error
+                raise InputError(f"{path}: line {line}: give whole numbers of {' and '.join(columns)}") from error
             if line > ROWS:
                 raise InputError(f"{path}: more than {ROWS:,} choices: give fewer")
-        states, actions = torch.tensor(found, dtype=torch.int64).reshape(-1, 2).T
+        states, actions, *contexts = torch.tensor(found, dtype=torch.int64).reshape(-1, len(columns)).T
         try:
-            return Behaviour((self.mdp,), states, actions)
+            return Behaviour((self.mdp,), states, actions), contexts[0] if contextual else None
         except InputError as error:
             raise InputError(f"{path}: {error}") from error
 
@@ -224,4 +311,4 @@ def _text(path: Path) -> str:
         raise InputError(f"{path}: not UTF-8 text") from error
 
 
-__all__ = ["Agent", "AgentFile", "Choices", "Values", "World"]
+__all__ = ["Agent", "AgentFile", "Answers", "Choices", "Departs", "Seen", "Values", "World"]

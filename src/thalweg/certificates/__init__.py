@@ -15,7 +15,7 @@ from thalweg.certificates.learning import (
     split_delta,
     truncation_tail,
 )
-from thalweg.certificates.parties import Asked, Bob, Candidates, Contextual, Counted, Drift, Known, Observed
+from thalweg.certificates.parties import Alice, Asked, Bob, Candidates, Contextual, Counted, Drift, Known, Observed
 from thalweg.certificates.quantities import (
     BesideSafe,
     Composed,
@@ -33,6 +33,7 @@ from thalweg.certificates.supremum import Worst, supremum
 
 __all__ = [
     "STATEMENT",
+    "Alice",
     "Along",
     "Asked",
     "Assumption",

@@ -105,8 +105,8 @@ def _faces(drift: Drift) -> Assumption:
         return Assumption("deployment", "assumed", "Bob faces exactly the stated decision process")
     words = (
         f"Bob faces a process whose rows, in the stated states, differ by at most {drift.transitions:g} in"
-        f" L1, mean rewards by {drift.reward:g} (each of her features) and {drift.bob_reward:g} (his); start and discount"
-        " agree"
+        f" L1, mean rewards by {drift.reward:g} (each of her features) and {drift.bob_reward:g} (his); its start and"
+        " discount agree"
     )
     return Assumption("deployment", "assumed", words)
 

@@ -49,12 +49,12 @@ class Shares:
     def drifted(self, x: float) -> "Shares":
         """In any process that departs by x of the range, below 1; of the safe policy nothing is known there."""
 
-        def moved(share: float | None) -> float | None:
-            return None if share is None else (share + x) / (1 - x)
+        def moved(share: float | None, most: float = inf) -> float | None:
+            return None if share is None else min((share + x) / (1 - x), most)
 
         if x == 0:
             return self
-        return Shares(moved(self.exact), moved(self.lp), moved(self.t1), moved(self.per_start), None)
+        return Shares(moved(self.exact, 1.0), moved(self.lp, 1.0), moved(self.t1), moved(self.per_start), None)
 
 
 def largest(several: Sequence[Shares]) -> Shares:
@@ -94,6 +94,7 @@ def of_reward(reward: Any, bob: Deployed) -> tuple[Shares, float]:
         lp = worst_regret(mdp, gain, bob.reward, bob.allowed).value
         apart = float(reward_distance(mdp, gain, bob.reward))
         t1 = composed_bound(apart, bob.allowed, bob.size) if bob.size > 0 else apart
+        exact, lp = _ordered(exact, lp, t1)
     drift = bob.drift
     error = two_policy_error(drift.reward, drift.transitions, float(best.max() - worst.min()), mdp.discount)
     return Shares(exact, lp, t1, starts, beside), error / span
@@ -122,12 +123,17 @@ def of_cover(cover: Cover, values: Linear, bob: Deployed) -> tuple[Shares, float
             raise InputError("the return range of Bob's reward is 0, any policy is best by it: give his policy alone")
         lp = worst(NearlyOptimal(values, mdp, bob.reward, bob.allowed))
         t1 = worst(Composed(values, mdp, bob.reward, bob.allowed))
-        lp = min(lp, t1)  # each search stops within its tolerance: what bounds one bounds the smaller
-        exact = None if exact is None else min(exact, lp)
+        exact, lp = _ordered(exact, lp, t1)
     each = torch.full((values.weights,), bob.drift.reward, dtype=torch.float64)
     drifts = bob.drift.transitions > 0 or bob.drift.reward > 0
     moved = worst(Departed(values, mdp, each, bob.drift.transitions)) if drifts else 0.0
     return Shares(exact, lp, t1, starts, beside), moved
+
+
+def _ordered(exact: float | None, lp: float, t1: float) -> tuple[float | None, float]:
+    """Exact and lp, each search having stopped within its tolerance: a bound of the larger is one of the smaller."""
+    lp = min(lp, t1)
+    return None if exact is None else min(exact, lp), lp
 
 
 __all__ = ["Shares", "largest", "of_cover", "of_reward"]

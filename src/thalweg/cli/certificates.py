@@ -4,10 +4,24 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
+from torch import Tensor
 
-from thalweg.agents import Agent
+from thalweg.agents import Agent, Seen
 from thalweg.atlas import Section, Table, report
-from thalweg.certificates import Assumption, Bob, Certificate, Known, Observed, certify
+from thalweg.certificates import (
+    Alice,
+    Asked,
+    Assumption,
+    Bob,
+    Candidates,
+    Certificate,
+    Contextual,
+    Counted,
+    Drift,
+    Known,
+    Observed,
+    certify,
+)
 from thalweg.errors import InputError
 from thalweg.values import calibrate
 
@@ -22,17 +36,40 @@ def of_files(alice_file: Path, bob_file: Path) -> Certificate:
     """The certificate of two agent files; Bob's world is Alice's where his file has none."""
     alice = Agent(alice_file)
     bob = Agent(bob_file, alice)
-    known, seen = Bob(bob.policy, bob.reward, bob.suboptimality), alice.observed
+    known = Bob(bob.policy, bob.reward, bob.suboptimality, bob.weights)
     if not alice.mdp.same(bob.mdp):
         words = f"the decision process of {bob_file.name} is not the one that {alice_file.name} declares"
         return Certificate((Assumption("deployment", "failed", words),))
+    return certify(_known(alice), known, alice.mdp, safe=bob.safe, drift=Drift(**bob.file.drift.model_dump()))
+
+
+def _known(alice: Agent) -> Alice:
+    """What her file says of her, the most telling of it."""
+    seen, asked = alice.observed, alice.asked
     if seen is not None:
-        behaviour, values, rule, delta = seen
-        tested = calibrate(behaviour, values, rule)
-        return certify(Observed(behaviour, values, rule, delta, tested, alice.reward), known, alice.mdp)
+        return _read(seen, alice.reward)
+    if asked is not None:
+        return Asked(*asked)
     if alice.reward is None:
-        raise InputError(f"{alice_file}: nothing is known of her values: give [values] or [choices]")
-    return certify(Known(alice.reward), known, alice.mdp)
+        raise InputError(f"{alice.path}: nothing is known of her values: give [values], [choices] or [answers]")
+    return Known(alice.reward)
+
+
+def _read(seen: Seen, reward: Tensor | None) -> Alice:
+    """Her choices, tested against the rule where there is a class to test."""
+    behaviour, rule = seen.behaviour, seen.rule
+    if rule is None:
+        return Counted(behaviour, seen.delta)
+    if seen.candidates is not None:
+        return Candidates(behaviour, list(seen.candidates), rule, seen.delta, reward=reward)
+    values = seen.values
+    if values is None:
+        raise InputError("choices with a sharpness: give features or candidates")
+    if seen.contexts is None:
+        return Observed(behaviour, values, rule, seen.delta, calibrate(behaviour, values, rule), reward)
+    parts = [behaviour.only(seen.contexts == k) for k in seen.contexts.unique().tolist()]
+    each = seen.delta / len(parts)
+    return Contextual(tuple(Observed(part, values, rule, each, calibrate(part, values, rule)) for part in parts))
 
 
 def page(found: Certificate, out: Path, title: str) -> Path:
@@ -46,6 +83,8 @@ def page(found: Certificate, out: Path, title: str) -> Path:
         numbers.append(("his policy, from the worst first state", found.per_start))
     rows = [(words, f"{x:.4g}") for words, x in numbers]
     rows += [(f"of the third: {name.replace('_', ' ')}", f"{x:.4g}") for name, x in found.decomposition.items() if x]
+    if found.floor is not None:
+        rows.append(("floor: least worst regret of any policy", f"{found.floor:.4g}"))
     if found.beside_safe is not None:
         rows.append(("regret over that of the safe policy", f"{found.beside_safe:.4g}"))
     shares = Table(("bound", "share of range"), tuple(rows))

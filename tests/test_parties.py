@@ -1,0 +1,274 @@
+"""What can be known of Alice, of Bob and of his world, and the certificate of each kind."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+import thalweg as tw
+from simulated_alice import alice, bayes_bob
+from thalweg.certificates import (
+    Asked,
+    Bob,
+    Candidates,
+    Contextual,
+    Counted,
+    Drift,
+    Gap,
+    Known,
+    Observed,
+    certify,
+    covered,
+    predicted_evidence,
+)
+from thalweg.rl import gridworld, mixture
+from thalweg.rl.rows import from_rows, transition_rows
+from thalweg.values import Abstraction, Behaviour, Boltzmann, Linear, contextual_floor
+
+
+def world(seed=0, states=6, actions=3, discount=0.9):
+    rng = np.random.default_rng(seed)
+    moves = rng.dirichlet(np.full(states, 0.5), size=(states, actions))
+    return tw.MDP(moves, rng.dirichlet(np.ones(states)), discount)
+
+
+def reward(seed, mdp):
+    return torch.as_tensor(np.random.default_rng(seed).normal(size=(mdp.states, mdp.actions)))
+
+
+def chosen(seed, mdp, policy, count):
+    rng = np.random.default_rng(seed)
+    states = rng.integers(mdp.states, size=count)
+    actions = [int(rng.choice(mdp.actions, p=policy[s].numpy() / policy[s].sum().item())) for s in states]
+    return Behaviour((mdp,), torch.as_tensor(states), torch.tensor(actions))
+
+
+def share(mdp, policy, r):
+    return float(mdp.regret(policy, r, normalised=True))
+
+
+def named(found, name):
+    return next(a for a in found.assumptions if a.name.startswith(name))
+
+
+# --- Alice -------------------------------------------------------------------------------------------------------
+
+
+def test_candidates_have_the_worst_of_those_that_are_left():
+    mdp, rule = world(), Boltzmann(20.0)
+    rewards = [reward(k, mdp) for k in range(30)]
+    seen = chosen(0, mdp, rule.log_policy(mdp, rewards[4]).exp(), 60)
+    bob = Bob(mdp.optimal(rewards[4]).policy, rewards[4], 0.05)
+    found = certify(Candidates(seen, rewards, rule, 0.1, reward=rewards[4]), bob, mdp)
+    logs = torch.stack([(rule.log_policy(mdp, r) * seen.counts(0)).sum() for r in rewards])
+    left = [r for r, log in zip(rewards, logs, strict=True) if log >= logs.logsumexp(0) - np.log(30) + np.log(0.1)]
+    assert 1 <= len(left) < 30
+    assert found.exact == pytest.approx(max(share(mdp, bob.policy, r) for r in left), abs=1e-12)
+    assert found.lp == pytest.approx(max(tw.worst_regret(mdp, r, rewards[4], 0.05).value for r in left), abs=1e-12)
+    assert found.exact <= found.lp <= found.t1
+    assert found.realised == 0
+    assert named(found, "candidates").status == "assumed"
+    assert f"leave {len(left)}" in named(found, "candidates").words
+
+
+def test_log_probabilities_say_what_the_reward_does():
+    mdp = world(1)
+    hers, other = reward(1, mdp), reward(2, mdp)
+    bob = Bob(mdp.optimal(other).policy, other, 0.1)
+    known = certify(Known(hers), bob, mdp)
+    for rule in (Boltzmann(7.0), Boltzmann(3.0, relative=False), tw.values.Soft(0.5)):
+        asked = certify(Asked(rule.log_policy(mdp, hers), rule), bob, mdp)
+        for name in ("exact", "lp", "t1"):
+            assert getattr(asked, name) == pytest.approx(getattr(known, name), abs=1e-6), (rule, name)
+    wrong = certify(Asked(Boltzmann(7.0).log_policy(mdp, hers), tw.values.Soft(0.5)), bob, mdp)
+    assert abs(wrong.exact - known.exact) > 1e-3  # the rule matters
+
+
+def test_counts_certify_a_policy_in_their_own_process():
+    mdp = world(2, states=3, actions=2)
+    hers = reward(3, mdp)
+    seen = chosen(1, mdp, Boltzmann(8.0).log_policy(mdp, hers).exp(), 20_000)
+    policy = mdp.optimal(hers).policy
+    found = certify(Counted(seen, 0.1), Bob(policy), mdp)
+    assert share(mdp, policy, hers) <= found.bound < 0.5
+    assert (found.lp, found.delta) == (None, 0.1)
+    elsewhere = certify(Counted(seen), Bob(policy), world(3, states=3, actions=2))
+    assert not elsewhere.issued
+    few = certify(Counted(seen.only(torch.arange(20_000) < 5)), Bob(policy), mdp)
+    assert [a.name for a in few.failed] == ["counts"]
+
+
+def test_contextual_values_count_by_the_worst():
+    mdp = world(4)
+    rewards = [reward(k, mdp) for k in (5, 6)]
+    floor = contextual_floor(mdp, rewards)
+    bob = Bob(floor.policy)
+    found = certify(Contextual(tuple(map(Known, rewards))), bob, mdp)
+    assert found.floor == pytest.approx(floor.value)
+    assert found.bound == pytest.approx(max(share(mdp, floor.policy, r) for r in rewards))
+    assert found.bound == pytest.approx(found.floor, abs=1e-7)  # nobody does better by both
+    best = certify(Contextual(tuple(map(Known, rewards))), Bob(mdp.optimal(rewards[0]).policy), mdp)
+    assert best.bound > found.floor + 1e-3
+    shards = []
+    for seed in (7, 8):
+        behaviour, values, rule, _ = alice(seed, 200)
+        shards.append(Observed(behaviour, values, rule, 0.05))
+    bob, there = Bob(torch.full((10, 3), 1 / 3)), shards[0].behaviour.environments[0]
+    both = certify(Contextual(tuple(shards)), bob, there)
+    each = [certify(shard, bob, there).bound for shard in shards]
+    assert both.bound == max(each)
+    assert both.delta == pytest.approx(0.1)
+    assert both.floor is None
+
+
+def test_another_evidence_and_a_wider_set_are_larger_sets():
+    behaviour, values, rule, theta = alice(9, 400)
+    mdp = behaviour.environments[0]
+    policy, _ = bayes_bob(covered(behaviour, values, rule, 0.1), mdp)
+
+    def bound(**options):
+        return certify(Observed(behaviour, values, rule, 0.1, **options), Bob(policy), mdp)
+
+    plain, wide = bound(), bound(slack=3.0)
+    assert plain.bound < wide.bound
+    assert named(wide, "slack").status == "assumed"
+    predicted = bound(evidence=predicted_evidence(behaviour))
+    assert named(predicted, "evidence").status == "assumed"
+    assert plain.bound < predicted.bound  # a predictor without a class knows less
+    assert share(mdp, policy, values.reward(theta, 3)) <= plain.bound
+    impossible = bound(evidence=0.0)  # as if each choice had been foreseen
+    assert [a.name for a in impossible.failed] == ["class"]
+
+
+def test_she_may_be_seen_in_other_states_than_his():
+    behaviour, values, rule, theta = alice(10, 300)
+    mdp = behaviour.environments[0]
+    fine = Abstraction(torch.arange(10).repeat(2))
+    moves = torch.cat([mdp.transitions, mdp.transitions], -1).repeat(2, 1, 1) / 2
+    there = tw.MDP(moves, mdp.start.repeat(2) / 2, mdp.discount)
+    features = Linear(values.features.repeat(2, 1))
+    policy = mdp.optimal(values.reward(theta, 3) + 0.3).policy
+    here = certify(Observed(behaviour, values, rule, 0.1), Bob(policy), mdp)
+    same = certify(Observed(behaviour, values, rule, 0.1, there=features), Bob(fine.pull_back_policy(policy)), there)
+    assert same.bound == pytest.approx(here.bound, abs=1e-10)
+    with pytest.raises(tw.InputError, match="weights"):
+        certify(
+            Observed(behaviour, values, rule, there=Linear(torch.eye(20).double())), Bob(policy.repeat(2, 1)), there
+        )
+
+
+# --- Bob ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_posterior_loses_the_mean_of_its_policies():
+    mdp = world(5)
+    hers = reward(9, mdp)
+    policies = torch.stack([mdp.optimal(reward(k, mdp)).policy for k in (10, 11, 12)])
+    weights = torch.tensor([0.5, 0.3, 0.2], dtype=torch.float64)
+    mean = sum(float(w) * share(mdp, p, hers) for w, p in zip(weights, policies, strict=True))
+    found = certify(Known(hers), Bob(policies, weights=weights), mdp)
+    assert found.exact == pytest.approx(mean, abs=1e-12) == found.realised
+    lost = (mdp.optimal(hers).value - torch.einsum("k,ks->s", weights, mdp.evaluate(policies, hers))).max()
+    assert found.per_start == pytest.approx(float(lost / mdp.return_range(hers)), abs=1e-12)
+    behaviour, values, rule, theta = alice(11, 200)
+    there = behaviour.environments[0]
+    several = torch.stack([there.optimal(reward(k, there)).policy for k in range(3)])
+    observed = certify(Observed(behaviour, values, rule), Bob(several, weights=weights), there)
+    mean = sum(float(w) * share(there, p, values.reward(theta, 3)) for w, p in zip(weights, several, strict=True))
+    assert mean <= observed.bound
+    assert mean <= observed.per_start
+    for wrong in ([0.5, 0.5], [0.5, 0.6, -0.1]):
+        with pytest.raises(tw.InputError, match="weights of Bob's 3 policies"):
+            certify(Known(hers), Bob(policies, weights=wrong), mdp)
+
+
+def test_only_a_certified_learning_gap_certifies():
+    mdp = world(6)
+    hers, his = reward(13, mdp), reward(14, mdp)
+
+    def learned(kind, reasons=()):
+        gap = Gap(raw=0.1, kind=kind, delta=0.02, assumptions=("levels are fresh",), terms={}, reasons=reasons)
+        return certify(Known(hers), Bob(reward=his, suboptimality=gap), mdp)
+
+    found = learned("certified")
+    assert found.lp == pytest.approx(tw.worst_regret(mdp, hers, his, 0.1).value)
+    assert found.delta == 0.02
+    assert "levels are fresh" in named(found, "suboptimality").words
+    assert [a.name for a in learned("estimated").failed] == ["suboptimality"]
+    assert "cut short" in learned("certified", ("cut short",)).failed[0].words
+
+
+# --- his world ---------------------------------------------------------------------------------------------------
+
+
+def test_a_mixture_of_levels_returns_their_mean():
+    levels = [world(seed, states=3 + seed) for seed in range(3)]
+    weights, rewards = [0.2, 0.5, 0.3], [reward(seed, level) for seed, level in enumerate(levels)]
+    policies = [level.optimal(reward(7, level)).policy for level in levels]
+    whole = mixture(levels, weights)
+    parts = zip(weights, levels, policies, rewards, strict=True)
+    mean = sum(w * float(level.regret(p, r)) for w, level, p, r in parts)
+    assert float(whole.regret(torch.cat(policies), torch.cat(rewards))) == pytest.approx(mean, abs=1e-12)
+    large = [gridworld(["." * 15] * 15, discount=0.9).mdp] * 2
+    assert mixture(large).transitions is None
+    assert float(mixture(large).start.sum()) == pytest.approx(1)
+    with pytest.raises(tw.InputError, match="levels of one game"):
+        mixture([levels[0], world(0, actions=2)])
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_drift_bounds_every_world_within_it(seed):
+    mdp, rng = world(seed), np.random.default_rng(seed)
+    hers = reward(20 + seed, mdp)
+    his = hers + 0.1 * reward(30 + seed, mdp)
+    policy = mdp.optimal(his).policy
+    drift = Drift(transitions=0.02, reward=0.01, bob_reward=0.01)
+    bob = Bob(policy, his, 0.05)
+    stated, found = certify(Known(hers), bob, mdp), certify(Known(hers), bob, mdp, drift=drift)
+    assert stated.bound < found.bound < 1
+    assert sum(found.decomposition.values()) == pytest.approx(found.t1)
+    for _ in range(20):
+        apart = torch.as_tensor(rng.dirichlet(np.ones(6), size=(6, 3)))
+        there = tw.MDP(mdp.transitions + 0.01 * (apart - mdp.transitions), mdp.start, mdp.discount)
+        noise = [torch.as_tensor(rng.uniform(-0.01, 0.01, size=(6, 3))) for _ in range(2)]
+        assert share(there, policy, hers + noise[0]) <= found.exact
+        assert tw.worst_regret(there, hers + noise[0], his + noise[1], 0.05).value <= found.lp
+    assert [a.name for a in certify(Known(hers), bob, mdp, drift=Drift(transitions=0.5)).failed] == ["drift"]
+    with pytest.raises(tw.InputError, match="L1 distance"):
+        certify(Known(hers), bob, mdp, drift=Drift(transitions=2.5))
+
+
+def test_a_coarse_description_pays_for_what_it_leaves_out():
+    behaviour, values, rule, _ = alice(12, 300)
+    coarse, rng = behaviour.environments[0], np.random.default_rng(0)
+    fine, policy = Abstraction(torch.arange(10).repeat(2)), coarse.optimal(reward(1, coarse)).policy
+    moves = (coarse.transitions[:, :, None] * torch.tensor([0.5, 0.5])[:, None]).reshape(10, 3, 20).repeat(2, 1, 1)
+    there = tw.MDP(
+        0.998 * moves + 0.002 * torch.as_tensor(rng.dirichlet(np.ones(20), size=(20, 3))),
+        coarse.start.repeat(2) / 2,
+        0.9,
+    )
+    gone = fine.departure(there, coarse).size
+    assert gone > 0
+    paid = certify(Observed(behaviour, values, rule), Bob(policy), coarse, drift=Drift(transitions=gone))
+    features = Linear(values.features.repeat(2, 1))
+    true = certify(Observed(behaviour, values, rule, there=features), Bob(fine.pull_back_policy(policy)), there)
+    free = certify(Observed(behaviour, values, rule), Bob(policy), coarse)
+    assert free.bound < paid.bound
+    assert true.bound <= paid.bound
+
+
+def test_a_sparse_world_is_certified_as_the_dense_one():
+    grid = gridworld(["....C", ".##..", ".~~..", "....."], discount=0.9, slip=0.1)
+    thin = from_rows(transition_rows(grid.mdp), grid.mdp.start, 0.9, dense=False)
+    assert thin.transitions is None
+    values, rule = Linear(torch.stack([grid.reward({x: 1.0}) for x in "C~"], -1)), Boltzmann(50.0)
+    truth = grid.reward({"C": 1.0, "~": -0.5})
+    seen = chosen(0, grid.mdp, rule.log_policy(grid.mdp, truth).exp(), 100)
+    bob = Bob(grid.mdp.optimal(truth).policy, truth, 0.01)
+    dense, sparse = (
+        certify(Observed(replace(seen, environments=(m,)), values, rule), bob, m) for m in (grid.mdp, thin)
+    )
+    for name in ("exact", "lp", "t1", "per_start"):
+        assert getattr(sparse, name) == pytest.approx(getattr(dense, name), abs=1e-8), name
