@@ -84,6 +84,15 @@ class Certificate:
         """What is certified, in the words that stand on every certificate, and its numbers."""
         return f"{STATEMENT} Here t = {self.bound:.4g} and δ = {self.delta:g}."
 
+    @property
+    def summary(self) -> str:
+        """One line: the number and its parts, or why there is none."""
+        if self.failed:
+            return f"No certificate: {'; '.join(a.words for a in self.failed)}."
+        parts = ", ".join(f"{name} {x:.4g}" for name in ("exact", "lp", "t1") if (x := getattr(self, name)) is not None)
+        sure = "" if self.delta == 0 else f", with probability {1 - self.delta:g} over the data"
+        return f"Regret at most {self.bound:.4g} of Alice's return range ({parts}){sure}, if:"
+
     def to_dict(self) -> dict[str, Any]:
         """For JSON; no number where an assumption failed."""
         names = ("exact", "lp", "t1", "per_start", "beside_safe", "floor")

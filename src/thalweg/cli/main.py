@@ -257,11 +257,11 @@ def run_certify(
         html = {} if out is None else {"html": str(out)}
         _print_json({"seconds": round(time.monotonic() - began, 1), **html, **found.to_dict()})
     else:
-        typer.echo(
-            found.statement if found.issued else f"No certificate: {'; '.join(a.words for a in found.failed)}."
-        )
+        typer.echo(found.summary)
         for assumption in found.assumptions:
             typer.echo(f"  {assumption.status:8} {assumption.name}: {assumption.words}")
+        if found.issued:
+            typer.echo(found.statement)
     if not found.issued:
         raise typer.Exit(1)
 
