@@ -48,9 +48,9 @@ def finite_set(likelihoods: Any, delta: float, *, prior: Any = None, log_evidenc
     """
     check_delta(delta)
     found = np.asarray(likelihoods, dtype=np.float64)
-    chances = np.full(len(found), 1 / len(found)) if prior is None else np.asarray(prior, dtype=np.float64)
     if found.ndim != 1 or not len(found) or np.isnan(found).any():
         raise InputError(f"likelihoods of shape {found.shape}: give one number for each candidate")
+    chances = np.full(len(found), 1 / len(found)) if prior is None else np.asarray(prior, dtype=np.float64)
     if chances.shape != found.shape or (chances < 0).any() or abs(chances.sum() - 1) > 1e-9:
         raise InputError("prior of the candidates: give a chance for each, which sum to 1")
     with np.errstate(divide="ignore"):  # a chance of 0
