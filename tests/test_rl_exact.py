@@ -565,3 +565,15 @@ def test_a_seed_learns_alone_as_it_learns_among_others():
     assert regrets[1] < 0.7 * regrets[0]
     with pytest.raises(tw.InputError, match="0 seeds"):
         next(ascend(lambda: Mouse(5), levels, ascent, []))
+
+
+def test_lists_are_read_in_double_precision():
+    mdp = tw.MDP([[[0.1, 0.9], [1.0, 0.0]], [[0.3, 0.7], [0.2, 0.8]]], [0.5, 0.5], 0.9)
+    same = tw.MDP(np.array([[[0.1, 0.9], [1.0, 0.0]], [[0.3, 0.7], [0.2, 0.8]]]), np.array([0.5, 0.5]), 0.9)
+    assert mdp.same(same)
+    reward, policy = [0.1, 0.7], [[0.1, 0.9], [0.6, 0.4]]
+    assert torch.equal(mdp.mean_reward(reward), same.mean_reward(np.array(reward)))
+    assert torch.equal(mdp.occupancy(policy), same.occupancy(np.array(policy)))
+    assert not mdp.same(tw.MDP(same.transitions, [0.25, 0.75], 0.9))
+    assert not mdp.same(tw.MDP(same.transitions, [0.5, 0.5], 0.8))
+    assert not mdp.same(tw.MDP(same.transitions.flip(1), [0.5, 0.5], 0.9))

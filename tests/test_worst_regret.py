@@ -279,3 +279,10 @@ def test_composed_bound_divides_by_bobs_range():
     for wrong in ((-0.1, 1.0, 1.0), (0.1, -1.0, 1.0), (0.1, 1.0, 0.0), (float("nan"), 1.0, 1.0)):
         with pytest.raises(tw.InputError):
             composed_bound(*wrong)
+
+
+@pytest.mark.parametrize("method", ["dual", "programme"])
+def test_one_state_has_no_overflow(method):
+    mdp = tw.MDP(torch.ones(1, 2, 1), [1.0], 0.9)
+    found = tw.worst_regret(mdp, [[0.0, 1.0]], [[0.0, 1.0]], 0.1, method=method)
+    assert found.value == pytest.approx(0.01, abs=1e-9)  # a tenth of a unit of a range of ten

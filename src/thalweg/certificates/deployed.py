@@ -90,10 +90,10 @@ def _posterior(bob: Bob) -> tuple[Tensor | None, Tensor]:
         if bob.weights is not None:
             raise InputError("weights of Bob's policies: there is no policy, give them")
         return None, torch.ones(1, dtype=torch.float64)
-    given = torch.as_tensor(bob.policy).to(torch.float64)
+    given = torch.as_tensor(bob.policy, dtype=torch.float64)
     policies = given[None] if given.ndim == 2 else given
     even = torch.full((len(policies),), 1 / max(len(policies), 1), dtype=torch.float64)
-    weights = even if bob.weights is None else torch.as_tensor(bob.weights).to(torch.float64)
+    weights = even if bob.weights is None else torch.as_tensor(bob.weights, dtype=torch.float64)
     if weights.shape != even.shape or not (weights >= 0).all() or not abs(float(weights.sum()) - 1) <= ROUNDING:
         raise InputError(f"weights of Bob's {len(policies)} policies: give a chance for each, which sum to 1")
     return policies, weights

@@ -120,7 +120,7 @@ class MDP:
         Raises:
             InputError: a shape that is none of the three, or numbers that are not finite.
         """
-        given = torch.as_tensor(reward).to(torch.float64)
+        given = torch.as_tensor(reward, dtype=torch.float64)
         if not torch.isfinite(given).all():
             raise InputError("reward holds NaN or infinity: give finite numbers")
         size = (self.states, self.actions)
@@ -310,7 +310,7 @@ class MDP:
 
     def _checked(self, policy: Tensor) -> Tensor:
         """A policy in float64, of the right shape, with rows that sum to 1."""
-        policy = torch.as_tensor(policy).to(torch.float64)
+        policy = torch.as_tensor(policy, dtype=torch.float64)
         if policy.ndim < 2 or policy.shape[-2:] != (self.states, self.actions):
             raise InputError(
                 f"policy has shape {tuple(policy.shape)}: give probabilities (..., {self.states}, {self.actions})"
@@ -355,7 +355,7 @@ def _transitions(given: Any) -> tuple[Tensor | None, Any, int]:
         return None, _checked_rows(sparse.csr_matrix(entries, shape=(states * actions, states)), actions), actions
     if sparse.issparse(given):
         raise InputError("transitions are one sparse matrix: give a list of A matrices (S, S), one for each action")
-    dense = torch.as_tensor(given).to(torch.float64)
+    dense = torch.as_tensor(given, dtype=torch.float64)
     if dense.ndim != 3 or dense.shape[0] != dense.shape[2] or 0 in dense.shape:
         raise InputError(f"transitions have shape {tuple(dense.shape)}: give (S, A, S)")
     return _probabilities(dense, "transitions"), None, dense.shape[1]

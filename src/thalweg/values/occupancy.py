@@ -50,7 +50,7 @@ def visited(mdp: MDP) -> Visited:
 
 
 def mean_gain(mdp: MDP, reward: Any) -> Tensor:
-    """(..., S, A): `mdp.mean_reward` without gradient, of lists in double precision too."""
+    """(..., S, A): `mdp.mean_reward` without gradient."""
     return mdp.mean_reward(torch.as_tensor(reward, dtype=torch.float64).detach())
 
 
