@@ -1,12 +1,9 @@
 """Agents in files: what is known of Alice and of Bob, read and checked before anything is computed.
 
-A file is hostile until read: TOML and CSV are text, arrays are read without pickles, nothing outside the folder of
-the file is opened, and sizes have limits.
+Bob's world is Alice's where his file has none. How files are read safely: `reading`.
 """
 
-import csv
 import tomllib
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,13 +12,11 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from torch import Tensor
 
+from thalweg.agents.reading import arrays, inside, text, whole_numbers
 from thalweg.errors import InputError
 from thalweg.rl import MDP
 from thalweg.rl.gridworld import Gridworld, gridworld
 from thalweg.values import Behaviour, Boltzmann, Linear, Rule, Soft
-
-BYTES = 256 * 2**20  # of a file, and of an array in it, at most
-ROWS = 10_000_000  # choices of a recording at most
 
 
 class _Strict(BaseModel):
@@ -125,7 +120,7 @@ class Agent:
         """
         self.path = path
         try:
-            self.file = AgentFile.model_validate(tomllib.loads(_text(path)))
+            self.file = AgentFile.model_validate(tomllib.loads(text(path)))
         except tomllib.TOMLDecodeError as error:
             raise InputError(f"{path}: not TOML: {error}") from error
         except ValidationError as error:
@@ -141,7 +136,7 @@ class Agent:
         else:
             raise InputError(f"{path}: no [world]: give a grid or arrays, and a discount")
         if self.file.arrays is not None:
-            self.arrays = {**self.arrays, **self._arrays(self.file.arrays)}
+            self.arrays = {**self.arrays, **arrays(inside(self.path, self.file.arrays))}
 
     def _build(self, world: World) -> None:
         """Its own world."""
@@ -152,7 +147,7 @@ class Agent:
                 self.grid = gridworld(world.grid, discount=world.discount, slip=world.slip)
                 self.mdp = self.grid.mdp
             else:
-                self.arrays = self._arrays(world.arrays or "")
+                self.arrays = arrays(inside(self.path, world.arrays or ""))
                 self.mdp = MDP(self._array("transitions"), self._array("start"), world.discount)
         except InputError as error:
             raise InputError(f"{self.path}: world: {error}") from error
@@ -247,68 +242,19 @@ class Agent:
 
     def _behaviour(self, name: str, contextual: bool) -> tuple[Behaviour, Tensor | None]:
         """The choices of a CSV, and the contexts."""
-        path = self._inside(name)
-        rows = csv.DictReader(_text(path).splitlines())
+        path = inside(self.path, name)
         columns = ("state", "action", "context")[: 3 if contextual else 2]
-        if not set(columns) <= set(rows.fieldnames or ()):
-            raise InputError(f"{path}: columns {rows.fieldnames}: give {' and '.join(columns)}")
-        found = []
-        for line, row in enumerate(rows, 2):
-            try:
-                found.append([int(row[column]) for column in columns])
-            except (TypeError, ValueError) as error:
-                raise InputError(f"{path}: line {line}: give whole numbers of {' and '.join(columns)}") from error
-            if line > ROWS:
-                raise InputError(f"{path}: more than {ROWS:,} choices: give fewer")
-        states, actions, *contexts = torch.tensor(found, dtype=torch.int64).reshape(-1, len(columns)).T
+        states, actions, *contexts = torch.as_tensor(whole_numbers(path, columns)).T
         try:
             return Behaviour((self.mdp,), states, actions), contexts[0] if contextual else None
         except InputError as error:
             raise InputError(f"{path}: {error}") from error
 
-    def _arrays(self, name: str) -> dict[str, np.ndarray]:
-        """All arrays of an .npz, none of them pickled."""
-        path = self._inside(name)
-        try:
-            with zipfile.ZipFile(path) as held:
-                size = sum(item.file_size for item in held.infolist())
-            if size > BYTES:
-                raise InputError(f"{path}: {size / 2**20:.0f} MiB unpacked: give at most {BYTES >> 20}")
-            with np.load(path, allow_pickle=False) as held:
-                return {key: held[key] for key in held.files}
-        except (ValueError, zipfile.BadZipFile) as error:
-            raise InputError(f"{path}: no .npz of plain numbers: write it with numpy.savez") from error
-
     def _array(self, name: str) -> Tensor:
         """One of them."""
         if name not in self.arrays:
             raise InputError(f"{self.path}: no array {name!r}: there are {', '.join(sorted(self.arrays)) or 'none'}")
-        found = self.arrays[name]
-        if found.dtype.kind not in "fiub":
-            raise InputError(f"{self.path}: array {name!r} holds {found.dtype}: give numbers")
-        return torch.as_tensor(found.astype(np.float64))
-
-    def _inside(self, name: str) -> Path:
-        """A file beside the agent's own, or below."""
-        folder = self.path.resolve().parent
-        path = (folder / name).resolve()
-        if not path.is_relative_to(folder):
-            raise InputError(f"{self.path}: {name} lies outside its folder: put it beside the agent's file")
-        if not path.is_file():
-            raise InputError(f"{path}: no such file")
-        return path
-
-
-def _text(path: Path) -> str:
-    """A small file as text."""
-    if not path.is_file():
-        raise InputError(f"{path}: no such file")
-    if path.stat().st_size > BYTES:
-        raise InputError(f"{path}: {path.stat().st_size >> 20} MiB: give at most {BYTES >> 20}")
-    try:
-        return path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: not UTF-8 text") from error
+        return torch.as_tensor(self.arrays[name])
 
 
 __all__ = ["Agent", "AgentFile", "Answers", "Choices", "Departs", "Seen", "Values", "World"]

@@ -10,7 +10,7 @@ from torch import Tensor
 from thalweg.certificates.confidence_set import finite_set
 from thalweg.certificates.cover import covered
 from thalweg.certificates.deployed import Deployed, deployed
-from thalweg.certificates.grounds import PLANNER, by_rule, proven, seen
+from thalweg.certificates.grounds import PLANNER, by_rule, proven, recorded, seen
 from thalweg.certificates.parties import Alice, Asked, Bob, Candidates, Contextual, Counted, Drift, Known, Observed
 from thalweg.certificates.shares import Shares, largest, of_cover, of_reward
 from thalweg.certificates.statement import Assumption, Certificate
@@ -140,7 +140,7 @@ def _counted(alice: Counted, bob: Deployed) -> Certificate:
     stands = (
         Assumption("rule", "assumed", "Alice chooses an action with chance ~ exp(b Q*), whatever b and her reward"),
         PLANNER,
-        Assumption("data", "checked", f"{len(alice.behaviour)} choices; which states is free"),
+        recorded(alice.behaviour),
     )
     if bound.reasons:
         return _refused((*stands, Assumption("counts", "failed", "; ".join(bound.reasons))), alice.delta)

@@ -31,7 +31,7 @@ from torch import Tensor
 
 from thalweg.certificates.confidence_set import check_delta
 from thalweg.certificates.simplices import Cells, Points, first_cells, split
-from thalweg.certificates.tangents import Tangents, planned, tangent
+from thalweg.certificates.tangents import Tangents, check_ranges, planned, tangent
 from thalweg.errors import InputError
 from thalweg.rl import MDP
 from thalweg.values import Behaviour, Boltzmann, Linear
@@ -68,9 +68,15 @@ class Reader:
     """Plans at points of the class, in every environment and in the deployment."""
 
     def __init__(self, behaviour: Behaviour, values: Linear, rule: Boltzmann) -> None:
-        self.values, self.rule = values, rule
-        self.worlds = [(world, behaviour.counts(e)) for e, world in enumerate(behaviour.environments)]
-        self.worlds = [(world, counts) for world, counts in self.worlds if counts.any()]
+        if rule.relative and values.bound is not None:
+            raise InputError(f"bound {values.bound}: a rule relative to the range sees no scale, leave it out")
+        self.values, self.rule, self.worlds = values, rule, []
+        for number, world in enumerate(behaviour.environments):
+            counts = behaviour.counts(number)
+            if counts.any():
+                self.worlds.append((world, counts))
+                if rule.relative:
+                    check_ranges(values, world, number)
 
     def __call__(self, points: np.ndarray) -> list[Read]:
         """Read all environments at (N, D)."""

@@ -13,14 +13,28 @@ def seen(behaviour: Behaviour, rule: Rule, calibration: Calibration | None, slac
         by_rule(rule),
         PLANNER,
         tested(calibration),
-        Assumption(
-            "data", "checked", f"{len(behaviour)} choices in states and actions that exist; which states is free"
-        ),
+        recorded(behaviour),
     )
     if slack:
         words = f"her log likelihood lies at most {slack:.3g} nats above what the stated processes say of her values"
         found += (Assumption("slack", "assumed", words),)
     return found
+
+
+def recorded(behaviour: Behaviour) -> Assumption:
+    """Whether the choices can have been made in the stated processes."""
+    for number, world in enumerate(behaviour.environments):
+        made = behaviour.counts(number).sum(-1)
+        strange = ((made > 0) & ~world.reachable).nonzero()[:, 0]
+        if len(strange):
+            words = (
+                f"{int(made[strange].sum())} choices of process {number} were made in states that are not"
+                f" reached from its start, the first in state {int(strange[0])}: state the process where she was, with"
+                " its start"
+            )
+            return Assumption("data", "failed", words)
+    words = f"{len(behaviour)} choices in states that are reached and actions that exist; which states is free"
+    return Assumption("data", "checked", words)
 
 
 def by_rule(rule: Rule) -> Assumption:

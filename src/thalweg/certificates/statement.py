@@ -89,7 +89,9 @@ class Certificate:
         """One line: the number and its parts, or why there is none."""
         if self.failed:
             return f"No certificate: {'; '.join(a.words for a in self.failed)}."
-        parts = ", ".join(f"{name} {x:.4g}" for name in ("exact", "lp", "t1") if (x := getattr(self, name)) is not None)
+        parts = ", ".join(
+            f"{name} {x:.4g}" for name in ("exact", "lp", "t1") if (x := getattr(self, name)) is not None
+        )
         sure = "" if self.delta == 0 else f", with probability {1 - self.delta:g} over the data"
         return f"Regret at most {self.bound:.4g} of Alice's return range ({parts}){sure}, if:"
 

@@ -6,8 +6,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from thalweg.errors import InputError
 from thalweg.rl import MDP
-from thalweg.values import Linear
+from thalweg.values import Linear, levelled, visited
+
+NULL = 1e-9  # of the largest singular value of levelled features: a direction that changes no return
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,4 +56,23 @@ def planned(values: Linear, world: MDP, points: Tensor) -> tuple[Tensor, Tangent
     return best, Tangents(torch.einsum("nd,nd->n", slope, points).numpy(), slope.numpy())
 
 
-__all__ = ["Tangents", "planned", "tangent"]
+def check_ranges(values: Linear, world: MDP, number: int) -> None:
+    """Refuse a class with rewards that change no return in a process: a relative rule has none there.
+
+    Raises:
+        InputError: the process, and the weights of such a reward.
+    """
+    part = visited(world)
+    gains = values.gains(world.actions)[:, part.states]
+    flat = levelled(part.mdp, gains).flatten(1)
+    left, sizes, _ = torch.linalg.svd(flat, full_matrices=False)
+    if flat.shape[1] < flat.shape[0] or float(sizes[-1]) <= NULL * float(sizes[0]):
+        unseen = left[:, -1] * left[left[:, -1].abs().argmax(), -1].sign()
+        weights = ", ".join(f"{abs(x) if round(x, 3) == 0 else x:.3f}" for x in unseen.tolist())
+        raise InputError(
+            f"the class holds a reward that changes no return in process {number}, of weights ({weights}): leave out"
+            " a feature, or give a process that reaches it"
+        )
+
+
+__all__ = ["Tangents", "check_ranges", "planned", "tangent"]
