@@ -29,8 +29,8 @@ def recorded(behaviour: Behaviour) -> Assumption:
         if len(strange):
             words = (
                 f"{int(made[strange].sum())} choices of process {number} were made in states that are not"
-                f" reached from its start, the first in state {int(strange[0])}: state the process where she was, with"
-                " its start"
+                f" reached from its start, the first in state {int(strange[0])}: state the process where she was,"
+                " with its start"
             )
             return Assumption("data", "failed", words)
     words = f"{len(behaviour)} choices in states that are reached and actions that exist; which states is free"
