@@ -56,10 +56,10 @@ def _choices(found: Bought) -> Section:
     _dress(axes)
     missed = max(told["missed"])
     words = (
-        f"{choosers.alices} simulated Alices, off any grid, of logits {choosers.sharpness:g} Q*/ρ; half of them in three"
-        " environments of which their own actions choose. Bob is best for the mean normalised reward of the confidence"
-        f" set; T1 is for one who may be {choosers.share:.0%} of his range worse, so that it cannot fall below that."
-        " Bars: 95 % of the mean.",
+        f"{choosers.alices} simulated Alices, off any grid, of logits {choosers.sharpness:g} Q*/ρ; half of them in"
+        " three environments of which their own actions choose. Bob is best for the mean normalised reward of the"
+        f" confidence set; T1 is for one who may be {choosers.share:.0%} of his range worse, so that it cannot fall"
+        " below that. Bars: 95 % of the mean.",
         f"The set misses her at δ = {DELTA:g} in at most {missed:.1%} of cases at any one n, and at some n in"
         f" {told['ever_missed']:.1%} of Alices; the certificate was exceeded in {told['exceeded']:.1%}.",
         _coefficient(found),
@@ -109,9 +109,10 @@ def _laws(bought: Sequence[Bought]) -> Section:
                 told.append(f"{where} falls {how if not agrees else 'with the predicted slope'}{off}")
     words = (
         "; ".join(told) + ".",
-        "Slopes are of log mean against log n, intervals 90 % by bootstrap over Alices; the predicted slope is that of"
-        " the prediction at the same n, log n included. The last column is the largest factor between a curve and its"
-        " prediction with one fitted constant. T1 is sup d and Bob's 2 %: the prediction has that floor, its slope not.",
+        "Slopes are of log mean against log n, intervals 90 % by bootstrap over Alices; the predicted slope is that"
+        " of the prediction at the same n, log n included. The last column is the largest factor between a curve and"
+        " its prediction with one fitted constant. T1 is sup d and Bob's 2 %: the prediction has that floor, its"
+        " slope not.",
     )
     header = ("b", "curve", "slope", "interval", "predicted", "law", "constant", "off by")
     return Section("Does it fall as predicted?", words, None, Table(header, tuple(rows)))
@@ -165,16 +166,17 @@ def _told(learnt: Mapping[str, Any]) -> tuple[str, ...]:
         else "too few draws for any κ"
     )
     return (
-        f"A cheese and a flower are worth {_pair(worth['alice'])} to Alice, {_pair(worth['bob'])} to Bob, who learns by"
-        f" exact gradient on {learnt['rooms']} rooms drawn from all. An Alice whose worths are known certifies him at"
-        f" {known['exact'][0]:.2g} before training and {known['exact'][-1]:.2g} after it, one who was seen to choose at"
-        f" {seen['exact'][0]:.2g} and {seen['exact'][-1]:.2g}. exact ≤ lp ≤ T1 throughout. T1 keeps the distance of their"
-        " values, however well he learns.",
+        f"A cheese and a flower are worth {_pair(worth['alice'])} to Alice, {_pair(worth['bob'])} to Bob, who learns"
+        f" by exact gradient on {learnt['rooms']} rooms drawn from all. An Alice whose worths are known certifies him"
+        f" at {known['exact'][0]:.2g} before training and {known['exact'][-1]:.2g} after it, one who was seen to"
+        f" choose at {seen['exact'][0]:.2g} and {seen['exact'][-1]:.2g}. exact ≤ lp ≤ T1 throughout. T1 keeps the"
+        " distance of their values, however well he learns.",
         f"Certified: PAC-Bayes-kl for weights drawn from a Gaussian around his, δ split over {len(learnt['steps'])}"
         f" checkpoints: {gap['certified'][-1] / size:.2g} of his range at the end, where his own weights have"
         f" {gap['all'][-1] / size:.2g} on all rooms. Predicted, never certified: {predicted}.",
-        f"Estimated: from {after['draws']} draws of the local posterior, whose mean share is {after['mean']:.2g}, {carry};"
-        " a larger κ rests on fewer than ten effective draws and has no value. This is the known Alice's exact number.",
+        f"Estimated: from {after['draws']} draws of the local posterior, whose mean share is {after['mean']:.2g},"
+        f" {carry}; a larger κ rests on fewer than ten effective draws and has no value. This is the known Alice's"
+        " exact number.",
     )
 
 
@@ -186,8 +188,8 @@ def _numbers(learnt: Mapping[str, Any]) -> Section:
         rows.append((f"{who} Alice, of him only the certified gap",
                      *(_cell(learnt["learned"][who][k]) for k in ("exact", "lp", "t1", "realised"))))  # fmt: skip
     words = (
-        "At the last checkpoint, as shares of Alice's range. A Bob of whom only the certified gap is known has no exact"
-        " number, and his gap is that of weights drawn around his own.",
+        "At the last checkpoint, as shares of Alice's range. A Bob of whom only the certified gap is known has no"
+        " exact number, and his gap is that of weights drawn around his own.",
     )
     return Section(
         "After training", words, None, Table(("what is known", "exact", "lp", "T1", "realised"), tuple(rows))
@@ -205,7 +207,8 @@ def _reflection(cases: Sequence[Case]) -> Section:
               and c.found.bound_after < c.found.bound_before - 1e-9]  # fmt: skip
     words = (
         "An exact planner who judges by his present reward never gains by adopting another. Three can go wrong, each"
-        " beside its control; regret and T1 as shares of Alice's range, T1 with his suboptimality by his first reward.",
+        " beside its control; regret and T1 as shares of Alice's range, T1 with his suboptimality by his first"
+        " reward.",
         f"Of “{'; '.join(fallen)}” T1 falls while the regret rises: by his first reward he gains, and only the exact"
         " number sees the harm." if fallen else "Wherever the regret rises, T1 rises.",
     )  # fmt: skip
@@ -218,8 +221,8 @@ def _lumpable(refined: Mapping[str, Any]) -> Section:
     found = refined["lumpable"]
     largest = max(found.values())
     words = (
-        "Each state is split in up to three that move as one: the certificate in the finer words is the certificate in"
-        f" the coarser ones. The largest difference is {largest:.1e}"
+        "Each state is split in up to three that move as one: the certificate in the finer words is the certificate"
+        f" in the coarser ones. The largest difference is {largest:.1e}"
         + (", below 1e-10." if largest < 1e-10 else ": more than 1e-10, which it should not be."),
         f"A map that merges what Alice tells apart is refused: “{refined['refused']}”",
     )
@@ -236,11 +239,11 @@ def _drifting(refined: Mapping[str, Any]) -> Section:
     )  # fmt: skip
     broken = max(d["violated"] for d in refined["drifting"])
     words = (
-        "Fine states depart from their block by a share in moves and rewards, and the certificate on coarse states pays"
-        " for it by the drift. Beside it the truth on the fine states: his regret, and that of the worst Bob as"
+        "Fine states depart from their block by a share in moves and rewards, and the certificate on coarse states"
+        " pays for it by the drift. Beside it the truth on the fine states: his regret, and that of the worst Bob as"
         " suboptimal as he is. Means over processes.",
-        f"With the drift it is exceeded in {broken:.0%} of processes; without it, as the last column but one says, often:"
-        " what is coarse is right on the average alone.",
+        f"With the drift it is exceeded in {broken:.0%} of processes; without it, as the last column but one says,"
+        " often: what is coarse is right on the average alone.",
     )
     header = (
         "noise",

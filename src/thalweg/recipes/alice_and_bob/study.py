@@ -37,27 +37,27 @@ def paper() -> Config:
     shared = {"choices": (50, 160, 500, 1600, 5000), "coefficients": 4, "lengths": (1600, 5000), "draws": 400}
     return Config(
         choosers=(
-            choices.Choosers(sharpness=50.0, alices=72, **shared),
-            choices.Choosers(sharpness=5.0, alices=32, **shared),
+            choices.Choosers(sharpness=50.0, alices=48, **shared),
+            choices.Choosers(sharpness=5.0, alices=20, **shared),
         ),
         lessons=training.Lessons(
             side=3,
             discount=0.8,
-            horizon=50,
+            horizon=40,
             worth=(1.0, 0.5),
             noise=0.2,
-            rooms=1000,
-            hidden=8,
-            ascent=Ascent(updates=480, learning_rate=0.02, levels=64, every=40, temperature=0.02),
+            rooms=2000,
+            hidden=6,
+            ascent=Ascent(updates=960, learning_rate=0.02, levels=64, every=120, temperature=0.02),
             choices=2000,
             sharpness=50.0,
             prior=2.0,
-            scales=(0.1, 0.2, 0.4, 0.8),
-            draws=100,
+            scales=(0.15, 0.3),
+            draws=300,
             sampler=Settings(
-                sampler="mala", chains=4, burn_in=300, draws=900, step_size=2e-3, gamma=1.0, nbeta=1000.0
+                sampler="mala", chains=4, burn_in=100, draws=400, step_size=3e-3, gamma=100.0, nbeta=1000.0
             ),
-            every=9,
+            every=4,
             kappas=(0.0, 0.01, 0.03, 0.1, 0.3, 1.0, 2.0, 3.0),
         ),
         refinements=ontologies.Refinements(
@@ -88,7 +88,7 @@ def tiny() -> Config:
             prior=2.0,
             scales=(0.2, 0.5),
             draws=20,
-            sampler=Settings(sampler="mala", chains=4, burn_in=50, draws=120, step_size=5e-3, gamma=1.0, nbeta=200.0),
+            sampler=Settings(sampler="mala", chains=4, burn_in=50, draws=120, step_size=5e-3, gamma=100.0, nbeta=200.0),
             every=10,
             kappas=(0.0, 0.1, 1.0),
         ),
@@ -121,7 +121,7 @@ def run(config: Config, out: Path, seed: int, stages: Stages) -> Outcome:
 
 RECIPE = Recipe(
     name="alice-and-bob",
-    summary="How far Bob strays by Alice's values: what her choices buy, certificates along his training, and beyond.",
+    summary="How far Bob strays by Alice's values: what her choices buy, and certificates along his training.",
     paper=paper,
     tiny=tiny,
     run=run,

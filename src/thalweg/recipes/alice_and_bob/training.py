@@ -117,9 +117,12 @@ class School:
         spread = float(self.family.reward.max() - self.family.reward.min())
         return truncation_tail(self.lessons.discount, self.lessons.horizon, spread)
 
-    def scape(self, weights: Any, temperature: float = 0.0) -> Landscape:
-        """His regret on the rooms that he learns from."""
-        return regret_landscape(self.walker(weights), self.taken, n=len(self.taken), temperature=temperature)
+    def scape(self, weights: Any) -> Landscape:
+        """His regret on the rooms that he learns from, with the entropy that is paid; each kind of room once."""
+        held = (self.taken.observations[:, None] == self.family.observations[None]).flatten(2).all(2)
+        counted = replace(self.family, weight=held.double().mean(0))
+        paid = self.lessons.ascent.temperature
+        return regret_landscape(self.walker(weights), counted, n=len(self.taken), temperature=paid)
 
     def policy(self, weights: Any) -> Tensor:
         """(L, S, A) on all rooms."""
@@ -195,9 +198,9 @@ def _certified(here: School, series: Series, number: int) -> dict[str, Any]:
     parties = _alices(here)
     found = {who: _shares(alice, Bob(policy, reward), here) for who, alice in parties.items()}
     gap = _gap(here, series, number)
-    scape = here.scape(weights, here.lessons.ascent.temperature)
+    scape = here.scape(weights)
     chosen = here.lessons.sampler.model_copy(update={"seed": here.seed})
-    llc = estimate_llc(scape, chosen, progress=False)
+    llc = estimate_llc(scape.restrict(orthogonal_to_gradient=True), chosen, progress=False)
     predicted = predicted_gap(llc, llc.settings["nbeta"])
     own = float(here.taken.regret(here.taken.policy(here.walker(weights))))
     whole = replace(gap, raw=gap.raw + here.tail)
@@ -241,7 +244,7 @@ def _gap(here: School, series: Series, number: int) -> Gap:
     """Mean regret on all rooms of a policy drawn from the Gaussian around the checkpoint's weights."""
     lessons = here.lessons
     return certified_gap(
-        here.scape(series.items[number].load()),
+        regret_landscape(here.walker(series.items[number].load()), here.taken, n=len(here.taken)),
         lessons.scales,
         prior_mean=0.0,
         prior_scale=lessons.prior,
@@ -256,7 +259,7 @@ def _gap(here: School, series: Series, number: int) -> Gap:
 def _beyond(here: School, series: Series) -> dict[str, Any]:
     """Regret by Alice's worths of policies from the local posterior, and the worst mean within kappa nats."""
     weights = series.items[-1].load()
-    scape = here.scape(weights, here.lessons.ascent.temperature)
+    scape = here.scape(weights)
     chosen = here.lessons.sampler.model_copy(update={"seed": here.seed})
     truth = _reward(here, here.alice)
     with threads(1):
