@@ -79,7 +79,7 @@ class Law:
     Attributes:
         slope: of log mean against log n, by least squares.
         interval: 90 %, by bootstrap over Alices.
-        predicted: slope of (log n / n)^power at the same n.
+        predicted: slope of the prediction at the same n; without a lambda, of (log n / n)^power.
         constant: c of c (lambda log n / n)^power + floor, by the mean of logarithms; None without a lambda.
         worst: largest factor between the curve and the prediction; None without a lambda.
         floor: what no choice takes away: Bob's own suboptimality.
@@ -128,13 +128,13 @@ def law(curve: np.ndarray, choices: Any, llc: float | None, seed: int, *, power:
     means = np.concatenate([curve.mean(0)[None], curve[picked].mean(1)])
     slopes = np.polyfit(np.log(n), np.log(means).T, 1)[0]
     base = np.log(n) / n
-    predicted = float(np.polyfit(np.log(n), power * np.log(base), 1)[0])
-    constant = worst = None
+    drawn, constant, worst = base**power, None, None
     if llc is not None:
-        shape = power * np.log(llc * base)
-        off = np.log(means[0] - floor) - shape
-        constant = float(np.exp(off.mean()))
-        worst = float(np.exp(np.abs(np.log(means[0]) - np.log(constant * np.exp(shape) + floor)).max()))
+        shape = (llc * base) ** power
+        constant = float(np.exp(np.log((means[0] - floor) / shape).mean()))
+        drawn = constant * shape + floor
+        worst = float(np.exp(np.abs(np.log(means[0] / drawn)).max()))
+    predicted = float(np.polyfit(np.log(n), np.log(drawn), 1)[0])
     low, high = np.quantile(slopes[1:], INTERVAL)
     return Law(float(slopes[0]), (float(low), float(high)), predicted, constant, worst, floor)
 

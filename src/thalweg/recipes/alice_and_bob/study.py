@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict
 
 from thalweg.recipes.alice_and_bob import choices, ontologies, page, reflection, training
 from thalweg.recipes.alice_and_bob.kept import kept
+from thalweg.recipes.alice_and_bob.school import Lessons
 from thalweg.recipes.recipe import Outcome, Recipe, Stages
 from thalweg.rl import Ascent
 from thalweg.samplers import Settings, threads
@@ -28,19 +29,19 @@ class Config(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     choosers: tuple[choices.Choosers, ...]
-    lessons: training.Lessons
+    lessons: Lessons
     refinements: ontologies.Refinements
 
 
 def paper() -> Config:
-    """A hundred Alices, up to 5,000 choices of each, and 72 rooms."""
+    """Sixty Alices, up to 5,000 choices of each, and 72 rooms."""
     shared = {"choices": (50, 160, 500, 1600, 5000), "coefficients": 4, "lengths": (1600, 5000), "draws": 400}
     return Config(
         choosers=(
             choices.Choosers(sharpness=50.0, alices=48, **shared),
-            choices.Choosers(sharpness=5.0, alices=20, **shared),
+            choices.Choosers(sharpness=5.0, alices=12, **shared),
         ),
-        lessons=training.Lessons(
+        lessons=Lessons(
             side=3,
             discount=0.8,
             horizon=40,
@@ -67,29 +68,31 @@ def paper() -> Config:
 
 
 def tiny() -> Config:
-    """A few Alices of at most 200 choices, and 12 rooms."""
-    shared = {"choices": (50, 200), "coefficients": 1, "lengths": (200,), "draws": 60}
+    """A few Alices of at most 150 choices, and 12 rooms."""
+    shared = {"choices": (50, 150), "coefficients": 1, "lengths": (150,), "draws": 40}
     return Config(
         choosers=(
-            choices.Choosers(sharpness=50.0, alices=3, **shared),
+            choices.Choosers(sharpness=50.0, alices=2, **shared),
             choices.Choosers(sharpness=5.0, alices=2, **shared),
         ),
-        lessons=training.Lessons(
+        lessons=Lessons(
             side=2,
             discount=0.6,
             horizon=20,
             worth=(1.0, 0.5),
             noise=0.2,
-            rooms=200,
+            rooms=100,
             hidden=4,
-            ascent=Ascent(updates=60, learning_rate=0.05, levels=16, every=20, temperature=0.02),
+            ascent=Ascent(updates=60, learning_rate=0.05, levels=16, every=30, temperature=0.02),
             choices=400,
             sharpness=50.0,
             prior=2.0,
             scales=(0.2, 0.5),
             draws=20,
-            sampler=Settings(sampler="mala", chains=4, burn_in=50, draws=120, step_size=5e-3, gamma=100.0, nbeta=200.0),
-            every=10,
+            sampler=Settings(
+                sampler="mala", chains=4, burn_in=20, draws=60, step_size=5e-3, gamma=100.0, nbeta=200.0
+            ),
+            every=5,
             kappas=(0.0, 0.1, 1.0),
         ),
         refinements=ontologies.Refinements(processes=5, states=4, discount=0.9, drifting=0.5, noise=(0.01,)),
@@ -115,7 +118,7 @@ def run(config: Config, out: Path, seed: int, stages: Stages) -> Outcome:
         "ontology": refined,
     }
     html = page.write(out / "alice-and-bob.html", bought, learnt, cases, refined)
-    verdicts = [one["verdict"] for group in bought for one in group.coefficients]
+    verdicts = [one["verdict"] for group in bought for one in group.coefficients] + learnt["gap"]["verdicts"]
     return Outcome(results, html, float(np.mean([verdict != "healthy" for verdict in verdicts])))
 
 
