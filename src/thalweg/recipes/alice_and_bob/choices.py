@@ -223,4 +223,16 @@ def document(found: Bought) -> dict[str, Any]:
     }
 
 
-__all__ = ["CURVES", "DELTA", "Bought", "Choosers", "Law", "bought", "coefficient", "curve", "document", "law"]
+__all__ = [
+    "CURVES",
+    "DELTA",
+    "ROUNDING",
+    "Bought",
+    "Choosers",
+    "Law",
+    "bought",
+    "coefficient",
+    "curve",
+    "document",
+    "law",
+]

@@ -17,13 +17,15 @@ def reflection(cases: Sequence[Case]) -> Section:
         rows.append((c.name, "yes" if f.rewrites else "no", *(f"{x:.3f}" for x in numbers)))
     fallen = [c.name for c in cases if c.found.regret_after > c.found.regret_before + 1e-9
               and c.found.bound_after < c.found.bound_before - 1e-9]  # fmt: skip
-    menus = "; ".join(f"{', '.join(c.name for c in cases if c.told == told)}: {told}"
-                      for told in dict.fromkeys(c.told for c in cases))  # fmt: skip
+    menus = tuple(
+        f"On the menu of “{'” and “'.join(c.name for c in cases if c.told == told)}”: {told}."
+        for told in dict.fromkeys(c.told for c in cases)
+    )
     words = (
         "An exact planner who judges by his present reward never gains by adopting another. Three can go wrong, each"
         " beside its control; regret and T1 as shares of Alice's range, T1 with his suboptimality by his first"
         " reward.",
-        f"On the menu, by planner. {menus}.",
+        *menus,
         f"Of “{'; '.join(fallen)}” T1 falls while the regret rises: by his first reward he gains, and only the exact"
         " number sees the harm." if fallen else "Wherever the regret rises, T1 rises.",
     )  # fmt: skip
@@ -41,7 +43,7 @@ def lumpable(refined: Mapping[str, Any]) -> Section:
         + (", below 1e-10." if largest < 1e-10 else ": more than 1e-10, which it should not be."),
         f"A map that merges what Alice tells apart is refused: “{refined['refused']}”",
     )
-    rows = tuple((NAMES[name] if name in NAMES else name, f"{x:.1e}") for name, x in found.items())
+    rows = tuple((str(NAMES.get(name, name)), f"{x:.1e}") for name, x in found.items())
     return Section("Ontologies that agree", words, None, Table(("quantity", "largest difference"), rows))
 
 

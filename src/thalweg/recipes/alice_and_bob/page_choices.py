@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from thalweg.atlas import Section, Table
-from thalweg.recipes.alice_and_bob.choices import CURVES, DELTA, Bought, document
+from thalweg.recipes.alice_and_bob.choices import CURVES, DELTA, ROUNDING, Bought, document
 from thalweg.recipes.alice_and_bob.drawing import COLOURS, NAMES, dress
 
 WITHIN = 1.5  # factor within which a curve is said to follow its prediction
@@ -33,19 +33,18 @@ def curves(found: Bought) -> Section:
     axes.plot([], [], "--", color="0.3", linewidth=1, label="predicted, one constant a curve")
     axes.set(xscale="log", yscale="log", xlabel="choices n", ylabel="share of Alice's return range, mean")
     dress(axes)
-    missed = max(told["missed"])
     words = (
         f"{choosers.alices} simulated Alices, off any grid, of logits {choosers.sharpness:g} Q*/ρ; half of them in"
         " three environments of which their own actions choose. Bob is best for the mean normalised reward of the"
         f" confidence set; T1 is for one who may be {choosers.share:.0%} of his range worse, so that it cannot fall"
         " below that. Bars: 95 % of the mean.",
-        f"The set misses her at δ = {DELTA:g} in at most {missed:.1%} of cases at any one n, and at some n in"
-        f" {told['ever_missed']:.1%} of Alices; the certificate was exceeded in {told['exceeded']:.1%}.",
+        f"At δ = {DELTA:g} the set misses her at some n for {told['ever_missed'] * choosers.alices:.0f} of"
+        f" {choosers.alices} Alices; a certificate was exceeded for {told['exceeded'] * choosers.alices:.0f}.",
         _coefficient(found),
     )
     header = ("n", "exact, median", "exact", "sup d", "T1", "realised", "missed")
     rows = tuple(
-        (f"{int(n[i]):,}", *(f"{told[k][i]:.2g}" for k in ("median_exact", "exact", "distance", "t1", "realised")),
+        (f"{int(n[i]):,}", *(_share(told[k][i]) for k in ("median_exact", "exact", "distance", "t1", "realised")),
          f"{told['missed'][i]:.1%}")
         for i in range(len(n))
     )  # fmt: skip
@@ -62,6 +61,11 @@ def _coefficient(found: Bought) -> str:
         f"λ_A = {found.llc:.2f}, the mean of {len(healthy)} healthy estimates of {len(found.coefficients)}, from"
         f" {min(spread):.2f} to {max(spread):.2f}; a regular likelihood of two directions has 1."
     )
+
+
+def _share(number: float) -> str:
+    """Two digits; 0 for what is rounding."""
+    return f"{number:.2g}" if number > ROUNDING else "0"
 
 
 def slopes(bought: Sequence[Bought]) -> Section:
@@ -81,11 +85,11 @@ def slopes(bought: Sequence[Bought]) -> Section:
             if agrees and law.worst is not None and law.worst <= WITHIN:
                 told.append(f"{where} falls as predicted")
             else:
-                how = "faster" if law.slope < law.predicted else "more slowly"
+                how = f"{'faster' if law.slope < law.predicted else 'more slowly'} than predicted"
                 off = "" if law.worst is None else f", and is off by up to a factor of {law.worst:.2f}"
                 told.append(f"{where} falls {how if not agrees else 'with the predicted slope'}{off}")
     words = (
-        "; ".join(told) + ".",
+        f"By slope: {'; '.join(told)}.",
         "Slopes are of log mean against log n, intervals 90 % by bootstrap over Alices; the predicted slope is that"
         " of the prediction at the same n, log n included. The last column is the largest factor between a curve and"
         " its prediction with one fitted constant. T1 is sup d and Bob's suboptimality, which is a floor of both.",
