@@ -9,17 +9,14 @@ regret, and quantiles.
 """
 
 import argparse
-import sys
 import time
-from pathlib import Path
 
 import numpy as np
 import torch
 from joblib import Parallel, delayed
 
-sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
-from simulated_alice import alice, bayes_bob  # pyright: ignore[reportMissingImports]
 from thalweg.certificates import Composed, Regret, covered, supremum
+from thalweg.recipes.alice_and_bob.alices import alice, bayes_bob
 
 DELTA = 0.1
 

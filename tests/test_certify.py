@@ -10,9 +10,9 @@ import pytest
 import torch
 
 import thalweg as tw
-from simulated_alice import alice
 from thalweg.certificates import STATEMENT, Bob, Known, Observed, certify
 from thalweg.cli import main
+from thalweg.recipes.alice_and_bob.alices import alice
 from thalweg.rl.gridworld import gridworld
 from thalweg.values import Behaviour, Boltzmann, calibrate
 

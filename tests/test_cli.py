@@ -172,7 +172,15 @@ def test_an_output_folder_of_something_else_is_left_alone(place, command):
 def test_verbs_and_options_are_these(place):
     """The command line is frozen here; a change is a line in the CHANGELOG."""
     listed = json.loads(thalweg("recipe", "list", "--json", cwd=place).stdout)
-    assert [r["recipe"] for r in listed] == ["modular-addition", "superposition", "census", "corner", "cliffs", "gym"]
+    assert [r["recipe"] for r in listed] == [
+        "modular-addition",
+        "superposition",
+        "census",
+        "corner",
+        "cliffs",
+        "gym",
+        "alice-and-bob",
+    ]
     text = thalweg("--help", cwd=place).stdout
     assert all(verb in text for verb in ("survey", "recipe", "atlas", "surface", "certify"))
     text = thalweg("recipe", "run", "--help", cwd=place).stdout

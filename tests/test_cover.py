@@ -6,10 +6,10 @@ import torch
 from scipy.special import logsumexp
 
 import thalweg as tw
-from simulated_alice import alice, bayes_bob
 from thalweg.certificates import BesideSafe, Composed, FromStarts, NearlyOptimal, Regret, supremum
 from thalweg.certificates.cover import Reader, bounds, covered
 from thalweg.certificates.simplices import Cells, first_cells, split
+from thalweg.recipes.alice_and_bob.alices import alice, bayes_bob
 from thalweg.values import Boltzmann, Linear
 
 

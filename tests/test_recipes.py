@@ -10,6 +10,9 @@ import torch
 
 from thalweg.phases import Transition
 from thalweg.recipes import RECIPES, find
+from thalweg.recipes.alice_and_bob.choices import law
+from thalweg.recipes.alice_and_bob.reflection import cases
+from thalweg.recipes.alice_and_bob.rooms import rooms
 from thalweg.recipes.census.counts import a_then_b, count, share
 from thalweg.recipes.corner.grid import crossing
 from thalweg.recipes.corner.page import _where
@@ -253,3 +256,92 @@ def test_a_crossing_is_read_across_what_has_no_value():
     assert _where(nan, np.array([nan, -1.0, -2.0]), alphas) == "above 1"
     assert _where(nan, np.array([2.0, 1.0, nan]), alphas) == "below 0.01"
     assert _where(nan, np.full(3, nan), alphas) == "no value"
+
+
+@pytest.fixture(scope="module")
+def parties(tmp_path_factory):
+    out = tmp_path_factory.mktemp("alice-and-bob")
+    return find("alice-and-bob").study(out / "a", tiny=True, seed=0), out
+
+
+def test_alice_and_bob_give_what_their_page_in_the_docs_names(parties):
+    document, out = parties
+    json.dumps(document, allow_nan=False)
+    results = document["results"]
+    assert set(results) == {"choices", "training", "reflection", "ontology"}
+    for group in results["choices"]:
+        assert {len(group[name]) for name in ("choices", "exact", "distance", "t1", "realised", "missed")} == {2}
+        for realised, exact, distance, t1 in zip(
+            *(group[k] for k in ("realised", "exact", "distance", "t1")), strict=True
+        ):
+            assert realised <= exact <= distance
+            assert t1 == pytest.approx(distance + 0.02, abs=1e-12)
+        assert group["exact"][1] < group["exact"][0]
+    training = results["training"]
+    for who in ("known", "observed"):
+        found = np.array([training[who][name] for name in ("realised", "exact", "lp", "t1")])
+        assert (np.diff(found, axis=0) >= -1e-9).all()
+        assert found[1, -1] < found[1, 0]
+    assert (np.array(training["observed"]["exact"]) >= np.array(training["known"]["exact"])).all()
+    gap = training["gap"]
+    assert all(c >= a for c, a in zip(gap["certified"], gap["all"], strict=True))
+    assert [p is not None for p in gap["predicted"]] == [v == "healthy" for v in gap["verdicts"]]
+    values = [x for x in training["continued"]["estimated"] if x is not None]
+    assert values == sorted(values)
+    ontology = results["ontology"]
+    assert max(ontology["lumpable"].values()) < 1e-10
+    assert "merges fine states 2 and 1" in ontology["refused"]
+    for drift in ontology["drifting"]:
+        assert drift["violated"] == 0
+        assert drift["plain_violated"] > 0  # negative control: what does not pay for the drift
+    page = Page()
+    page.feed((out / "a" / "alice-and-bob.html").read_text())
+    assert page.outside == []
+    assert page.tags.count("svg") == 3
+
+
+def test_alice_and_bob_are_bit_identical_and_go_on_where_they_stopped(parties):
+    document, out = parties
+    (out / "a" / "ontologies.json").unlink()
+    (out / "a" / "training" / "continued.json").unlink()
+    (out / "a" / "training" / "checkpoint-1.json").unlink()
+    (out / "a" / "choices" / "b-50" / "alice-1.json").unlink()
+    again = find("alice-and-bob").study(out / "a", tiny=True, seed=0)
+    assert again["results"] == document["results"]
+
+
+def test_a_law_is_found_where_it_holds_and_missed_where_it_does_not():
+    n = np.array([50, 160, 500, 1600, 5000])
+    shape = np.log(n) / n
+    people = np.exp(np.random.default_rng(0).normal(scale=0.1, size=(40, 1)))
+    found = law(3 * people * shape, n, 1.5, 0, power=1.0)
+    assert found.slope == pytest.approx(found.predicted, abs=1e-12)
+    assert found.constant == pytest.approx(2 * people.mean(), rel=1e-12)
+    assert found.worst == pytest.approx(1.0)
+    root = law(people * shape**0.5 + 0.02, n, 1.5, 0, power=0.5, floor=0.02)
+    assert root.slope == pytest.approx(root.predicted, abs=1e-12)
+    wrong = law(people * shape**0.5, n, 1.5, 0, power=1.0)  # negative control
+    assert not wrong.interval[0] <= wrong.predicted <= wrong.interval[1]
+    assert wrong.worst > 2
+
+
+def test_who_rewrites_himself_is_caught_by_the_exact_number():
+    found = {case.name: case.found for case in cases()}
+    harmed = [name for name, one in found.items() if one.regret_after > one.regret_before + 0.1]
+    assert harmed == ["exact, judges by the new reward", "bounded, sees 3 steps", "accepts a loss of up to 1.05"]
+    bounded = found["bounded, sees 3 steps"]
+    assert bounded.bound_after < bounded.bound_before  # T1 alone would have praised it
+    for one in found.values():
+        assert one.regret_after <= one.bound_after + 1e-9
+
+
+def test_rooms_are_one_process_and_levels_alike():
+    """The mixture of all rooms without end, and the levels with a horizon: returns agree up to what comes after."""
+    some = rooms(2, 0.6)
+    worth = torch.tensor([1.0, -0.5], dtype=torch.float64)
+    levels, reward = some.levels(worth, 60), some.values.reward(worth, 5)
+    policy = torch.softmax(torch.randn(len(levels), 4, 5, generator=torch.Generator().manual_seed(0)).double(), -1)
+    there = float((levels.weight * levels.returns(policy)).sum())
+    assert float(some.all.returns(policy.flatten(0, 1), reward)) == pytest.approx(there, abs=1e-12)
+    shorter = some.levels(worth, 3)  # negative control
+    assert abs(float((shorter.weight * shorter.returns(policy)).sum()) - there) > 1e-3

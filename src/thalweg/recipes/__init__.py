@@ -1,7 +1,7 @@
 """Recipes: one study a file, each with `paper()` and `tiny()`."""
 
 from thalweg.errors import InputError
-from thalweg.recipes import census, cliffs, corner, gym, modular_addition, superposition
+from thalweg.recipes import alice_and_bob, census, cliffs, corner, gym, modular_addition, superposition
 from thalweg.recipes.recipe import UNHEALTHY_SHARE, Recipe
 
 RECIPES: dict[str, Recipe] = {
@@ -13,6 +13,7 @@ RECIPES: dict[str, Recipe] = {
         corner.RECIPE,
         cliffs.RECIPE,
         gym.RECIPE,
+        alice_and_bob.RECIPE,
     )
 }
 

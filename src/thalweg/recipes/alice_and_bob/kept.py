@@ -1,0 +1,24 @@
+"""Parts of a study that are written down when they are done, and not done again."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+
+def kept(place: Path, make: Callable[[], Any]) -> Any:
+    """What a file holds, or what is made now and written to it, whole or not at all.
+
+    Args:
+        place: of the file; folders are made.
+        make: gives plain lists and numbers.
+    """
+    if not place.is_file():
+        place.parent.mkdir(parents=True, exist_ok=True)
+        part = place.with_suffix(".part")
+        part.write_text(json.dumps(make(), allow_nan=False))
+        part.replace(place)
+    return json.loads(place.read_text())
+
+
+__all__ = ["kept"]
