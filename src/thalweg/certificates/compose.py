@@ -14,7 +14,7 @@ from thalweg.certificates.grounds import PLANNER, by_rule, proven, recorded, see
 from thalweg.certificates.parties import Alice, Asked, Bob, Candidates, Contextual, Counted, Drift, Known, Observed
 from thalweg.certificates.shares import Shares, largest, of_cover, of_reward
 from thalweg.certificates.statement import Assumption, Certificate
-from thalweg.errors import InputError
+from thalweg.errors import InputError, UnhealthyError
 from thalweg.rl import MDP
 from thalweg.values import (
     bounded_density_regret,
@@ -45,6 +45,8 @@ def certify(
     known = deployed(bob, mdp, safe, drift or Drift())
     found = _of(alice, known)
     assumptions = (*found.assumptions, *known.assumptions)
+    if any(a.status == "failed" for a in assumptions):
+        return _refused(assumptions, found.delta + known.delta)
     return replace(found, assumptions=assumptions, delta=found.delta + known.delta)
 
 
@@ -72,7 +74,7 @@ def _one(reward: Any, bob: Deployed, stands: tuple[Assumption, ...]) -> Certific
     """Of one reward."""
     shares, x = of_reward(reward, bob)
     parts = {**_parts(reward, bob, shares), "statistical_radius": 0.0}
-    return _stated(shares, x, 0.0, stands, parts, shares.exact)
+    return _stated(shares, x, 0.0, stands, parts, _realised(reward, bob))
 
 
 @_of.register
@@ -83,16 +85,18 @@ def _observed(alice: Observed, bob: Deployed) -> Certificate:
     )
     stands = seen(alice.behaviour, alice.rule, alice.calibration, alice.slack)
     words = f"her reward is linear in the {alice.values.weights} stated features"
-    if not len(cover.cells.corners):
-        words = "no values of the stated class are likely enough to be hers"
-        return _refused((*stands, Assumption("class", "failed", words)), alice.delta)
-    stands += (Assumption("class", "assumed", words), proven(cover))
+    if alice.values.bound is not None:
+        words += f", its weights within {alice.values.bound:g}"
+    before, stands = stands, stands + (Assumption("class", "assumed", words), proven(cover))
     there = alice.there or alice.values
     if there.weights != alice.values.weights:
         raise InputError(
             f"features there have {there.weights} weights, her class {alice.values.weights}: give as many"
         )
-    shares, x = of_cover(cover, there, bob)
+    try:
+        shares, x = of_cover(cover, there, bob)
+    except UnhealthyError as error:
+        return _refused((*before, Assumption("class", "failed", str(error))), alice.delta)
     likeliest = there.reward(cover.points.values[cover.likelihood().argmax()], bob.mdp.actions)
     parts = _parts(likeliest, bob, shares)
     return _stated(shares, x, alice.delta, stands, parts, _realised(alice.reward, bob))

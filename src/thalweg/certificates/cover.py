@@ -34,12 +34,14 @@ from thalweg.certificates.simplices import Cells, Points, first_cells, split
 from thalweg.certificates.tangents import Tangents, check_ranges, planned, tangent
 from thalweg.errors import InputError
 from thalweg.rl import MDP
+from thalweg.rl.mdp import TIE
 from thalweg.values import Behaviour, Boltzmann, Linear
 
 NATS = 1.0  # by which the likelihood may be uncertain on a cell that is kept
 POINTS = 50_000  # vertices at which plans are made at most
 SLACK = 1e-9  # nats for each observed choice: rounding of a likelihood
-WIDE = 2000  # points that are planned at once
+NARROW = 1e-9  # of the largest range of a cell: a range below that is rounding
+CROWD = 20  # cells for each vertex of the budget, at most
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,23 +53,27 @@ class Read:
         cost: G at points over their range, as functions of what is scaled.
         range: the return range.
         bend: (N,) above the curvature of G along the ray through the point.
+        loose: (N,) what the planner's ties may take from F or G.
     """
 
     gain: Tangents
     cost: Tangents
     range: Tangents
     bend: np.ndarray
+    loose: np.ndarray
 
     def also(self, more: "Read") -> "Read":
         """The points of both."""
-        bend = np.concatenate([self.bend, more.bend])
-        return Read(self.gain.also(more.gain), self.cost.also(more.cost), self.range.also(more.range), bend)
+        bend, loose = (np.concatenate(pair) for pair in ((self.bend, more.bend), (self.loose, more.loose)))
+        return Read(self.gain.also(more.gain), self.cost.also(more.cost), self.range.also(more.range), bend, loose)
 
 
 class Reader:
     """Plans at points of the class, in every environment and in the deployment."""
 
     def __init__(self, behaviour: Behaviour, values: Linear, rule: Boltzmann) -> None:
+        if not rule.relative and values.bound is None:
+            raise InputError("a rule in units of reward sees its scale: give the class a bound of its weights")
         if rule.relative and values.bound is not None:
             raise InputError(f"bound {values.bound}: a rule relative to the range sees no scale, leave it out")
         self.values, self.rule, self.worlds = values, rule, []
@@ -91,11 +97,16 @@ class Reader:
         chosen, seen = torch.softmax(scaled, -1), counts.sum(-1)
         slopes = [self.rule.sharpness * torch.einsum("ndsa,nsa->nd", features, weight.expand_as(quality)).numpy()
                   for weight in (counts, seen[:, None] * chosen)]  # fmt: skip
+        spread, size = quality.amax(-1) - quality.amin(-1), quality.abs().amax((-1, -2))
+        missed = 4 * TIE * size / (1 - world.discount) * seen.sum()
+        if self.rule.relative:  # the range is missed by as much
+            missed = missed * (1 + spread.amax(-1) / torch.as_tensor(np.maximum(span.value, 1e-300)))
         return Read(
             Tangents(torch.einsum("nsa,sa->n", quality, counts).numpy(), slopes[0]),
             Tangents((torch.logsumexp(scaled, -1) @ seen).numpy(), slopes[1]),
             span,
-            ((quality.amax(-1) - quality.amin(-1)).square() @ seen / 4).numpy(),
+            (spread.square() @ seen / 4).numpy(),
+            missed.numpy(),
         )
 
 
@@ -126,21 +137,23 @@ def bounds(points: np.ndarray, cells: Cells, reads: list[Read], relative: bool) 
         scales = np.ones((len(at), 1))
         own = np.ones(len(points))
         if relative:
-            low = tangent(read.range, points, corners, at).min(1)
-            sound &= low > 0
-            scales = 1 / np.stack([read.range.value[corners].max(1), np.where(low > 0, low, 1.0)], 1)
-            own = 1 / read.range.value
+            low, ranges = tangent(read.range, points, corners, at).min(1), read.range.value[corners]
+            known = low > NARROW * ranges.max(1)
+            sound &= known
+            scales = 1 / np.stack([np.where(known, ranges.max(1), 1.0), np.where(known, low, 1.0)], 1)
+            own = 1 / np.where(read.range.value > 0, read.range.value, 1.0)
         x = scales[:, :, None, None] * at[:, None]
         flat = x.reshape(len(at), -1, at.shape[2])
         shape = x.shape[:3]
         gain = scales[:, :, None] * read.gain.value[corners][:, None]
         cost = tangent(read.cost, own[:, None] * points, corners, flat).reshape(shape)
-        most += (gain - cost).max(1)
+        loose = scales.max(1)[:, None] * read.loose[corners].max(1)[:, None]
+        most += (gain - cost).max(1) + loose
         far = scales[:, :, None] - own[corners][:, None]
         along = np.einsum("nd,nd->n", read.cost.slope, points)[corners][:, None]
         cost = read.cost.value[corners][:, None] + far * along + far**2 / 2 * read.bend[corners][:, None]
         gain = tangent(read.gain, points, corners, flat).reshape(shape)
-        mean += (gain - cost).min(1)
+        mean += (gain - cost).min(1) - loose
     return Bounds(np.where(sound, np.minimum(most.max(1), 0.0), 0.0), np.where(sound, mean.mean(1), -np.inf))
 
 
@@ -186,10 +199,14 @@ class Cover:
         return self.log_evidence + log(self.delta) - self.slack - SLACK * (1 + choices)
 
     def likelihood(self) -> np.ndarray:
-        """(N,) log likelihood at the vertices, nats."""
+        """(N,) log likelihood at the vertices, nats; -inf where a relative rule has no range."""
         relative = self.reader.rule.relative
-        parts = [r.gain.value / (r.range.value if relative else 1.0) - r.cost.value for r in self.reads]
-        return np.sum(parts, 0) if parts else np.zeros(len(self.points.values))
+        total = np.zeros(len(self.points.values))
+        for read in self.reads:
+            wide = read.range.value > 0 if relative else np.ones(len(total), dtype=bool)
+            scale = np.where(wide, read.range.value, 1.0) if relative else 1.0
+            total += np.where(wide, read.gain.value / scale - read.cost.value, -np.inf)
+        return total
 
     def halved(self, which: np.ndarray) -> "Cover":
         """The same with some cells (M,) bool halved, and dropped what cannot hold a theta of C."""
@@ -255,7 +272,7 @@ def covered(
         vague = ~(found.bounds.most - found.bounds.mean <= NATS)
         if not vague.any():
             return replace(found, complete=True)
-        if len(found.points.values) >= budget:
+        if len(found.points.values) >= budget or len(found.cells.corners) >= CROWD * budget:
             return found
         found = found.halved(vague)
 

@@ -13,7 +13,7 @@ from thalweg.errors import InputError
 from thalweg.rl import MDP
 from thalweg.values import two_policy_error
 
-ROUNDING = 1e-9  # relative, by which a stated suboptimality may be missed
+ROUNDING = 1e-9  # of his values, by which a stated suboptimality may be missed
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,6 +66,8 @@ def deployed(bob: Bob, mdp: MDP, safe: Tensor | None, drift: Drift) -> Deployed:
     if not (0 <= drift.transitions <= 2 and 0 <= drift.reward < torch.inf and 0 <= drift.bob_reward < torch.inf):
         raise InputError(f"{drift}: give at least 0, and an L1 distance of at most 2")
     policies, weights = _posterior(bob)
+    safe = None if safe is None else _exact(mdp, safe)
+    policies = None if policies is None else _exact(mdp, policies)
     visits = None if policies is None else torch.einsum("k,ksa->sa", weights, mdp.occupancy(policies))
     assumptions = [_faces(drift)]
     if policies is not None and len(policies) > 1:
@@ -77,11 +79,17 @@ def deployed(bob: Bob, mdp: MDP, safe: Tensor | None, drift: Drift) -> Deployed:
         )  # what he wants is not known
     own = mdp.mean_reward(bob.reward)
     lost = None if visits is None else max(float(mdp.optimal(own).value @ mdp.start - (visits * own).sum()), 0.0)
-    stated, delta, found = _suboptimality(bob.suboptimality, lost)
     best, worst = mdp.optimal(own).value, mdp.worst(own).value
+    stated, delta, found = _suboptimality(bob.suboptimality, lost, float(best.abs().max()))
     error = two_policy_error(drift.bob_reward, drift.transitions, float(best.max() - worst.min()), mdp.discount)
     size, known = float(mdp.return_range(own)), (*assumptions, found)
     return Deployed(mdp, policies, weights, visits, own, size, stated + error, safe, drift, delta, known)
+
+
+def _exact(mdp: MDP, policy: Tensor) -> Tensor:
+    """Rows that sum to 1 to the last digit: what single precision leaves over would be earned each step."""
+    found = mdp.checked(policy)
+    return found / found.sum(-1, keepdim=True)
 
 
 def _posterior(bob: Bob) -> tuple[Tensor | None, Tensor]:
@@ -111,10 +119,10 @@ def _faces(drift: Drift) -> Assumption:
     return Assumption("deployment", "assumed", words)
 
 
-def _suboptimality(stated: float | Gap | None, lost: float | None) -> tuple[float, float, Assumption]:
+def _suboptimality(stated: float | Gap | None, lost: float | None, size: float) -> tuple[float, float, Assumption]:
     """How suboptimal he is, the chance that this fails, and what it stands on."""
     if isinstance(stated, Gap):
-        return _learned(stated)
+        return _learned(stated, lost, size)
     if stated is None:
         if lost is None:
             raise InputError("Bob's suboptimality is not known: give it, in units of his reward, or his policy")
@@ -122,16 +130,19 @@ def _suboptimality(stated: float | Gap | None, lost: float | None) -> tuple[floa
         return lost, 0.0, Assumption("suboptimality", "checked", words)
     if not 0 <= stated < torch.inf:
         raise InputError(f"suboptimality {stated}: give a number of at least 0, in units of Bob's reward")
-    if lost is not None and lost > stated * (1 + ROUNDING):
+    if lost is not None and lost > stated + ROUNDING * size:
         words = f"Bob's policy misses his optimum by {lost:.4g}, more than the stated {stated:.4g}"
         return stated, 0.0, Assumption("suboptimality", "failed", words)
     words = f"Bob is within {stated:.4g} of his optimum, in units of his reward"
     return stated, 0.0, Assumption("suboptimality", "assumed" if lost is None else "checked", words)
 
 
-def _learned(gap: Gap) -> tuple[float, float, Assumption]:
+def _learned(gap: Gap, lost: float | None, size: float) -> tuple[float, float, Assumption]:
     """A learning gap as a suboptimality: only what is certified certifies."""
     known: Any = gap.delta
+    if lost is not None and lost > gap.raw + ROUNDING * size:
+        words = f"Bob's policy misses his optimum by {lost:.4g}, more than the learning gap of {gap.raw:.4g}"
+        return gap.raw, 0.0, Assumption("suboptimality", "failed", words)
     if gap.kind == "certified" and gap.healthy and known is not None:
         told = "; ".join(gap.assumptions)
         words = f"Bob is within {gap.raw:.4g} of his optimum with probability {1 - known:g}, if {told}"

@@ -10,10 +10,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from thalweg.rl import MDP
+from thalweg.rl import MDP, Gains
+from thalweg.rl.mdp import TIE
 
 ROUNDS = 40  # multipliers for each Alice at most
-LARGEST = 2.0**30  # multiplier, in Alice's range over Bob's
+LARGEST = 2.0**20  # multiplier, in Alice's range over Bob's
 TOLERANCE = 1e-7  # of Alice's range
 
 
@@ -29,14 +30,17 @@ def worst_regrets(mdp: MDP, alice: Tensor, bob: Any, suboptimality: float) -> Te
     size = mdp.return_range(bob)
     own = mdp.mean_reward(bob) / size if size > 0 else torch.zeros_like(mdp.mean_reward(bob))
     allowed = suboptimality / float(size) if size > 0 else 0.0
-    span = mdp.return_range(alice)
+    span = mdp.return_range(Gains(alice))
     scaled = alice / torch.where(span > 0, span, 1.0)[:, None, None]
-    optimum, floor = mdp.optimal(scaled).value @ mdp.start, float(mdp.optimal(own).value @ mdp.start) - allowed
+    most = float(own.abs().max()) / (1 - mdp.discount)
+    optimum, floor = mdp.optimal(Gains(scaled)).value @ mdp.start, float(mdp.optimal(own).value @ mdp.start) - allowed
 
     def height(x: Tensor, which: Tensor) -> tuple[Tensor, Tensor]:
-        plan = mdp.optimal(-scaled[which] + x[:, None, None] * own)
+        plan = mdp.optimal(Gains(-scaled[which] + x[:, None, None] * own))
         slope = mdp.returns(plan.policy, own) - floor
-        return optimum[which] + plan.value @ mdp.start - x * floor, slope
+        size = 2 * plan.value.abs().amax(-1) + scaled[which].abs().amax((-1, -2)) / (1 - mdp.discount) + x * most
+        missed = TIE * size / (1 - mdp.discount)  # what the planner's ties may leave out of the three values
+        return optimum[which] + plan.value @ mdp.start - x * floor + missed, slope
 
     every = torch.arange(len(alice))
     left, right = torch.zeros(len(alice), dtype=torch.float64), torch.ones(len(alice), dtype=torch.float64)

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from thalweg.certificates.nearly import worst_regrets
 from thalweg.certificates.tangents import Tangents, planned
-from thalweg.rl import MDP
+from thalweg.rl import MDP, Gains
 from thalweg.values import Linear, two_policy_error
 
 
@@ -160,8 +160,9 @@ class Composed:
         theta = torch.as_tensor(points)
         _, span = planned(self.values, self.mdp, theta)
         size = float(self.mdp.return_range(self.bob))
-        own = self.values.reward(theta / torch.as_tensor(span.value)[:, None], self.mdp.actions)
-        apart = self.mdp.return_range(own - self.bob / size).numpy() + self.suboptimality / size
+        unit = np.where(span.value > 0, span.value, 1.0)  # a cell with a vertex of range 0 is not bounded by it
+        own = self.values.reward(theta / torch.as_tensor(unit)[:, None], self.mdp.actions)
+        apart = self.mdp.return_range(Gains(own - self.bob / size)).numpy() + self.suboptimality / size
         return apart * span.value, span
 
     def above(self, top: np.ndarray, under: np.ndarray, low: np.ndarray) -> np.ndarray:
@@ -191,7 +192,7 @@ class Departed(_Share):
     def read(self, points: np.ndarray) -> tuple[np.ndarray, Tangents]:
         """Errors and ranges."""
         theta = torch.as_tensor(points)
-        rewards = self.values.reward(theta, self.mdp.actions)
+        rewards = Gains(self.values.reward(theta, self.mdp.actions))
         highest, lowest = (plan.value for plan in (self.mdp.optimal(rewards), self.mdp.worst(rewards)))
         spans = highest.amax(1) - lowest.amin(1)
         paid = theta.abs() @ self.reward

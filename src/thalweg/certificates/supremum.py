@@ -8,9 +8,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from thalweg.certificates.cover import POINTS, Cover
+from thalweg.certificates.cover import CROWD, NARROW, POINTS, Cover
 from thalweg.certificates.quantities import Quantity
 from thalweg.certificates.tangents import tangent
+from thalweg.errors import UnhealthyError
 
 TOLERANCE = 0.02  # relative, between what is proven and what is attained
 LEAST = 1e-5  # shares below which nobody asks for more digits
@@ -41,13 +42,18 @@ def supremum(cover: Cover, quantity: Quantity, *, tolerance: float = TOLERANCE, 
         quantity: convex over convex.
         tolerance: relative, between what is proven and what is attained.
         budget: vertices more than the cover has, after which the bound is given as it stands.
+
+    Raises:
+        UnhealthyError: the set is empty: the data contradict the class.
     """
     limit = len(cover.points.values) + budget
     top, under = quantity.read(cover.points.values)
     while True:
         points, corners = cover.points.values, cover.cells.corners
+        if not len(corners):
+            raise UnhealthyError("no values of the stated class are likely enough to be hers")
         low = tangent(under, points, corners, points[corners])
-        sound = (low > 0).all(1)
+        sound = (low > NARROW * under.value[corners].max(1, keepdims=True)).all(1)
         found = np.full(len(corners), quantity.most)
         found[sound] = quantity.above(top[corners[sound]], under.value[corners[sound]], low[sound])
         found = np.minimum(found, quantity.most)
@@ -56,8 +62,8 @@ def supremum(cover: Cover, quantity: Quantity, *, tolerance: float = TOLERANCE, 
         best = int(here.argmax())
         attained = max(float(here[best]), 0.0)
         wanted = found > attained + max(tolerance * attained, LEAST)
-        if not wanted.any() or len(points) >= limit:
-            return Worst(max(float(found.max(initial=0.0)), 0.0), attained, points[best], cover)
+        if not wanted.any() or len(points) >= limit or len(corners) >= CROWD * limit:
+            return Worst(max(float(found.max()), 0.0), attained, points[best], cover)
         cover = cover.halved(wanted)
         fresh = cover.points.values[len(points) :]
         if len(fresh):

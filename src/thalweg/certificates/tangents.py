@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from thalweg.errors import InputError
-from thalweg.rl import MDP
+from thalweg.rl import MDP, Gains
 from thalweg.values import Linear, levelled, visited
 
 NULL = 1e-9  # of the largest singular value of levelled features: a direction that changes no return
@@ -49,7 +49,7 @@ def planned(values: Linear, world: MDP, points: Tensor) -> tuple[Tensor, Tangent
     Returns:
         (N, D, S), whose product with theta is V*; and the range, which is convex in theta.
     """
-    reward = values.reward(points, world.actions)
+    reward = Gains(values.reward(points, world.actions))
     gains = values.gains(world.actions)
     best, worst = (world.solve(plan.policy[:, None], gains) for plan in (world.optimal(reward), world.worst(reward)))
     slope = (best - worst) @ world.start
@@ -64,7 +64,7 @@ def check_ranges(values: Linear, world: MDP, number: int) -> None:
     """
     part = visited(world)
     gains = values.gains(world.actions)[:, part.states]
-    flat = levelled(part.mdp, gains).flatten(1)
+    flat = levelled(part.mdp, Gains(gains)).flatten(1)
     left, sizes, _ = torch.linalg.svd(flat, full_matrices=False)
     if flat.shape[1] < flat.shape[0] or float(sizes[-1]) <= NULL * float(sizes[0]):
         unseen = left[:, -1] * left[left[:, -1].abs().argmax(), -1].sign()

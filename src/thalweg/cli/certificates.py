@@ -78,11 +78,12 @@ def page(found: Certificate, out: Path, title: str) -> Path:
     if not found.issued:
         told = tuple(f"No certificate: {a.words}." for a in found.failed)
         return report(out, title, [Section("No number", told), Section("What it would stand on", (), None, table)])
-    numbers = [(words, getattr(found, name)) for name, words in ROWS.items() if getattr(found, name) is not None]
-    if found.per_start is not None:
-        numbers.append(("his policy, from the worst first state", found.per_start))
+    told = found.to_dict()
+    numbers = [(words, told[name]) for name, words in ROWS.items() if told[name] is not None]
+    if told["per_start"] is not None:
+        numbers.append(("his policy, from the worst first state", told["per_start"]))
     rows = [(words, f"{x:.4g}") for words, x in numbers]
-    rows += [(f"of the third: {name.replace('_', ' ')}", f"{x:.4g}") for name, x in found.decomposition.items() if x]
+    rows += [(f"of the third: {name.replace('_', ' ')}", f"{x:.4g}") for name, x in told["decomposition"].items() if x]
     if found.floor is not None:
         rows.append(("floor: least worst regret of any policy", f"{found.floor:.4g}"))
     if found.beside_safe is not None:

@@ -10,7 +10,7 @@ from thalweg.rl.landscape import Tabular, regret_landscape
 from thalweg.rl.lava import lava_world
 from thalweg.rl.learning import PPO, Progress, Reinforce, learn
 from thalweg.rl.levels import Levels
-from thalweg.rl.mdp import MDP, Plan, entropy
+from thalweg.rl.mdp import MDP, Gains, Plan, entropy
 from thalweg.rl.planning import Planned, follow, plan
 from thalweg.rl.rollouts import Trajectories, rollout
 from thalweg.rl.rows import mixture
@@ -29,6 +29,7 @@ __all__ = [
     "Discrete",
     "Environment",
     "Episodes",
+    "Gains",
     "Gridworld",
     "GymEnvironment",
     "Levels",

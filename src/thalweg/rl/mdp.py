@@ -38,6 +38,13 @@ class Plan:
     policy: Tensor
 
 
+@dataclass(frozen=True, eq=False)
+class Gains:
+    """A batch of mean rewards (..., S, A), said to be one: (S, S, S) alone could also be the reward of a whole step."""
+
+    each: Tensor
+
+
 @dataclass(frozen=True, eq=False, init=False)
 class MDP:
     """A finite Markov decision process without its reward.                 S states, A actions
@@ -115,18 +122,18 @@ class MDP:
             seen = more
 
     def mean_reward(self, reward: Any) -> Tensor:
-        """(..., S, A): a reward of any shape as its mean over the next state.
+        """(..., S, A): a reward of any shape, or `Gains`, as its mean over the next state.
 
         Raises:
             InputError: a shape that is none of the three, or numbers that are not finite.
         """
-        given = torch.as_tensor(reward, dtype=torch.float64)
+        given = torch.as_tensor(reward.each if isinstance(reward, Gains) else reward, dtype=torch.float64)
         if not torch.isfinite(given).all():
             raise InputError("reward holds NaN or infinity: give finite numbers")
         size = (self.states, self.actions)
         if given.shape == (self.states,):
             return given[:, None].expand(size)
-        if given.shape == (*size, self.states):
+        if given.shape == (*size, self.states) and not isinstance(reward, Gains):
             if self.transitions is not None:
                 return (self.transitions * given).sum(-1)
             return row_means(self.sparse, given.reshape(-1, self.states)).reshape(size)
@@ -150,7 +157,7 @@ class MDP:
         Raises:
             InputError: a policy of another shape, or of rows that do not sum to 1.
         """
-        return self.solve(self._checked(policy), self.mean_reward(reward))
+        return self.solve(self.checked(policy), self.mean_reward(reward))
 
     def solve(self, policy: Tensor, gain: Tensor) -> Tensor:
         """(..., S): the same of a policy and a reward (..., S, A) in float64, unchecked: what `vmap` can take.
@@ -170,8 +177,9 @@ class MDP:
 
     def action_values(self, policy: Tensor, reward: Any) -> Tensor:
         """(..., S, A): the value of an action now and the policy afterwards."""
-        value = self.evaluate(policy, reward)
-        return self.mean_reward(reward) + self.discount * self.expected(value)
+        gain = self.mean_reward(reward)
+        value = self.solve(self.checked(policy), gain)
+        return gain + self.discount * self.expected(value)
 
     def returns(self, policy: Tensor, reward: Any) -> Tensor:
         """(...): J, the expected discounted sum of rewards from the start."""
@@ -179,7 +187,7 @@ class MDP:
 
     def occupancy(self, policy: Tensor) -> Tensor:
         """(..., S, A): expected discounted visits, which sum to 1 / (1 - discount)."""
-        policy = self._checked(policy)
+        policy = self.checked(policy)
         if self.transitions is None:
             batch = policy.shape[:-2]
             flat = policy.reshape(-1, self.states, self.actions)
@@ -196,17 +204,20 @@ class MDP:
         is the policy's occupancy. Where best policies tie this is one of the subgradients.
         Source: Howard 1960; it ends, since each round is strictly better and policies are finitely many.
         """
-        gain = self.mean_reward(reward)
+        return self._best(self.mean_reward(reward))
+
+    def _best(self, gain: Tensor) -> Plan:
+        """Of mean rewards."""
         with torch.no_grad():
             plan = self._improved(gain)
-        return Plan(self.evaluate(plan.policy, gain), plan.policy) if _moving(gain) else plan
+        return Plan(self.solve(plan.policy, gain), plan.policy) if _moving(gain) else plan
 
     def _improved(self, gain: Tensor) -> Plan:
         """Policy iteration."""
         choice = gain.argmax(-1)
         for _ in range(ROUNDS):
             policy = torch.nn.functional.one_hot(choice, self.actions).to(torch.float64)
-            value = self.evaluate(policy, gain)
+            value = self.solve(policy, gain)
             values = gain + self.discount * self.expected(value)
             held = values.gather(-1, choice[..., None])[..., 0]
             best = values.max(-1)
@@ -218,7 +229,11 @@ class MDP:
 
     def worst(self, reward: Any) -> Plan:
         """The worst policy for each reward of a batch; the value is differentiable as in `optimal`."""
-        plan = self.optimal(-self.mean_reward(reward))
+        return self._worst(self.mean_reward(reward))
+
+    def _worst(self, gain: Tensor) -> Plan:
+        """Of mean rewards."""
+        plan = self._best(-gain)
         return Plan(-plan.value, plan.policy)
 
     def return_range(self, reward: Any) -> Tensor:
@@ -228,7 +243,7 @@ class MDP:
         of the subgradients.
         """
         gain = self.mean_reward(reward)
-        return self.span(self.optimal(gain).value, self.worst(gain).value)
+        return self.span(self._best(gain).value, self._worst(gain).value)
 
     def span(self, best: Tensor, worst: Tensor) -> Tensor:
         """(...): <start, best - worst>, and exactly 0 where that is no more than policy iteration overlooks.
@@ -261,11 +276,11 @@ class MDP:
             InputError: a share is asked for where the return range is 0, or rounding; see `span`.
         """
         gain = self.mean_reward(reward)
-        best = self.optimal(gain).value
-        lost = best @ self.start - self.returns(policy, gain)
+        best = self._best(gain).value
+        lost = best @ self.start - self.solve(self.checked(policy), gain) @ self.start
         if not normalised:
             return lost
-        span = self.span(best, self.worst(gain).value)
+        span = self.span(best, self._worst(gain).value)
         if not (span > 0).all():
             raise InputError(
                 "the return range of a reward is 0 up to rounding, every policy returns the same: regret has no"
@@ -289,27 +304,31 @@ class MDP:
             return plan
         # A value at a constant policy is right to the first order; a round of Newton's method, which soft policy
         # iteration is, doubles the order of the error.
-        value = self.evaluate(plan.policy, gain + temperature * entropy(plan.policy)[..., None])
+        value = self.solve(plan.policy, gain + temperature * entropy(plan.policy)[..., None])
         logs = torch.log_softmax((gain + self.discount * self.expected(value)) / temperature, -1)
         paid = -(logs.exp() * logs).sum(-1, keepdim=True)
-        return Plan(self.evaluate(logs.exp(), gain + temperature * paid), logs.exp())
+        return Plan(self.solve(logs.exp(), gain + temperature * paid), logs.exp())
 
     def _softly_improved(self, gain: Tensor, temperature: float) -> Plan:
         """Soft policy iteration."""
         policy = torch.softmax(gain / temperature, -1)
-        value = self.evaluate(policy, gain + temperature * entropy(policy)[..., None])
+        value = self.solve(policy, gain + temperature * entropy(policy)[..., None])
         for _ in range(ROUNDS):
             values = gain + self.discount * self.expected(value)
             policy = torch.softmax(values / temperature, -1)
-            new = self.evaluate(policy, gain + temperature * entropy(policy)[..., None])
+            new = self.solve(policy, gain + temperature * entropy(policy)[..., None])
             moved = (new - value).abs().max()
             value = new
             if moved <= 1e-13 * (1 + value.abs().max()):
                 return Plan(value, policy)
         raise InputError(f"soft policy iteration did not end in {ROUNDS} rounds: give a higher temperature")
 
-    def _checked(self, policy: Tensor) -> Tensor:
-        """A policy in float64, of the right shape, with rows that sum to 1."""
+    def checked(self, policy: Any) -> Tensor:
+        """(..., S, A): a policy in float64, with rows that sum to 1 as nearly as single precision has them.
+
+        Raises:
+            InputError: another shape, no probabilities.
+        """
         policy = torch.as_tensor(policy, dtype=torch.float64)
         if policy.ndim < 2 or policy.shape[-2:] != (self.states, self.actions):
             raise InputError(

@@ -24,7 +24,7 @@ from scipy.optimize import linprog
 from torch import Tensor
 
 from thalweg.errors import InputError
-from thalweg.rl import MDP
+from thalweg.rl import MDP, Gains
 from thalweg.values.behaviour import Behaviour
 from thalweg.values.likelihood import Likelihood
 from thalweg.values.linear import Linear
@@ -109,7 +109,7 @@ def prefers(mdp: MDP, rewards: Sequence[Any], policy: Tensor, other: Tensor) -> 
         other: (S, A).
     """
     gains = _gains(mdp, rewards)
-    gap = mdp.returns(policy, gains) - mdp.returns(other, gains)
+    gap = mdp.returns(policy, Gains(gains)) - mdp.returns(other, Gains(gains))
     noise = 1e-12 * gains.abs().amax((-1, -2)) / (1 - mdp.discount)
     return bool((gap >= -noise).all() and (gap > noise).any())
 
@@ -128,7 +128,7 @@ def worst_context(mdp: MDP, rewards: Sequence[Any], policy: Tensor) -> tuple[flo
     Raises:
         InputError: a reward without a return range.
     """
-    shares = mdp.regret(policy, _gains(mdp, rewards), normalised=True)
+    shares = mdp.regret(policy, Gains(_gains(mdp, rewards)), normalised=True)
     return float(shares.max()), int(shares.argmax())
 
 
@@ -169,14 +169,14 @@ def contextual_floor(mdp: MDP, rewards: Sequence[Any]) -> Floor:
         InputError: no reward, a reward without a return range, a programme that the solver gave up.
     """
     gains = _gains(mdp, rewards)
-    span = mdp.return_range(gains)
+    span = mdp.return_range(Gains(gains))
     if not (span > 0).all():
         wrong = int((~(span > 0)).nonzero()[0, 0])
         raise InputError(
             f"the return range of reward {wrong} is 0: every policy returns the same by it, leave it out"
         )
     unit = gains / span[:, None, None]
-    best = mdp.optimal(unit).value @ mdp.start
+    best = mdp.optimal(Gains(unit)).value @ mdp.start
     count = len(unit)
     size = mdp.states * mdp.actions
     rows = sparse.csr_matrix(np.hstack([-unit.reshape(count, -1).numpy(), -np.ones((count, 1))]))

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from thalweg.errors import InputError
-from thalweg.rl import MDP
+from thalweg.rl import MDP, Gains
 from thalweg.values.occupancy import mean_gain, project, visited
 from thalweg.values.pearson import coverage, dard_canonical, dense_transitions, epic_canonical, pearson_distance
 
@@ -168,7 +168,7 @@ def _range(part: MDP, gain: Tensor, noise: Tensor | float = 0.0) -> Tensor:
     """(...): rho of (..., S, A), on rewards of size 1, since the planner's tolerance is absolute at small ones."""
     size = gain.abs().amax((-1, -2))
     scale = torch.where(size > 0, size, 1.0)
-    span = scale * part.return_range(gain / scale[..., None, None])
+    span = scale * part.return_range(Gains(gain / scale[..., None, None]))
     return torch.where(span > noise, span, 0.0)
 
 

@@ -21,7 +21,7 @@ from thalweg.errors import InputError, UnhealthyError
 from thalweg.estimators import diagnose
 from thalweg.estimators.health import ESS_CUT, RHAT_CUT, split_rhat
 from thalweg.landscape import Estimate
-from thalweg.rl import MDP
+from thalweg.rl import MDP, Gains
 from thalweg.rng import stream
 from thalweg.samplers import temper
 from thalweg.types import Verdict
@@ -123,14 +123,14 @@ class Posterior:
         wanted = torch.as_tensor(quantiles, dtype=torch.float64)
         if ((wanted < 0) | (wanted > 1)).any():
             raise InputError(f"quantiles {list(quantiles)}: give numbers from 0 to 1")
-        found, order = torch.sort(torch.as_tensor(reward_distance(mdp, self._normalised(mdp), reward)))
+        found, order = torch.sort(torch.as_tensor(reward_distance(mdp, Gains(self._normalised(mdp)), reward)))
         edges = self.weights[order].cumsum(0)
         return found[torch.searchsorted(edges / edges[-1], wanted).clamp(max=len(found) - 1)]
 
     def _normalised(self, mdp: MDP) -> Tensor:
         """(N, S, A): R / rho(R) of every draw."""
         gain = self.likelihood.values.reward(self.theta, mdp.actions)
-        span = mdp.return_range(gain)
+        span = mdp.return_range(Gains(gain))
         if not (span > 0).all():
             raise InputError("the return range of a draw is 0 in this process: every policy returns the same by it")
         return gain / span[:, None, None]

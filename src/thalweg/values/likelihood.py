@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from thalweg.errors import InputError
-from thalweg.rl import MDP
+from thalweg.rl import MDP, Gains
 from thalweg.values.behaviour import Behaviour
 from thalweg.values.linear import Linear
 from thalweg.values.rules import Boltzmann, Rule, Soft
@@ -145,11 +145,11 @@ class Likelihood:
         world = self.environments[environment]
         reward = self.values.reward(at[..., : self.values.weights], world.actions)
         if not self.spread:
-            return self.rule.log_policy(world, reward)
+            return self.rule.log_policy(world, Gains(reward))
         sharper = at[..., -1].exp()[..., None, None]
         if isinstance(self.rule, Soft):  # a reward times c at temperature t is the reward at t / c
-            return self.rule.log_policy(world, reward * sharper)
-        return torch.log_softmax(sharper * self.rule.log_policy(world, reward), -1)
+            return self.rule.log_policy(world, Gains(reward * sharper))
+        return torch.log_softmax(sharper * self.rule.log_policy(world, Gains(reward)), -1)
 
     def __call__(self, points: Any) -> Tensor:
         """(...,) nats, of points (..., width); differentiable, each from its own point alone.

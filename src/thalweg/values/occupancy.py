@@ -51,7 +51,7 @@ def visited(mdp: MDP) -> Visited:
 
 def mean_gain(mdp: MDP, reward: Any) -> Tensor:
     """(..., S, A): `mdp.mean_reward` without gradient."""
-    return mdp.mean_reward(torch.as_tensor(reward, dtype=torch.float64).detach())
+    return mdp.mean_reward(reward).detach()
 
 
 def flow(mdp: MDP) -> Any:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from thalweg.errors import InputError
-from thalweg.rl import MDP
+from thalweg.rl import MDP, Gains
 
 
 class Rule(Protocol):
@@ -48,9 +48,9 @@ class Boltzmann:
             InputError: a reward without a return range, where the rule is relative.
         """
         gain = mdp.mean_reward(reward)
-        values = gain + mdp.discount * mdp.expected(mdp.optimal(gain).value)
+        values = gain + mdp.discount * mdp.expected(mdp.optimal(Gains(gain)).value)
         if self.relative:
-            span = mdp.return_range(gain)
+            span = mdp.return_range(Gains(gain))
             if not (span > 0).all():
                 raise InputError(
                     "the return range of a reward is 0: every policy returns the same, no action is chosen"
@@ -76,7 +76,7 @@ class Soft:
     def log_policy(self, mdp: MDP, reward: Any) -> Tensor:
         """(..., S, A) nats, differentiable in the reward."""
         gain = mdp.mean_reward(reward)
-        values = gain + mdp.discount * mdp.expected(mdp.soft_optimal(gain, self.temperature).value)
+        values = gain + mdp.discount * mdp.expected(mdp.soft_optimal(Gains(gain), self.temperature).value)
         return torch.log_softmax(values / self.temperature, -1)
 
 
