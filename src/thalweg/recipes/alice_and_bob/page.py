@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from thalweg.atlas import Section, Table, report
-from thalweg.recipes.alice_and_bob.choices import Bought
+from thalweg.recipes.alice_and_bob.choices import ROUNDING, Bought
 from thalweg.recipes.alice_and_bob.drawing import COLOURS, NAMES, dress
 from thalweg.recipes.alice_and_bob.page_beyond import drifting, lumpable, reflection
 from thalweg.recipes.alice_and_bob.page_choices import curves, slopes
@@ -76,13 +76,13 @@ def _told(learnt: Mapping[str, Any]) -> tuple[str, ...]:
     carry = (
         f"the worst mean within κ = {known_kappas[-1][0]:g} nats is {known_kappas[-1][1]:.2g}"
         if known_kappas
-        else "too few draws for any κ"
+        else "no κ has a value"
     )
     return (
         f"A cheese and a flower are worth {_pair(worth['alice'])} to Alice, {_pair(worth['bob'])} to Bob, who learns"
         f" by exact gradient on {learnt['rooms']} rooms drawn from all. An Alice whose worths are known certifies him"
         f" at {known['exact'][0]:.2g} before training and {known['exact'][-1]:.2g} after it, one who was seen to"
-        f" choose at {seen['exact'][0]:.2g} and {seen['exact'][-1]:.2g}. exact ≤ lp ≤ T1 throughout. T1 keeps the"
+        f" choose at {seen['exact'][0]:.2g} and {seen['exact'][-1]:.2g}. {_ordered(learnt)}. T1 keeps the"
         " distance of their values, however well he learns.",
         f"Certified: PAC-Bayes-kl for weights drawn from a Gaussian around his, δ split over {len(learnt['steps'])}"
         f" checkpoints: {gap['certified'][-1] / size:.2g} of his range at the end, where his own weights have"
@@ -91,6 +91,15 @@ def _told(learnt: Mapping[str, Any]) -> tuple[str, ...]:
         f" {carry}; a larger κ rests on fewer than ten effective draws and has no value. This is the known Alice's"
         " exact number.",
     )
+
+
+def _ordered(learnt: Mapping[str, Any]) -> str:
+    """Whether exact <= lp <= t1 at every checkpoint."""
+    columns = [
+        np.array([_plain(learnt[who][name]) for name in ("exact", "lp", "t1")]) for who in ("known", "observed")
+    ]
+    found = all((np.diff(each, axis=0) >= -ROUNDING).all() for each in columns)
+    return "exact ≤ lp ≤ T1 throughout" if found else "exact ≤ lp ≤ T1 fails somewhere, which it must not"
 
 
 def _numbers(learnt: Mapping[str, Any]) -> Section:
