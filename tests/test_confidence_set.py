@@ -7,8 +7,8 @@ from scipy.special import logsumexp
 from scipy.stats import binom
 
 import thalweg as tw
-from simulated_alice import alice
 from thalweg.certificates import Regret, covered, finite_set, predicted_evidence, supremum
+from thalweg.recipes.alice_and_bob.alices import alice
 from thalweg.values import Behaviour
 
 DELTA = 0.1

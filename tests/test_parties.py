@@ -7,7 +7,6 @@ import pytest
 import torch
 
 import thalweg as tw
-from simulated_alice import alice, bayes_bob
 from thalweg.certificates import (
     Asked,
     Bob,
@@ -22,7 +21,9 @@ from thalweg.certificates import (
     covered,
     predicted_evidence,
 )
-from thalweg.rl import gridworld, mixture
+from thalweg.certificates.nearly import worst_regrets
+from thalweg.recipes.alice_and_bob.alices import alice, bayes_bob
+from thalweg.rl import Gains, gridworld, mixture
 from thalweg.rl.rows import from_rows, transition_rows
 from thalweg.values import Abstraction, Behaviour, Boltzmann, Linear, contextual_floor
 
@@ -272,3 +273,86 @@ def test_a_sparse_world_is_certified_as_the_dense_one():
     )
     for name in ("exact", "lp", "t1", "per_start"):
         assert getattr(sparse, name) == pytest.approx(getattr(dense, name), abs=1e-8), name
+
+
+# --- what a review found -----------------------------------------------------------------------------------------
+
+
+def test_a_policy_that_contradicts_its_learning_gap_is_no_bob():
+    mdp = world(7)
+    hers = reward(1, mdp)
+    gap = Gap(raw=0.01, kind="certified", delta=0.05, assumptions=(), terms={})
+    found = certify(Known(hers), Bob(mdp.worst(hers).policy, hers, gap), mdp)
+    assert [a.name for a in found.failed] == ["suboptimality"]
+    assert found.exact is None
+    fine = certify(Known(hers), Bob(mdp.optimal(hers).policy, hers, 0.0), mdp)  # his own optimum is within 0 of it
+    assert fine.issued
+
+
+def test_what_single_precision_leaves_over_is_not_earned():
+    mdp = world(8, discount=0.99)
+    hers, policy = reward(2, mdp), torch.full((6, 3), 1 / 3, dtype=torch.float64)
+    true = certify(Known(hers), Bob(policy), mdp).bound
+    for offset in (10.0, 1000.0):
+        found = certify(Known(hers + offset), Bob(policy * 1.000009), mdp, safe=policy * 1.000009)
+        assert found.bound == pytest.approx(true, abs=1e-6)
+        assert found.beside_safe == pytest.approx(1, abs=1e-6)
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_as_many_rewards_as_states_and_actions_are_a_batch(seed):
+    mdp = world(seed, states=3, actions=3)
+    hers, his = torch.stack([reward(10 * seed + k, mdp) for k in range(3)]), reward(99, mdp)
+    found = worst_regrets(mdp, hers, his, 0.1)
+    for one, bound in zip(hers, found, strict=True):
+        worst = tw.worst_regret(mdp, one, his, 0.1).value
+        assert float(bound) == pytest.approx(worst * float(mdp.return_range(one)), abs=1e-6)
+    assert torch.equal(mdp.optimal(Gains(hers)).value, torch.stack([mdp.optimal(one).value for one in hers]))
+    assert contextual_floor(mdp, list(hers)).value <= 1
+    assert Boltzmann(3.0).log_policy(mdp, Gains(hers)).shape == (3, 3, 3)
+
+
+def test_the_smallest_grids_are_certified():
+    grid = gridworld(["CX", ".."], discount=0.9, slip=0.1)
+    values, rule = Linear(torch.stack([grid.reward({x: 1.0}) for x in "CX"], -1)), Boltzmann(20.0)
+    truth = grid.reward({"C": 1.0, "X": -0.5})
+    seen = chosen(0, grid.mdp, rule.log_policy(grid.mdp, truth).exp(), 100)
+    bob = Bob(grid.mdp.optimal(truth).policy, truth, 0.1)
+    found = certify(Observed(seen, values, rule, reward=truth), bob, grid.mdp)
+    assert found.realised <= found.exact <= found.lp <= found.t1
+
+
+def test_a_set_that_the_data_empty_has_no_supremum():
+    behaviour, values, rule, _ = alice(13, 100)
+    mdp = behaviour.environments[0]
+    likeliest = covered(behaviour, values, rule, 0.1).likelihood().max()
+    for above in (0.05, 0.2, 0.5):
+        found = certify(Observed(behaviour, values, rule, 0.1, evidence=likeliest - np.log(0.1) + above), Bob(
+            torch.full((10, 3), 1 / 3)), mdp)  # fmt: skip
+        assert not found.issued or found.bound > 0
+
+
+def test_classes_that_say_less_than_they_seem_are_refused():
+    behaviour, values, rule, _ = alice(14, 50)
+    constant = Linear(torch.cat([values.features, torch.ones(10, 1)], 1))
+    with pytest.raises(tw.InputError, match="changes no return in process 0"):
+        covered(behaviour, constant, rule, 0.1)
+    with pytest.raises(tw.InputError, match="give the class a bound"):
+        covered(behaviour, values, Boltzmann(5.0, relative=False), 0.1)
+    with pytest.raises(tw.InputError, match="sees no scale"):
+        covered(behaviour, Linear(values.features, 2.0), rule, 0.1)
+
+
+def test_a_feature_that_is_nowhere_in_his_world_leaves_a_bound():
+    behaviour, values, rule, theta = alice(15, 400)
+    mdp = behaviour.environments[0]
+    there = Linear(torch.cat([values.features, torch.zeros(1, 3)])[:, :3] * torch.tensor([1.0, 1.0, 0.0]) + torch.cat(
+        [torch.zeros(10, 3), torch.tensor([[0.0, 0.0, 1.0]])]))  # fmt: skip
+    moves = torch.zeros(11, 3, 11, dtype=torch.float64)
+    moves[:10, :, :10], moves[10, :, 10] = mdp.transitions, 1
+    away = tw.MDP(moves, torch.cat([mdp.start, torch.zeros(1)]), 0.9)  # the third feature lives in state 10
+    truth = there.reward(theta, 3)
+    bob = Bob(away.optimal(truth).policy, truth, 0.05)
+    found = certify(Observed(behaviour, values, rule, there=there), bob, away)
+    assert found.exact <= found.lp <= found.t1
+    assert float(away.regret(bob.policy, truth, normalised=True)) <= found.exact

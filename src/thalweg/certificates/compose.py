@@ -87,7 +87,6 @@ def _observed(alice: Observed, bob: Deployed) -> Certificate:
     words = f"her reward is linear in the {alice.values.weights} stated features"
     if alice.values.bound is not None:
         words += f", its weights within {alice.values.bound:g}"
-    before, stands = stands, stands + (Assumption("class", "assumed", words), proven(cover))
     there = alice.there or alice.values
     if there.weights != alice.values.weights:
         raise InputError(
@@ -96,7 +95,8 @@ def _observed(alice: Observed, bob: Deployed) -> Certificate:
     try:
         shares, x = of_cover(cover, there, bob)
     except UnhealthyError as error:
-        return _refused((*before, Assumption("class", "failed", str(error))), alice.delta)
+        return _refused((*stands, Assumption("class", "failed", str(error))), alice.delta)
+    stands += (Assumption("class", "assumed", words), proven(cover))
     likeliest = there.reward(cover.points.values[cover.likelihood().argmax()], bob.mdp.actions)
     parts = _parts(likeliest, bob, shares)
     return _stated(shares, x, alice.delta, stands, parts, _realised(alice.reward, bob))

@@ -83,7 +83,9 @@ def page(found: Certificate, out: Path, title: str) -> Path:
     if told["per_start"] is not None:
         numbers.append(("his policy, from the worst first state", told["per_start"]))
     rows = [(words, f"{x:.4g}") for words, x in numbers]
-    rows += [(f"of the third: {name.replace('_', ' ')}", f"{x:.4g}") for name, x in told["decomposition"].items() if x]
+    rows += [
+        (f"of the third: {name.replace('_', ' ')}", f"{x:.4g}") for name, x in told["decomposition"].items() if x
+    ]
     if found.floor is not None:
         rows.append(("floor: least worst regret of any policy", f"{found.floor:.4g}"))
     if found.beside_safe is not None:

@@ -40,7 +40,7 @@ class Plan:
 
 @dataclass(frozen=True, eq=False)
 class Gains:
-    """A batch of mean rewards (..., S, A), said to be one: (S, S, S) alone could also be the reward of a whole step."""
+    """A batch of mean rewards (..., S, A), said to be one: (S, S, S) could be the reward of whole steps."""
 
     each: Tensor
 
