@@ -217,7 +217,7 @@ def test_shards_in_files(verb, place, grid):
     (place / "alice.csv").write_text("\n".join(rows))
     text = '[choices]\ndemonstrations = "alice.csv"\nfeatures = ["C", "~"]\nsharpness = 50.0\n'
     bob = 'policy = "optimal"\n[values]\ncells = { C = 1.0 }\n'
-    found = json.loads(verb("certify", *written(place, WORLD + text + "contextual = true\n", bob), "--json")[1])
+    found = json.loads(verb("certify", *written(place, WORLD + text + "contexts = 2\n", bob), "--json")[1])
     assert found["confidence"] == pytest.approx(0.95)
     assert {a["name"] for a in found["assumptions"]} >= {"contexts", "rule [0]", "rule [1]"}
     policy = grid.mdp.optimal(grid.reward({"C": 1.0})).policy

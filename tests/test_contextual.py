@@ -123,7 +123,7 @@ def two_shards(count=1500):
 def test_contexts_are_read_from_history_and_each_has_its_reward():
     seen, machine, contexts, values, rule, thetas = two_shards()
     assert torch.equal(machine.read(seen), contexts)
-    parts = by_context(seen, machine.read(seen), values, rule)
+    parts = by_context(seen, machine.read(seen), values, rule, count=2)
     joint = sum(float(part(theta)) for part, theta in zip(parts, thetas, strict=True))
     single = Likelihood.of(seen, values, rule)
     t = (torch.arange(500).double() + 0.5) / 500
@@ -138,7 +138,11 @@ def test_contexts_are_read_from_history_and_each_has_its_reward():
 def test_wrong_contexts_are_named():
     seen, machine, _, values, rule, _ = two_shards(20)
     with pytest.raises(tw.InputError, match="20 choices"):
-        by_context(seen, torch.zeros(3, dtype=torch.int64), values, rule)
+        by_context(seen, torch.zeros(3, dtype=torch.int64), values, rule, count=2)
+    with pytest.raises(tw.InputError, match="context 1 of 1"):
+        by_context(seen, torch.ones(20, dtype=torch.int64), values, rule, count=1)
+    three = by_context(seen, machine.read(seen), values, rule, count=3)
+    assert [part.choices for part in three] == [20, 0, 0]  # contexts that were never visited
     with pytest.raises(tw.InputError, match="that there is not"):
         Contexts(machine.following + 1)
 

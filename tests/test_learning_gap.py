@@ -310,6 +310,12 @@ def test_certified_gap_refuses_what_voids_it():
     assert low.to_dict()["value"] is None
 
 
+def test_soft_regret_is_no_bound_of_regret():
+    scape = regret_landscape(Compass(), drawn(LEVELS, 40), n=40, temperature=0.05)
+    with pytest.raises(InputError, match="soft regret"):
+        certified_gap(scape, 0.1, prior_mean=0.0, prior_scale=1.0, prior_data=None, upper=1.0, draws=3, delta=0.1)
+
+
 def test_the_draws_tail_is_paid_for():
     levels = drawn(LEVELS, 50, 0)
     policy = trained(Compass(), levels)

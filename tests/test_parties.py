@@ -25,7 +25,7 @@ from thalweg.certificates.nearly import worst_regrets
 from thalweg.recipes.alice_and_bob.alices import alice, bayes_bob
 from thalweg.rl import Gains, gridworld, mixture
 from thalweg.rl.rows import from_rows, transition_rows
-from thalweg.values import Abstraction, Behaviour, Boltzmann, Linear, contextual_floor
+from thalweg.values import Abstraction, Behaviour, Boltzmann, Linear, contextual_floor, worst_context
 
 
 def world(seed=0, states=6, actions=3, discount=0.9):
@@ -356,3 +356,24 @@ def test_a_feature_that_is_nowhere_in_his_world_leaves_a_bound():
     found = certify(Observed(behaviour, values, rule, there=there), bob, away)
     assert found.exact <= found.lp <= found.t1
     assert float(away.regret(bob.policy, truth, normalised=True)) <= found.exact
+
+
+def test_a_range_of_rounding_is_no_distance():
+    mdp = world(9, states=5)
+    hers = reward(3, mdp)
+    for scale in (1e-11, 1e-10):
+        his = 1 + scale * hers
+        known = certify(Known(hers), Bob(mdp.worst(hers).policy, his), mdp)
+        assert known.exact == pytest.approx(1)
+        assert known.lp == pytest.approx(1)
+        loose = certify(Known(hers), Bob(reward=his, suboptimality=1e-3), mdp)
+        assert loose.lp == pytest.approx(1)
+        assert loose.t1 is None or loose.t1 >= loose.lp
+
+
+def test_contexts_by_chance_worst_of_as_many_as_states_and_actions():
+    mdp = world(10, states=2, actions=2)
+    rewards = [reward(k, mdp) for k in (1, 2)]
+    policy = mdp.worst(rewards[1]).policy
+    assert worst_context(mdp, rewards, policy) == (pytest.approx(1), 1)
+    assert 0 <= contextual_floor(mdp, rewards).value <= 1

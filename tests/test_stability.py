@@ -32,6 +32,8 @@ def test_along_keeps_what_was_refused_apart():
     assert found.reasons == ("", "too few", "")
     assert found.bound[[0, 2]].tolist() == [0.5, 0.25]
     assert math.isnan(found.bound[1])
+    guess = along([0], lambda _: Gap(raw=0.1, kind="predicted", delta=None, assumptions=(), terms={}))
+    assert guess.reasons == ("a number that is predicted certifies nothing",)
     for wrong in ([], [0, 1]):
         with pytest.raises(InputError, match="checkpoints"):
             along(wrong, lambda _: math.nan)
@@ -175,15 +177,10 @@ def test_the_range_must_shrink_too():  # negative control: t + e / rho, with the
         _ = small.value
 
 
-def test_no_drift_changes_nothing_and_a_gap_keeps_its_kind():
+def test_no_drift_changes_nothing():
     rng = np.random.default_rng(3)
     mdp, gain = random_mdp(rng), torch.as_tensor(rng.normal(size=(6, 3)))
-    given = Gap(raw=0.2, kind="estimated", delta=0.05, assumptions=("one",), terms={})
-    found = drifted(given, mdp, gain)
-    assert found.value == pytest.approx(0.2, rel=1e-14)
-    assert found.kind == "estimated"
-    assert found.delta == 0.05
-    assert found.assumptions[0] == "one"
+    assert drifted(0.2, mdp, gain).value == pytest.approx(0.2, rel=1e-14)
     with pytest.raises(InputError, match="L1"):
         drifted(0.1, mdp, gain, transition_drift=2.5)
     with pytest.raises(InputError, match="return range"):
@@ -253,7 +250,7 @@ def test_the_naive_rewrites_himself_and_is_caught():
     naive = reflect(mdp, alice, [bliss], 1.0, alice_reward=alice, planner=Planner(judge="new"))
     assert naive.rewrites
     assert naive.adopts[0, 4] == 1
-    assert naive.share == pytest.approx(0.95)  # from the first step on, whose state was still his own
+    assert naive.share == pytest.approx(1)  # the step of adoption, too
     assert naive.regret_before == pytest.approx(0.0, abs=1e-12)
     assert naive.bound_before < 1e-9
     worst = float(mdp.regret(torch.tensor([[1.0, 0.0]] * 9), alice, normalised=True))

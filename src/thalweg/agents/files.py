@@ -52,7 +52,7 @@ class Choices(_Strict):
     relative: bool = True
     bound: float | None = None
     delta: float = 0.05
-    contextual: bool = False  # the CSV has a column context, read from history: a reward for each
+    contexts: int | None = Field(default=None, ge=1, le=100)  # of a column context, read from history: a reward each
 
 
 class Answers(_Strict):
@@ -99,6 +99,7 @@ class Seen:
         rule: None for counts alone.
         delta: of the confidence set.
         contexts: (n,) from 0 on; None where there is one reward.
+        shards: how many contexts there are, visited or not.
     """
 
     behaviour: Behaviour
@@ -107,6 +108,7 @@ class Seen:
     rule: Boltzmann | None
     delta: float
     contexts: Tensor | None
+    shards: int
 
 
 class Agent:
@@ -217,11 +219,13 @@ class Agent:
             return None
         if told.features is not None and told.candidates is not None:
             raise InputError(f"{self.path}: choices: give either features or candidates")
+        if told.contexts and told.features is None:
+            raise InputError(f"{self.path}: choices: contexts need features: a reward of the class for each")
         counts = told.features is None and told.candidates is None
         if counts != (told.sharpness is None):
             what = "features or candidates" if counts else "sharpness"
             raise InputError(f"{self.path}: choices: give {what} too, or, for counts alone, no sharpness")
-        behaviour, contexts = self._behaviour(told.demonstrations, told.contextual)
+        behaviour, contexts = self._behaviour(told.demonstrations, told.contexts)
         return Seen(
             behaviour,
             None if told.features is None else self._features(told.features, told.bound),
@@ -229,6 +233,7 @@ class Agent:
             None if told.sharpness is None else Boltzmann(told.sharpness, told.relative),
             told.delta,
             contexts,
+            told.contexts or 1,
         )
 
     def _features(self, told: list[str] | str, bound: float | None) -> Linear:
@@ -240,13 +245,15 @@ class Agent:
         columns = [self.grid.reward({letter: 1.0}) for letter in told]
         return Linear(torch.stack(columns, -1), bound)
 
-    def _behaviour(self, name: str, contextual: bool) -> tuple[Behaviour, Tensor | None]:
+    def _behaviour(self, name: str, count: int | None) -> tuple[Behaviour, Tensor | None]:
         """The choices of a CSV, and the contexts."""
         path = inside(self.path, name)
-        columns = ("state", "action", "context")[: 3 if contextual else 2]
+        columns = ("state", "action", "context")[: 3 if count else 2]
         states, actions, *contexts = torch.as_tensor(whole_numbers(path, columns)).T
+        if count and not bool(((contexts[0] >= 0) & (contexts[0] < count)).all()):
+            raise InputError(f"{path}: a context that is none of 0 to {count - 1}: there are {count}")
         try:
-            return Behaviour((self.mdp,), states, actions), contexts[0] if contextual else None
+            return Behaviour((self.mdp,), states, actions), contexts[0] if count else None
         except InputError as error:
             raise InputError(f"{path}: {error}") from error
 

@@ -155,6 +155,8 @@ def _center(landscape: Landscape) -> Tensor:
         raise InputError("the landscape is none of levels: give regret_landscape(policy, levels, n=...)")
     if bool((regret.scale - 1).abs().max() > ROUNDING):
         raise InputError("levels have weights of their own: a certificate wants independent draws, see drawn")
+    if regret.temperature:
+        raise InputError(f"temperature {regret.temperature:g}: soft regret is no bound of regret: give temperature=0")
     if landscape.layout.dtype != torch.float64:
         raise InputError("the policy is in float32: build the landscape of policy.double()")
     return landscape.layout.flatten(landscape.params)

@@ -64,7 +64,7 @@ class Reflection:
     Attributes:
         adopts: (K, S) the steering that he adopts in a state where k holds; k itself where he adopts none.
         rewrites: whether he comes to hold another than his first.
-        share: discounted time that he spends so, in [0, 1].
+        share: discounted time in which he acts by another than his first, in [0, 1]; the step of adoption counts.
         gain: (K, S) what the best adoption gains by his judgement; by the theorem no more than rounding.
         process: of (k, s) at k S + s, with A + K actions.
         policy: (K S, A + K) his behaviour in it.
@@ -128,7 +128,8 @@ def reflect(
         best = judged.max(1)
         adopts = torch.where(best.values > own[:, 0] + slack, best.indices, torch.arange(len(gains))[:, None])
     policy = one_hot(mdp.actions + adopts.flatten(), mdp.actions + len(gains)).to(torch.float64)
-    elsewhere = process.occupancy(policy).sum(-1)[mdp.states :].sum() * (1 - mdp.discount)
+    visits = process.occupancy(policy).sum(-1).reshape(len(gains), mdp.states) * (1 - mdp.discount)
+    elsewhere = visits[adopts != 0].sum()
     before, after = (
         _certified(mdp, alice, gains[0], certify, returns)
         for returns in (

@@ -35,7 +35,7 @@ class Shares:
     Attributes:
         exact: regret of his policy.
         lp: regret of any Bob as suboptimal as he is.
-        t1: distance of values and his suboptimality over his range.
+        t1: distance of values and his suboptimality over his range; None where that is 0.
         per_start: largest regret from a single first state.
         beside_safe: regret over that of the safe policy; of no unit.
     """
@@ -93,8 +93,8 @@ def of_reward(reward: Any, bob: Deployed) -> tuple[Shares, float]:
     if bob.reward is not None and bob.allowed is not None:
         lp = worst_regret(mdp, gain, bob.reward, bob.allowed).value
         apart = float(reward_distance(mdp, gain, bob.reward))
-        t1 = composed_bound(apart, bob.allowed, bob.size) if bob.size > 0 else apart
-        exact, lp = _ordered(exact, lp, t1)
+        t1 = composed_bound(apart, bob.allowed, bob.size) if bob.size > 0 else None
+        lp, t1 = _ordered(exact, lp, t1)
     drift = bob.drift
     error = two_policy_error(drift.reward, drift.transitions, float(best.max() - worst.min()), mdp.discount)
     return Shares(exact, lp, t1, starts, beside), error / span
@@ -123,17 +123,17 @@ def of_cover(cover: Cover, values: Linear, bob: Deployed) -> tuple[Shares, float
             raise InputError("the return range of Bob's reward is 0, any policy is best by it: give his policy alone")
         lp = worst(NearlyOptimal(values, mdp, bob.reward, bob.allowed))
         t1 = worst(Composed(values, mdp, bob.reward, bob.allowed))
-        exact, lp = _ordered(exact, lp, t1)
+        lp, t1 = _ordered(exact, lp, t1)
     each = torch.full((values.weights,), bob.drift.reward, dtype=torch.float64)
     drifts = bob.drift.transitions > 0 or bob.drift.reward > 0
     moved = worst(Departed(values, mdp, each, bob.drift.transitions)) if drifts else 0.0
     return Shares(exact, lp, t1, starts, beside), moved
 
 
-def _ordered(exact: float | None, lp: float, t1: float) -> tuple[float | None, float]:
-    """Exact and lp, each search having stopped within its tolerance: a bound of the larger is one of the smaller."""
-    lp = min(lp, t1)
-    return None if exact is None else min(exact, lp), lp
+def _ordered(exact: float | None, lp: float, t1: float | None) -> tuple[float, float | None]:
+    """Lp and t1, each search having stopped within its tolerance: none is lowered, so none leans on another."""
+    lp = lp if exact is None else max(lp, exact)
+    return lp, None if t1 is None else max(t1, lp)
 
 
 __all__ = ["Shares", "largest", "of_cover", "of_reward"]

@@ -61,18 +61,27 @@ def along(policies: Iterable[Any], bound: Callable[[Any], float | Gap]) -> Along
 
     Args:
         policies: one for each checkpoint, whatever `bound` takes.
-        bound: a policy's certificate, a number or a `Gap`.
+        bound: a policy's certificate, a number or a `Gap`, which has none unless it is certified.
 
     Raises:
         InputError: no checkpoint, or a number that is NaN.
     """
     found = [bound(policy) for policy in policies]
-    reasons = tuple("; ".join(one.reasons) if isinstance(one, Gap) else "" for one in found)
+    reasons = tuple(_refused(one) for one in found)
     issued = np.array([not reason for reason in reasons])
     raw = np.array([one.raw if isinstance(one, Gap) else float(one) for one in found])
     if not len(raw) or np.isnan(raw[issued]).any():
         raise InputError(f"{len(raw)} checkpoints, some with NaN: give at least one, a number or a Gap each")
     return Along(np.where(issued, raw, np.nan), issued, reasons)
+
+
+def _refused(one: float | Gap) -> str:
+    """Why a checkpoint has no certificate; empty where it has one."""
+    if not isinstance(one, Gap):
+        return ""
+    if one.reasons:
+        return "; ".join(one.reasons)
+    return "" if one.kind == "certified" else f"a number that is {one.kind} certifies nothing"
 
 
 def continued(certs: Any, kappa: float, weights: Any = None, *, delta: float | None = None) -> Continued:
@@ -132,7 +141,7 @@ def continued(certs: Any, kappa: float, weights: Any = None, *, delta: float | N
 
 
 def drifted(
-    certificate: float | Gap,
+    certificate: float,
     mdp: MDP,
     reward: Any,
     *,
@@ -150,7 +159,7 @@ def drifted(
     is computed.
 
     Args:
-        certificate: t, normalised regret by `reward` in `mdp`, as a number or a `Gap`.
+        certificate: t, a share: certified regret by `reward` in `mdp` over its return range.
         mdp: the certified process; start and discount do not drift.
         reward: Alice's, (S,), (S, A) or (S, A, S).
         reward_drift: eps_R, largest change of the mean reward of a state and action.
@@ -158,13 +167,12 @@ def drifted(
         policy: (S, A) of Bob; default any at all, with the span max V* - min V_worst.
 
     Returns:
-        A gap of the certificate's kind; without a value where the drift could take the whole return range.
+        The share afterwards, certified if t is; without a value where the drift could take the whole return range.
 
     Raises:
         InputError: drifts out of range, a certificate below 0, a return range of 0.
     """
-    given = certificate if isinstance(certificate, Gap) else None
-    t = given.value if given else float(certificate)  # type: ignore[arg-type]
+    t = float(certificate)
     if not (0 <= reward_drift < math.inf and 0 <= transition_drift <= 2 and 0 <= t < math.inf):
         raise InputError(
             f"reward_drift = {reward_drift}, transition_drift = {transition_drift}, certificate = {t}: give at least"
@@ -188,10 +196,10 @@ def drifted(
     reasons = () if left > 0 else (f"the drift could take the whole return range: {around:.3g} of {span:.3g}",)
     return Gap(
         raw=(t * span + regret) / left if left > 0 else math.inf,
-        kind=given.kind if given else "certified",
-        delta=given.delta if given else None,
+        kind="certified",
+        delta=None,
         assumptions=(
-            *(given.assumptions if given else ("the certificate holds before the drift",)),
+            "the certificate holds before the drift",
             f"the mean reward of each step drifts by at most {reward_drift:g}, each row by at most"
             f" {transition_drift:g} in L1; the start and the discount do not",
             "the policy stays as it was",

@@ -70,7 +70,9 @@ class Contexts:
         return torch.tensor(found, dtype=torch.int64)
 
 
-def by_context(behaviour: Behaviour, contexts: Any, values: Linear, rule: Rule, *, spread: float = 0.0) -> tuple:
+def by_context(
+    behaviour: Behaviour, contexts: Any, values: Linear, rule: Rule, *, count: int, spread: float = 0.0
+) -> tuple:
     """The likelihood of each context's own values; the joint one is their product.
 
     Each reward has a prior of its own, so posteriors are independent and each is sampled by itself.
@@ -80,6 +82,7 @@ def by_context(behaviour: Behaviour, contexts: Any, values: Linear, rule: Rule, 
         contexts: (n,) context of each choice, from 0 on, read from history.
         values: the class of each reward.
         rule: of choice in every context.
+        count: K, of contexts that there are, visited or not; `len(Contexts.following)`.
         spread: of log sharpness a priori.
 
     Returns:
@@ -93,7 +96,8 @@ def by_context(behaviour: Behaviour, contexts: Any, values: Linear, rule: Rule, 
         raise InputError(
             f"contexts have shape {tuple(which.shape)} for {len(behaviour)} choices: give a whole number for each"
         )
-    count = int(which.max()) + 1 if len(which) else 1
+    if count < 1 or (which >= count).any():
+        raise InputError(f"context {int(which.max()) if len(which) else 0} of {count}: number contexts from 0")
     return tuple(Likelihood.of(behaviour.only(which == k), values, rule, spread=spread) for k in range(count))
 
 

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from thalweg.errors import InputError
-from thalweg.rl import MDP
+from thalweg.rl import MDP, Gains
 from thalweg.values.distances import levelled, return_range
 from thalweg.values.fitting import information, most_likely
 from thalweg.values.likelihood import Likelihood
@@ -63,7 +63,8 @@ class Identifiability:
 
     @property
     def seen(self) -> int:
-        """Directions that the choices tell; half of it is the learning coefficient of a regular model."""
+        """Directions that the choices tell; half of it is the learning coefficient of a regular model whose
+        sharpness is known (a half more where it is inferred)."""
         return sum(d.kind == "seen" for d in self.directions)
 
     @property
@@ -155,7 +156,7 @@ def _shaping(likelihood: Likelihood) -> Tensor:
     """(D, K) directions whose reward has no return range in any environment."""
     worlds = _recorded(likelihood)
     gains = [likelihood.values.gains(world.actions) for world in worlds]
-    levels = [levelled(world, gain).flatten(1) for world, gain in zip(worlds, gains, strict=True)]
+    levels = [levelled(world, Gains(gain)).flatten(1) for world, gain in zip(worlds, gains, strict=True)]
     return _kernel(torch.cat(levels, 1).T, gains)
 
 

@@ -58,7 +58,8 @@ class Mismatch:
         """`two_policy_error`: add it to a regret of coarse states, the worst too.
 
         In units of the reward. Where Bob is given by a reward and a suboptimality, the error by *his* reward must be
-        added to his suboptimality first, and for a share of the range, the range be lowered by the error.
+        added to his suboptimality first, and for a share of the range, the range be
+        lowered by the error of any policy.
         """
         return two_policy_error(self.reward, self.transitions, self.span, self.discount)
 
