@@ -25,7 +25,7 @@ class Linear:
     bound: float | None = None
 
     def __post_init__(self) -> None:
-        found = torch.as_tensor(self.features).to(torch.float64)
+        found = torch.as_tensor(self.features, dtype=torch.float64)
         if found.ndim not in (2, 3) or not torch.isfinite(found).all():
             raise InputError(f"features of shape {tuple(found.shape)}: give finite numbers (S, D) or (S, A, D)")
         if self.bound is not None and not 0 < self.bound < float("inf"):
@@ -42,7 +42,7 @@ class Linear:
 
     def reward(self, theta: Any, actions: int) -> Tensor:
         """(..., D) -> (..., S, A)."""
-        return torch.einsum("dsa,...d->...sa", self.gains(actions), torch.as_tensor(theta).to(torch.float64))
+        return torch.einsum("dsa,...d->...sa", self.gains(actions), torch.as_tensor(theta, dtype=torch.float64))
 
     def gains(self, actions: int) -> Tensor:
         """(D, S, A): the features as rewards."""
