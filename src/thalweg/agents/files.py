@@ -5,6 +5,7 @@ the file is opened, and sizes have limits.
 """
 
 import csv
+import io
 import tomllib
 import zipfile
 from pathlib import Path
@@ -14,17 +15,18 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from torch import Tensor
 
-from thalweg.errors import InputError
+from thalweg.errors import InputError, first_line, guarded
 from thalweg.rl import MDP
 from thalweg.rl.gridworld import Gridworld, gridworld
 from thalweg.values import Behaviour, Boltzmann, Linear
 
 BYTES = 256 * 2**20  # of a file, and of an array in it, at most
 ROWS = 10_000_000  # choices of a recording at most
+NAMED = 10  # arrays in a message at most
 
 
 class _Strict(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
 class World(_Strict):
@@ -76,10 +78,13 @@ class Agent:
             InputError: the file and what is wrong with it.
         """
         self.path = path
+        text = _text(path)
         try:
-            self.file = AgentFile.model_validate(tomllib.loads(_text(path)))
-        except tomllib.TOMLDecodeError as error:
-            raise InputError(f"{path}: not TOML: {error}") from error
+            told = tomllib.loads(text)
+        except (ValueError, RecursionError) as error:  # numbers of too many digits; brackets in brackets
+            raise InputError(f"{path}: not TOML: {first_line(error)}") from error
+        try:
+            self.file = AgentFile.model_validate(told)
         except ValidationError as error:
             first = error.errors()[0]
             raise InputError(f"{path}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
@@ -154,6 +159,8 @@ class Agent:
         """Letters of the map, or an array."""
         if isinstance(told.features, str):
             return Linear(self._array(told.features), told.bound)
+        if not told.features:
+            raise InputError(f"{self.path}: features: give one letter of the map, or more")
         if self.grid is None:
             raise InputError(f"{self.path}: features: letters belong to a grid: give the name of an array")
         columns = [self.grid.reward({letter: 1.0}) for letter in told.features]
@@ -162,17 +169,7 @@ class Agent:
     def _behaviour(self, name: str) -> Behaviour:
         """The choices of a CSV."""
         path = self._inside(name)
-        rows = csv.DictReader(_text(path).splitlines())
-        if not {"state", "action"} <= set(rows.fieldnames or ()):
-            raise InputError(f"{path}: columns {rows.fieldnames}: give state and action")
-        found = []
-        for line, row in enumerate(rows, 2):
-            try:
-                found.append((int(row["state"]), int(row["action"])))
-            except (TypeError, ValueError) as error:
-                raise InputError(f"{path}: line {line}: give whole numbers of state and action") from error
-            if line > ROWS:
-                raise InputError(f"{path}: more than {ROWS:,} choices: give fewer")
+        found = _choices(path)
         states, actions = torch.tensor(found, dtype=torch.int64).reshape(-1, 2).T
         try:
             return Behaviour((self.mdp,), states, actions)
@@ -182,46 +179,76 @@ class Agent:
     def _arrays(self, name: str) -> dict[str, np.ndarray]:
         """All arrays of an .npz, none of them pickled."""
         path = self._inside(name)
-        try:
+        with guarded(f"{path}: reading the arrays", "give an .npz of plain numbers, as numpy.savez writes it"):
             with zipfile.ZipFile(path) as held:
                 size = sum(item.file_size for item in held.infolist())
             if size > BYTES:
                 raise InputError(f"{path}: {size / 2**20:.0f} MiB unpacked: give at most {BYTES >> 20}")
             with np.load(path, allow_pickle=False) as held:
                 return {key: held[key] for key in held.files}
-        except (ValueError, zipfile.BadZipFile) as error:
-            raise InputError(f"{path}: no .npz of plain numbers: write it with numpy.savez") from error
 
     def _array(self, name: str) -> Tensor:
         """One of them."""
         if name not in self.arrays:
-            raise InputError(f"{self.path}: no array {name!r}: there are {', '.join(sorted(self.arrays)) or 'none'}")
-        found = self.arrays[name]
+            there = ", ".join(map(repr, sorted(self.arrays)[:NAMED])) or "none"
+            raise InputError(f"{self.path}: no array {name!r}: there are {len(self.arrays)}: {there}")
+        found = np.asarray(self.arrays[name])  # a member that is no .npy comes as bytes
         if found.dtype.kind not in "fiub":
             raise InputError(f"{self.path}: array {name!r} holds {found.dtype}: give numbers")
-        return torch.as_tensor(found.astype(np.float64))
+        with np.errstate(over="ignore"):  # of a wider float
+            numbers = found.astype(np.float64)
+        if not np.isfinite(numbers).all():
+            raise InputError(f"{self.path}: array {name!r} holds NaN or infinity: give finite numbers")
+        return torch.as_tensor(numbers)
 
     def _inside(self, name: str) -> Path:
         """A file beside the agent's own, or below."""
-        folder = self.path.resolve().parent
-        path = (folder / name).resolve()
+        with guarded(f"{self.path}: the name {name[:80]!r}", "give the name of a file beside the agent's"):
+            folder = self.path.resolve().parent
+            path = (folder / name).resolve()
+            exists = path.is_file()
         if not path.is_relative_to(folder):
-            raise InputError(f"{self.path}: {name} lies outside its folder: put it beside the agent's file")
-        if not path.is_file():
+            raise InputError(f"{self.path}: {name!r} lies outside its folder: put it beside the agent's file")
+        if not exists:
             raise InputError(f"{path}: no such file")
         return path
 
 
-def _text(path: Path) -> str:
-    """A small file as text."""
-    if not path.is_file():
-        raise InputError(f"{path}: no such file")
-    if path.stat().st_size > BYTES:
-        raise InputError(f"{path}: {path.stat().st_size >> 20} MiB: give at most {BYTES >> 20}")
+def _choices(path: Path) -> list[tuple[int, int]]:
+    """Rows of states and actions."""
+    found, line = [], 1
     try:
-        return path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: not UTF-8 text") from error
+        rows = csv.DictReader(io.StringIO(_text(path), newline=""))
+        names = rows.fieldnames or ()
+        if not {"state", "action"} <= set(names) or len(set(names)) < len(names):
+            raise InputError(f"{path}: columns {names}: give state and action, each once")
+        for row in rows:
+            line = rows.line_num
+            if None in row:
+                raise ValueError("more cells than columns")
+            found.append((int(np.int64(int(row["state"]))), int(np.int64(int(row["action"])))))
+            if len(found) > ROWS:
+                raise InputError(f"{path}: more than {ROWS:,} choices: give fewer")
+    except InputError:
+        raise
+    except (TypeError, ValueError, OverflowError, csv.Error) as error:
+        raise InputError(f"{path}: line {line}: give whole numbers of state and action") from error
+    if not found:
+        raise InputError(f"{path}: no choice is recorded: give some, or [values] in place of [choices]")
+    return found
+
+
+def _text(path: Path) -> str:
+    """A small file as text, without the mark that some programs put first."""
+    with guarded(f"{path}: reading it", "give a file of UTF-8 text"):
+        if not path.is_file():
+            raise InputError(f"{path}: no such file")
+        if path.stat().st_size > BYTES:
+            raise InputError(f"{path}: {path.stat().st_size >> 20} MiB: give at most {BYTES >> 20}")
+        try:
+            return path.read_text(encoding="utf-8-sig")
+        except UnicodeDecodeError as error:
+            raise InputError(f"{path}: not UTF-8 text") from error
 
 
 __all__ = ["Agent", "AgentFile", "Choices", "Values", "World"]

@@ -4,7 +4,7 @@ Alice is known by her reward, or by her behaviour, a class of values and a rule.
 reward and how suboptimal he is by it, or by both. Always exact <= lp <= t1, where there are all three.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from thalweg.certificates.cover import Cover, covered
+from thalweg.certificates.door import check_features, one_policy, one_reward, recorded
 from thalweg.certificates.regret import composed_bound, worst_regret
 from thalweg.certificates.statement import Assumption, Certificate
 from thalweg.certificates.supremum import BesideSafe, Composed, FromStarts, NearlyOptimal, Quantity, Regret, supremum
@@ -75,6 +76,11 @@ def certify(alice: Known | Observed, bob: Bob, mdp: MDP, *, safe: Tensor | None 
     Raises:
         InputError: a Bob of whom nothing is known, shapes that do not fit, a return range of 0.
     """
+    safe = one_policy(mdp, safe, "the safe policy")
+    bob = replace(
+        bob, policy=one_policy(mdp, bob.policy, "Bob's policy"), reward=one_reward(mdp, bob.reward, "Bob's reward")
+    )
+    alice = replace(alice, reward=one_reward(mdp, alice.reward, "Alice's reward"))
     allowed, assumptions = _bob(bob, mdp)
     if isinstance(alice, Known):
         return _known(alice, bob, mdp, allowed, assumptions, safe)
@@ -85,7 +91,11 @@ def _bob(bob: Bob, mdp: MDP) -> tuple[float | None, list[Assumption]]:
     """How suboptimal he is, and what that stands on."""
     if bob.policy is None and bob.reward is None:
         raise InputError("nothing is known of Bob: give his policy, or his reward and his suboptimality")
+    if bob.suboptimality is not None and not 0 <= bob.suboptimality < np.inf:
+        raise InputError(f"suboptimality {bob.suboptimality} of Bob: give a number of at least 0, in his units")
     faces = Assumption("deployment", "assumed", "Bob faces exactly the stated decision process")
+    if bob.reward is None and bob.suboptimality is not None:
+        raise InputError("Bob's suboptimality is in units of his reward: give his reward, or leave it out")
     if bob.reward is None:
         return None, [faces]
     lost = None if bob.policy is None else float(mdp.regret(bob.policy, bob.reward))
@@ -109,10 +119,6 @@ def _known(
     exact = lp = t1 = starts = beside = None
     parts: dict[str, float | None] = {"value_distance": None, "learning_gap": None, "statistical_radius": 0.0}
     span = float(mdp.return_range(alice.reward))
-    if not span > 0:
-        raise InputError(
-            "the return range of Alice's reward is 0, every policy returns the same: no regret to certify"
-        )
     if bob.policy is not None:
         exact = max(float(mdp.regret(bob.policy, alice.reward, normalised=True)), 0.0)
         lost = mdp.optimal(alice.reward).value - mdp.evaluate(bob.policy, alice.reward)
@@ -124,8 +130,8 @@ def _known(
         lp = worst_regret(mdp, alice.reward, bob.reward, allowed).value
         parts["value_distance"] = float(reward_distance(mdp, alice.reward, bob.reward))
         size = float(mdp.return_range(bob.reward))
-        parts["learning_gap"] = allowed / size if size > 0 else 0.0
-        t1 = composed_bound(parts["value_distance"], allowed, size) if size > 0 else parts["value_distance"]
+        parts["learning_gap"] = allowed / size
+        t1 = composed_bound(parts["value_distance"], allowed, size)
     assumptions = [Assumption("values", "assumed", "Alice's values are the stated reward"), *assumptions]
     return Certificate(exact, lp, t1, 0.0, tuple(assumptions), parts, starts, beside, exact, _tighter(parts))
 
@@ -134,6 +140,7 @@ def _observed(
     alice: Observed, bob: Bob, mdp: MDP, allowed: float | None, assumptions: list[Assumption], safe: Tensor | None
 ) -> Certificate:
     """Her values are in a confidence set."""
+    check_features(alice.values, (mdp, *alice.behaviour.environments))
     cover = covered(alice.behaviour, alice.values, alice.rule, alice.delta)
     reader = cover.reader
 
@@ -152,8 +159,6 @@ def _observed(
     parts: dict[str, float | None] = {"value_distance": None, "learning_gap": None, "statistical_radius": None}
     if allowed is not None:
         own, size = mdp.mean_reward(bob.reward), float(mdp.return_range(bob.reward))
-        if not size > 0:
-            raise InputError("the return range of Bob's reward is 0, any policy is best by it: give his policy alone")
         lp = worst(NearlyOptimal(reader, mdp, own, allowed))
         t1 = worst(Composed(reader, mdp, own, allowed))
         apart, gap = float(reward_distance(mdp, likeliest, own)), allowed / size
@@ -172,14 +177,13 @@ def _observed(
 def _alice(alice: Observed, cover: Cover) -> list[Assumption]:
     """What the set of her values stands on."""
     scale = "return range" if alice.rule.relative else "unit of reward"
-    n = len(alice.behaviour)
     rule = f"Alice chooses an action with chance ~ exp({alice.rule.sharpness:g} Q* per {scale})"
     return [
         Assumption("rule", "assumed", rule),
         Assumption("planner and discount", "assumed", "no behaviour can tell Alice's planner from her values"),
         _tested(alice.calibration),
         Assumption("class", "assumed", f"her reward is linear in the {alice.values.weights} stated features"),
-        Assumption("data", "checked", f"{n} choices in states and actions that exist; which states is free"),
+        recorded(alice.behaviour),
         Assumption("evidence", "checked", f"log Z is at least {cover.log_evidence:.2f} nats, proven cell by cell"),
     ]
 

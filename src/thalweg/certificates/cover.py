@@ -31,6 +31,7 @@ from torch import Tensor
 
 from thalweg.certificates.confidence_set import check_delta
 from thalweg.certificates.simplices import Cells, Points, first_cells, split
+from thalweg.errors import InputError
 from thalweg.rl import MDP
 from thalweg.values import Behaviour, Boltzmann, Linear
 
@@ -239,12 +240,19 @@ def covered(behaviour: Behaviour, values: Linear, rule: Boltzmann, delta: float,
     """Cover C until the likelihood is known within half a nat on every cell, or the budget of vertices is spent.
 
     The cover holds C whenever it stops; a smaller budget makes it larger.
+
+    Raises:
+        InputError: delta outside (0, 1), or likelihoods too large for float64.
     """
     check_delta(delta)
     reader = Reader(behaviour, values, rule)
     points, cells = first_cells(values.weights, values.bound)
     reads = reader(points.values)
-    found = Cover(reader, delta, points, reads, cells, bounds(points.values, cells, reads, rule.relative), -np.inf)
+    with np.errstate(over="ignore", invalid="ignore"):  # what overflows is refused
+        known = bounds(points.values, cells, reads, rule.relative)
+    found = Cover(reader, delta, points, reads, cells, known, -np.inf)
+    if np.isnan(known.most + known.mean).any() or np.isnan(found.threshold):
+        raise InputError("log likelihoods overflow: scale the features down, or lower the sharpness")
     while True:
         vague = ~(found.bounds.most - found.bounds.mean <= NATS)
         if not vague.any():

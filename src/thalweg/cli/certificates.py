@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from thalweg.agents import Agent
 from thalweg.atlas import Section, Table, report
 from thalweg.certificates import Assumption, Bob, Certificate, Known, Observed, certify
+from thalweg.certificates.door import check_features
 from thalweg.errors import InputError
 from thalweg.rl import MDP
 from thalweg.values import calibrate
@@ -29,6 +30,7 @@ def of_files(alice_file: Path, bob_file: Path) -> Certificate:
         return Certificate(None, None, None, 0.0, (Assumption("deployment", "failed", words),))
     if seen is not None:
         behaviour, values, rule, delta = seen
+        check_features(values, behaviour.environments)  # before anything is fitted to them
         tested = calibrate(behaviour, values, rule)
         return certify(Observed(behaviour, values, rule, delta, tested, alice.reward), known, alice.mdp)
     if alice.reward is None:
