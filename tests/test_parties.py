@@ -361,14 +361,16 @@ def test_a_feature_that_is_nowhere_in_his_world_leaves_a_bound():
 def test_a_range_of_rounding_is_no_distance():
     mdp = world(9, states=5)
     hers = reward(3, mdp)
-    for scale in (1e-11, 1e-10):
+    with pytest.raises(tw.InputError, match="range of Bob's reward is 0"):
+        certify(Known(hers), Bob(reward=1 + 1e-12 * hers, suboptimality=1e-3), mdp)
+    for scale in (1e-9, 1e-6):
         his = 1 + scale * hers
         known = certify(Known(hers), Bob(mdp.worst(hers).policy, his), mdp)
         assert known.exact == pytest.approx(1)
         assert known.lp == pytest.approx(1)
         loose = certify(Known(hers), Bob(reward=his, suboptimality=1e-3), mdp)
         assert loose.lp == pytest.approx(1)
-        assert loose.t1 is None or loose.t1 >= loose.lp
+        assert loose.t1 >= loose.lp
 
 
 def test_contexts_by_chance_worst_of_as_many_as_states_and_actions():
@@ -377,3 +379,16 @@ def test_contexts_by_chance_worst_of_as_many_as_states_and_actions():
     policy = mdp.worst(rewards[1]).policy
     assert worst_context(mdp, rewards, policy) == (pytest.approx(1), 1)
     assert 0 <= contextual_floor(mdp, rewards).value <= 1
+
+
+def test_choices_where_nobody_comes_contradict_the_process():
+    mdp = world(11, states=4)
+    moves = torch.zeros(5, 3, 5, dtype=torch.float64)
+    moves[:4, :, :4], moves[4, :, 4] = mdp.transitions, 1
+    alone = tw.MDP(moves, torch.cat([mdp.start, torch.zeros(1)]), 0.9)
+    features = Linear(torch.as_tensor(np.random.default_rng(0).normal(size=(5, 2))))
+    for state, names in ((3, []), (4, ["data"])):
+        seen = Behaviour((alone,), torch.tensor([0, 1, state]), torch.tensor([0, 1, 2]))
+        found = certify(Observed(seen, features, Boltzmann(5.0)), Bob(torch.full((5, 3), 1 / 3)), alone)
+        assert [a.name for a in found.failed] == names
+    assert "the first in state 4" in found.failed[0].words

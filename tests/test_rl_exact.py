@@ -16,6 +16,7 @@ from thalweg.rl.corner import MOVES, Mouse, corner, proxy, reference_regrets, to
 from thalweg.rl.environments import Played
 from thalweg.rl.lava import lava_world
 from thalweg.rl.rollouts import rollout
+from thalweg.values import Linear
 
 TABLE = {  # alpha, discount: J*, regret of the uniform policy, of the one that walks to the corner
     (0.75, 0.97): (0.789, 0.696, 0.548),
@@ -272,12 +273,28 @@ def test_soft_optimum_is_no_worse_than_any_policy_near_it():
         ({"start": [0.5, 0.5]}, "start has shape"),
         ({"discount": 1.0}, "discount = 1.0"),
         ({"discount": -0.1}, "discount = -0.1"),
+        ({"transitions": [[[1.0, 0.0], [1.0]]]}, "transitions is no array of numbers"),
+        ({"transitions": None}, "transitions is no array of numbers"),
+        ({"start": ["a", "b", "c"]}, "start is no array of numbers"),
     ],
 )
 def test_what_is_no_process_is_refused(change, told):
     given = {"transitions": np.full((3, 2, 3), 1 / 3), "start": [1.0, 0.0, 0.0], "discount": 0.9} | change
     with pytest.raises(tw.InputError, match=told):
         tw.MDP(**given)
+
+
+def test_lists_are_read_in_double_precision():
+    moves, start, reward, policy = [[[1 / 3, 2 / 3], [0.1, 0.9]]] * 2, [0.1, 0.9], [0.1, 0.7], [[0.3, 0.7]] * 2
+    listed, held = tw.MDP(moves, start, 0.9), tw.MDP(np.array(moves), np.array(start), 0.9)
+    assert torch.equal(listed.transitions, held.transitions)
+    assert torch.equal(listed.start, held.start)
+    value = held.evaluate(torch.tensor(policy, dtype=torch.float64), np.array(reward))
+    assert torch.equal(listed.evaluate(policy, reward), value)
+    assert not torch.equal(listed.evaluate(policy, torch.tensor(reward)), value)  # torch's own reading, float32
+    assert torch.equal(
+        Linear([[0.1], [0.7]]).reward([0.3], 1), 0.3 * torch.tensor([[0.1], [0.7]], dtype=torch.float64)
+    )
 
 
 def test_policies_and_rewards_that_do_not_fit_are_refused():
@@ -290,6 +307,8 @@ def test_policies_and_rewards_that_do_not_fit_are_refused():
         mdp.returns(torch.full((3, 2), 0.5), np.zeros(4))
     with pytest.raises(tw.InputError, match="reward holds NaN"):
         mdp.returns(torch.full((3, 2), 0.5), np.full(3, np.nan))
+    with pytest.raises(tw.InputError, match="reward is no array of numbers"):
+        mdp.returns(torch.full((3, 2), 0.5), "much")
     with pytest.raises(tw.InputError, match="return range of a reward is 0 "):
         mdp.regret(torch.full((3, 2), 0.5), np.zeros(3), normalised=True)
 
@@ -567,7 +586,7 @@ def test_a_seed_learns_alone_as_it_learns_among_others():
         next(ascend(lambda: Mouse(5), levels, ascent, []))
 
 
-def test_lists_are_read_in_double_precision():
+def test_processes_are_the_same_to_the_last_digit():
     mdp = tw.MDP([[[0.1, 0.9], [1.0, 0.0]], [[0.3, 0.7], [0.2, 0.8]]], [0.5, 0.5], 0.9)
     same = tw.MDP(np.array([[[0.1, 0.9], [1.0, 0.0]], [[0.3, 0.7], [0.2, 0.8]]]), np.array([0.5, 0.5]), 0.9)
     assert mdp.same(same)

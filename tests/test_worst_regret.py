@@ -216,6 +216,18 @@ def test_scales_and_constants_of_the_rewards_do_not_matter(method):
     assert worst_regret(mdp, alice, bob, 2 * lost, method=method).value > plain + 1e-3  # negative control
 
 
+@pytest.mark.parametrize("method", ["dual", "programme"])
+def test_one_state_is_a_process_too(method):
+    """Two arms worth 0 and 1 a step: the range is 10, and 0.1 of it may be lost in 0.01 of the episodes."""
+    mdp = tw.MDP(torch.ones(1, 2, 1), [1.0], 0.9)
+    with np.errstate(all="raise"):
+        found = worst_regret(mdp, [[0, 1]], [[0, 1]], 0.1, method=method)
+        turned = worst_regret(mdp, [[0, 1]], [[1, 0]], 0.1, method=method)
+    assert found.lower <= 0.01 <= found.value
+    assert found.gap < 1e-12
+    assert turned.value == pytest.approx(1.0, abs=1e-12)  # negative control
+
+
 def test_states_that_are_never_reached_do_not_count():
     mdp, alice, bob, _ = pair(3, states=6)
     assert not mdp.reachable.all()

@@ -13,14 +13,16 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from torch import Tensor
 
 from thalweg.agents.reading import arrays, inside, text, whole_numbers
-from thalweg.errors import InputError
+from thalweg.errors import InputError, first_line
 from thalweg.rl import MDP
 from thalweg.rl.gridworld import Gridworld, gridworld
 from thalweg.values import Behaviour, Boltzmann, Linear, Rule, Soft
 
+NAMED = 10  # arrays in a message at most
+
 
 class _Strict(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
 class World(_Strict):
@@ -122,9 +124,13 @@ class Agent:
         """
         self.path = path
         try:
-            self.file = AgentFile.model_validate(tomllib.loads(text(path)))
-        except tomllib.TOMLDecodeError as error:
-            raise InputError(f"{path}: not TOML: {error}") from error
+            told = tomllib.loads(text(path))
+        except (ValueError, RecursionError) as error:  # numbers of too many digits; brackets in brackets
+            if isinstance(error, InputError):
+                raise
+            raise InputError(f"{path}: not TOML: {first_line(error)}") from error
+        try:
+            self.file = AgentFile.model_validate(told)
         except ValidationError as error:
             first = error.errors()[0]
             raise InputError(f"{path}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
@@ -240,6 +246,8 @@ class Agent:
         """Letters of the map, or an array."""
         if isinstance(told, str):
             return Linear(self._array(told), bound)
+        if not told:
+            raise InputError(f"{self.path}: features: give one letter of the map, or more")
         if self.grid is None:
             raise InputError(f"{self.path}: features: letters belong to a grid: give the name of an array")
         columns = [self.grid.reward({letter: 1.0}) for letter in told]
@@ -260,7 +268,10 @@ class Agent:
     def _array(self, name: str) -> Tensor:
         """One of them."""
         if name not in self.arrays:
-            raise InputError(f"{self.path}: no array {name!r}: there are {', '.join(sorted(self.arrays)) or 'none'}")
+            there = ", ".join(sorted(self.arrays)[:NAMED]) or "none"
+            raise InputError(f"{self.path}: no array {name!r}: there are {len(self.arrays)}: {there}")
+        if not np.isfinite(self.arrays[name]).all():
+            raise InputError(f"{self.path}: array {name!r} holds NaN or infinity: give finite numbers")
         return torch.as_tensor(self.arrays[name])
 
 

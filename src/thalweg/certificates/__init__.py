@@ -30,6 +30,7 @@ from thalweg.certificates.regret import WorstRegret, composed_bound, worst_inver
 from thalweg.certificates.stability import Along, Continued, along, continued, drifted
 from thalweg.certificates.statement import STATEMENT, Assumption, Certificate
 from thalweg.certificates.supremum import Worst, supremum
+from thalweg.certificates.tangents import check_ranges
 
 __all__ = [
     "STATEMENT",
@@ -63,6 +64,7 @@ __all__ = [
     "along",
     "certified_gap",
     "certify",
+    "check_ranges",
     "composed_bound",
     "continued",
     "covered",

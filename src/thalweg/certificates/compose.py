@@ -216,7 +216,7 @@ def _parts(likeliest: Any, bob: Deployed, shares: Shares) -> dict[str, float | N
     parts: dict[str, float | None] = {"value_distance": None, "learning_gap": None, "statistical_radius": None}
     if shares.t1 is not None and bob.allowed is not None:
         apart = float(reward_distance(bob.mdp, likeliest, bob.reward))
-        gap = bob.allowed / bob.size if bob.size > 0 else 0.0
+        gap = bob.allowed / bob.size
         rest = shares.t1 - apart - gap
         return {"value_distance": apart, "learning_gap": gap, "statistical_radius": rest}
     if shares.exact is not None and bob.visits is not None:

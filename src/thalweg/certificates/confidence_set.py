@@ -38,26 +38,34 @@ def finite_set(likelihoods: Any, delta: float, *, prior: Any = None, log_evidenc
     """The candidates whose likelihood is not too far below the evidence.
 
     Args:
-        likelihoods: (K,) log likelihoods l_n, nats.
+        likelihoods: (K,) log likelihoods l_n, nats; -inf for one that cannot have chosen so, which is never kept.
         delta: chance that Alice, a candidate, is left out at any n.
         prior: (K,) chances fixed beforehand; even where it is not given.
-        log_evidence: another log Z that is a martingale, as `predicted_evidence`; default that of the prior, exact.
+        log_evidence: another log Z that is a martingale, as `predicted_evidence`, or a proven lower bound of one;
+            default that of the prior, exact.
 
     Raises:
-        InputError: numbers that are not finite, a prior that does not sum to 1, delta outside (0, 1).
+        InputError: likelihoods or a log Z that are no numbers, no candidate that can have chosen so, a prior that
+            does not sum to 1, delta outside (0, 1).
     """
     check_delta(delta)
     found = np.asarray(likelihoods, dtype=np.float64)
-    if found.ndim != 1 or not len(found) or np.isnan(found).any():
+    if found.ndim != 1 or not len(found):
         raise InputError(f"likelihoods of shape {found.shape}: give one number for each candidate")
+    if np.isnan(found).any() or (found == np.inf).any():
+        raise InputError("likelihoods hold NaN or infinity: give log likelihoods in nats")
+    if (found == -np.inf).all():
+        raise InputError("likelihoods are all -inf, no candidate can have chosen so: give others")
+    if log_evidence is not None and not log_evidence < np.inf:
+        raise InputError(f"log_evidence {log_evidence}: give a number, in nats")
     chances = np.full(len(found), 1 / len(found)) if prior is None else np.asarray(prior, dtype=np.float64)
-    if chances.shape != found.shape or (chances < 0).any() or abs(chances.sum() - 1) > 1e-9:
+    if chances.shape != found.shape or not ((chances >= 0).all() and abs(chances.sum() - 1) <= 1e-9):
         raise InputError("prior of the candidates: give a chance for each, which sum to 1")
     with np.errstate(divide="ignore"):  # a chance of 0
         prior_logs = np.log(chances)
     exact = float(np.logaddexp.reduce(found + prior_logs)) if log_evidence is None else log_evidence
     threshold = exact + log(delta)
-    return FiniteSet(found >= threshold, exact, threshold)
+    return FiniteSet((found >= threshold) & (found > -np.inf), exact, threshold)
 
 
 def predicted_evidence(behaviour: Behaviour) -> float:

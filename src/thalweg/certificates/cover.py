@@ -258,7 +258,7 @@ def covered(
         budget: vertices.
 
     Raises:
-        InputError: a delta outside (0, 1), a slack below 0.
+        InputError: a delta outside (0, 1), a slack below 0, likelihoods too large for float64.
     """
     check_delta(delta)
     if not 0 <= slack < np.inf:
@@ -266,7 +266,10 @@ def covered(
     reader = Reader(behaviour, values, rule)
     points, cells = first_cells(values.weights, values.bound)
     reads = reader(points.values)
-    known = bounds(points.values, cells, reads, rule.relative)
+    with np.errstate(over="ignore", invalid="ignore"):  # what overflows is refused
+        known = bounds(points.values, cells, reads, rule.relative)
+    if np.isnan(known.most + known.mean).any():
+        raise InputError("log likelihoods overflow: scale the features down, or lower the sharpness")
     found = Cover(reader, delta, points, reads, cells, known, -np.inf, slack, evidence)
     while True:
         vague = ~(found.bounds.most - found.bounds.mean <= NATS)

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from thalweg.certificates.door import one_reward, probabilities
 from thalweg.certificates.gap import Gap
 from thalweg.certificates.parties import Bob, Drift
 from thalweg.certificates.statement import Assumption
@@ -65,19 +66,20 @@ def deployed(bob: Bob, mdp: MDP, safe: Tensor | None, drift: Drift) -> Deployed:
         raise InputError("nothing is known of Bob: give his policy, or his reward and his suboptimality")
     if not (0 <= drift.transitions <= 2 and 0 <= drift.reward < torch.inf and 0 <= drift.bob_reward < torch.inf):
         raise InputError(f"{drift}: give at least 0, and an L1 distance of at most 2")
-    policies, weights = _posterior(bob)
-    safe = None if safe is None else _exact(mdp, safe)
-    policies = None if policies is None else _exact(mdp, policies)
+    policies, weights = _posterior(bob, mdp)
+    safe = None if safe is None else probabilities(mdp, safe, "the safe policy")
     visits = None if policies is None else torch.einsum("k,ksa->sa", weights, mdp.occupancy(policies))
     assumptions = [_faces(drift)]
     if policies is not None and len(policies) > 1:
         words = f"Bob draws one of {len(policies)} policies an episode, by the stated chances"
         assumptions.append(Assumption("posterior", "assumed", words))
     if bob.reward is None:
+        if bob.suboptimality is not None:
+            raise InputError("Bob's suboptimality is in units of his reward: give it, or leave the suboptimality out")
         return Deployed(
             mdp, policies, weights, visits, None, 0.0, None, safe, drift, 0.0, tuple(assumptions)
         )  # what he wants is not known
-    own = mdp.mean_reward(bob.reward)
+    own = one_reward(mdp, bob.reward, "Bob's reward")
     lost = None if visits is None else max(float(mdp.optimal(own).value @ mdp.start - (visits * own).sum()), 0.0)
     best, worst = mdp.optimal(own).value, mdp.worst(own).value
     stated, delta, found = _suboptimality(bob.suboptimality, lost, float(best.abs().max()))
@@ -86,19 +88,13 @@ def deployed(bob: Bob, mdp: MDP, safe: Tensor | None, drift: Drift) -> Deployed:
     return Deployed(mdp, policies, weights, visits, own, size, stated + error, safe, drift, delta, known)
 
 
-def _exact(mdp: MDP, policy: Tensor) -> Tensor:
-    """Rows that sum to 1 to the last digit: what single precision leaves over would be earned each step."""
-    found = mdp.checked(policy)
-    return found / found.sum(-1, keepdim=True)
-
-
-def _posterior(bob: Bob) -> tuple[Tensor | None, Tensor]:
+def _posterior(bob: Bob, mdp: MDP) -> tuple[Tensor | None, Tensor]:
     """(K, S, A) policies and (K,) chances."""
     if bob.policy is None:
         if bob.weights is not None:
             raise InputError("weights of Bob's policies: there is no policy, give them")
         return None, torch.ones(1, dtype=torch.float64)
-    given = torch.as_tensor(bob.policy, dtype=torch.float64)
+    given = probabilities(mdp, bob.policy, "Bob's policy")
     policies = given[None] if given.ndim == 2 else given
     even = torch.full((len(policies),), 1 / max(len(policies), 1), dtype=torch.float64)
     weights = even if bob.weights is None else torch.as_tensor(bob.weights, dtype=torch.float64)

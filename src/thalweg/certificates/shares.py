@@ -13,6 +13,7 @@ import torch
 
 from thalweg.certificates.cover import Cover
 from thalweg.certificates.deployed import Deployed
+from thalweg.certificates.door import one_reward
 from thalweg.certificates.quantities import (
     BesideSafe,
     Composed,
@@ -24,7 +25,6 @@ from thalweg.certificates.quantities import (
 )
 from thalweg.certificates.regret import composed_bound, worst_regret
 from thalweg.certificates.supremum import supremum
-from thalweg.errors import InputError
 from thalweg.values import Linear, reward_distance, two_policy_error
 
 
@@ -35,7 +35,7 @@ class Shares:
     Attributes:
         exact: regret of his policy.
         lp: regret of any Bob as suboptimal as he is.
-        t1: distance of values and his suboptimality over his range; None where that is 0.
+        t1: distance of values and his suboptimality over his range.
         per_start: largest regret from a single first state.
         beside_safe: regret over that of the safe policy; of no unit.
     """
@@ -74,12 +74,8 @@ def of_reward(reward: Any, bob: Deployed) -> tuple[Shares, float]:
         InputError: a return range of 0.
     """
     mdp = bob.mdp
-    gain = mdp.mean_reward(reward)
+    gain = one_reward(mdp, reward, "Alice's reward")
     span = float(mdp.return_range(gain))
-    if not span > 0:
-        raise InputError(
-            "the return range of Alice's reward is 0, every policy returns the same: no regret to certify"
-        )
     best, worst = mdp.optimal(gain).value, mdp.worst(gain).value
     exact = lp = t1 = starts = beside = None
     if bob.policies is not None and bob.visits is not None:
@@ -93,7 +89,7 @@ def of_reward(reward: Any, bob: Deployed) -> tuple[Shares, float]:
     if bob.reward is not None and bob.allowed is not None:
         lp = worst_regret(mdp, gain, bob.reward, bob.allowed).value
         apart = float(reward_distance(mdp, gain, bob.reward))
-        t1 = composed_bound(apart, bob.allowed, bob.size) if bob.size > 0 else None
+        t1 = composed_bound(apart, bob.allowed, bob.size)
         lp, t1 = _ordered(exact, lp, t1)
     drift = bob.drift
     error = two_policy_error(drift.reward, drift.transitions, float(best.max() - worst.min()), mdp.discount)
@@ -101,11 +97,7 @@ def of_reward(reward: Any, bob: Deployed) -> tuple[Shares, float]:
 
 
 def of_cover(cover: Cover, values: Linear, bob: Deployed) -> tuple[Shares, float]:
-    """The worst over a confidence set, and the largest share by which the drift may change a regret.
-
-    Raises:
-        InputError: a reward of Bob's by which every policy returns the same.
-    """
+    """The worst over a confidence set, and the largest share by which the drift may change a regret."""
     mdp = bob.mdp
 
     def worst(quantity: Quantity) -> float:
@@ -119,8 +111,6 @@ def of_cover(cover: Cover, values: Linear, bob: Deployed) -> tuple[Shares, float
             beside = worst(BesideSafe(values, mdp, bob.visits, mdp.occupancy(bob.safe)))
             beside = beside if beside < inf else None
     if bob.reward is not None and bob.allowed is not None:
-        if not bob.size > 0:
-            raise InputError("the return range of Bob's reward is 0, any policy is best by it: give his policy alone")
         lp = worst(NearlyOptimal(values, mdp, bob.reward, bob.allowed))
         t1 = worst(Composed(values, mdp, bob.reward, bob.allowed))
         lp, t1 = _ordered(exact, lp, t1)
@@ -130,10 +120,10 @@ def of_cover(cover: Cover, values: Linear, bob: Deployed) -> tuple[Shares, float
     return Shares(exact, lp, t1, starts, beside), moved
 
 
-def _ordered(exact: float | None, lp: float, t1: float | None) -> tuple[float, float | None]:
+def _ordered(exact: float | None, lp: float, t1: float) -> tuple[float, float]:
     """Lp and t1, each search having stopped within its tolerance: none is lowered, so none leans on another."""
     lp = lp if exact is None else max(lp, exact)
-    return lp, None if t1 is None else max(t1, lp)
+    return lp, max(t1, lp)
 
 
 __all__ = ["Shares", "largest", "of_cover", "of_reward"]

@@ -10,7 +10,7 @@ from thalweg.errors import InputError
 from thalweg.rl import MDP, Gains
 from thalweg.values import Linear, levelled, visited
 
-NULL = 1e-9  # of the largest singular value of levelled features: a direction that changes no return
+NULL = 1e-9  # of the features: a direction whose advantages are less changes no return
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,13 +60,19 @@ def check_ranges(values: Linear, world: MDP, number: int) -> None:
     """Refuse a class with rewards that change no return in a process: a relative rule has none there.
 
     Raises:
-        InputError: the process, and the weights of such a reward.
+        InputError: the process, and the weights of such a reward; features that do not fit it.
     """
+    shape = tuple(values.features.shape[:-1])
+    if shape not in ((world.states,), (world.states, world.actions)):
+        raise InputError(
+            f"features {tuple(values.features.shape)} do not fit process {number} of {world.states} states and"
+            f" {world.actions} actions: give (S, D) or (S, A, D)"
+        )
     part = visited(world)
     gains = values.gains(world.actions)[:, part.states]
     flat = levelled(part.mdp, Gains(gains)).flatten(1)
     left, sizes, _ = torch.linalg.svd(flat, full_matrices=False)
-    if flat.shape[1] < flat.shape[0] or float(sizes[-1]) <= NULL * float(sizes[0]):
+    if flat.shape[1] < flat.shape[0] or float(sizes[-1]) <= NULL * float(gains.norm()):
         unseen = left[:, -1] * left[left[:, -1].abs().argmax(), -1].sign()
         weights = ", ".join(f"{abs(x) if round(x, 3) == 0 else x:.3f}" for x in unseen.tolist())
         raise InputError(

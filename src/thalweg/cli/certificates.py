@@ -21,6 +21,7 @@ from thalweg.certificates import (
     Known,
     Observed,
     certify,
+    check_ranges,
 )
 from thalweg.errors import InputError
 from thalweg.values import calibrate
@@ -65,6 +66,9 @@ def _read(seen: Seen, reward: Tensor | None) -> Alice:
     values = seen.values
     if values is None:
         raise InputError("choices with a sharpness: give features or candidates")
+    if rule.relative:
+        for number, world in enumerate(behaviour.environments):
+            check_ranges(values, world, number)  # before anything is fitted to them
     if seen.contexts is None:
         return Observed(behaviour, values, rule, seen.delta, calibrate(behaviour, values, rule), reward)
     parts = [behaviour.only(seen.contexts == k) for k in range(seen.shards)]  # a number that no choice decides

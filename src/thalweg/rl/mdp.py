@@ -17,7 +17,7 @@ import scipy.sparse as sparse
 import torch
 from torch import Tensor
 
-from thalweg.errors import InputError
+from thalweg.errors import InputError, first_line
 from thalweg.rl.sparse import factorised, product, row_means
 
 SUM = 1e-9  # by which probabilities may miss 1
@@ -76,7 +76,7 @@ class MDP:
         """
         dense, rows, actions = _transitions(transitions)
         states = (rows if dense is None else dense).shape[-1]
-        first = _probabilities(torch.as_tensor(start, dtype=torch.float64), "start")
+        first = _probabilities(_numbers(start, "start"), "start")
         if first.shape != (states,):
             raise InputError(f"start has shape {tuple(first.shape)}, the process {states} states: give one for each")
         if not 0 <= discount < 1:
@@ -127,7 +127,7 @@ class MDP:
         Raises:
             InputError: a shape that is none of the three, or numbers that are not finite.
         """
-        given = torch.as_tensor(reward.each if isinstance(reward, Gains) else reward, dtype=torch.float64)
+        given = _numbers(reward.each if isinstance(reward, Gains) else reward, "reward")
         if not torch.isfinite(given).all():
             raise InputError("reward holds NaN or infinity: give finite numbers")
         size = (self.states, self.actions)
@@ -329,7 +329,7 @@ class MDP:
         Raises:
             InputError: another shape, no probabilities.
         """
-        policy = torch.as_tensor(policy, dtype=torch.float64)
+        policy = _numbers(policy, "policy")
         if policy.ndim < 2 or policy.shape[-2:] != (self.states, self.actions):
             raise InputError(
                 f"policy has shape {tuple(policy.shape)}: give probabilities (..., {self.states}, {self.actions})"
@@ -340,6 +340,14 @@ class MDP:
 def entropy(policy: Tensor) -> Tensor:
     """(..., S): nats, of the actions in each state."""
     return -torch.xlogy(policy, policy).sum(-1)
+
+
+def _numbers(given: Any, what: str) -> Tensor:
+    """In float64 from the first: torch reads a list of Python's numbers in float32, which loses half their digits."""
+    try:
+        return torch.as_tensor(given, dtype=torch.float64)
+    except (TypeError, ValueError, RuntimeError) as error:  # text, rows of different lengths
+        raise InputError(f"{what} is no array of numbers: {first_line(error)}: give one, or a tensor") from error
 
 
 def _probabilities(given: Tensor, what: str, slack: float = SUM) -> Tensor:
@@ -374,7 +382,7 @@ def _transitions(given: Any) -> tuple[Tensor | None, Any, int]:
         return None, _checked_rows(sparse.csr_matrix(entries, shape=(states * actions, states)), actions), actions
     if sparse.issparse(given):
         raise InputError("transitions are one sparse matrix: give a list of A matrices (S, S), one for each action")
-    dense = torch.as_tensor(given, dtype=torch.float64)
+    dense = _numbers(given, "transitions")
     if dense.ndim != 3 or dense.shape[0] != dense.shape[2] or 0 in dense.shape:
         raise InputError(f"transitions have shape {tuple(dense.shape)}: give (S, A, S)")
     return _probabilities(dense, "transitions"), None, dense.shape[1]

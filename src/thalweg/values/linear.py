@@ -26,7 +26,7 @@ class Linear:
 
     def __post_init__(self) -> None:
         found = torch.as_tensor(self.features, dtype=torch.float64)
-        if found.ndim not in (2, 3) or not torch.isfinite(found).all():
+        if found.ndim not in (2, 3) or 0 in found.shape or not torch.isfinite(found).all():
             raise InputError(f"features of shape {tuple(found.shape)}: give finite numbers (S, D) or (S, A, D)")
         if self.bound is not None and not 0 < self.bound < float("inf"):
             raise InputError(f"bound {self.bound}: give a number above 0, the largest absolute weight")

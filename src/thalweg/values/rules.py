@@ -15,6 +15,8 @@ from torch import Tensor
 from thalweg.errors import InputError
 from thalweg.rl import MDP, Gains
 
+SHARPEST = 1e6  # nats: beyond, the rounding of Q* decides between actions
+
 
 class Rule(Protocol):
     """Log probabilities of actions, given what an agent is rewarded with."""
@@ -38,8 +40,8 @@ class Boltzmann:
     relative: bool = True
 
     def __post_init__(self) -> None:
-        if not 0 < self.sharpness < float("inf"):
-            raise InputError(f"sharpness {self.sharpness}: give a number above 0, in nats")
+        if not 0 < self.sharpness <= SHARPEST:
+            raise InputError(f"sharpness {self.sharpness}: give a number above 0, in nats, at most {SHARPEST:.0e}")
 
     def log_policy(self, mdp: MDP, reward: Any) -> Tensor:
         """(..., S, A) nats, differentiable in the reward.
