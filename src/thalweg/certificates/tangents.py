@@ -72,7 +72,7 @@ def check_ranges(values: Linear, world: MDP, number: int) -> None:
     gains = values.gains(world.actions)[:, part.states]
     flat = levelled(part.mdp, Gains(gains)).flatten(1)
     left, sizes, _ = torch.linalg.svd(flat, full_matrices=False)
-    if flat.shape[1] < flat.shape[0] or float(sizes[-1]) <= NULL * float(gains.norm()):
+    if flat.shape[1] < flat.shape[0] or float(sizes[-1]) <= NULL * float(gains.abs().max()):
         unseen = left[:, -1] * left[left[:, -1].abs().argmax(), -1].sign()
         weights = ", ".join(f"{abs(x) if round(x, 3) == 0 else x:.3f}" for x in unseen.tolist())
         raise InputError(
