@@ -212,10 +212,11 @@ class Agent:
         told = self.file.answers
         if told is None:
             return None
-        if (told.sharpness is None) == (told.temperature is None):
+        rules: list[Rule] = [] if told.sharpness is None else [Boltzmann(told.sharpness)]
+        rules += [] if told.temperature is None else [Soft(told.temperature)]
+        if len(rules) != 1:
             raise InputError(f"{self.path}: answers: give either sharpness or temperature")
-        rule = Soft(told.temperature) if told.sharpness is None else Boltzmann(told.sharpness)  # type: ignore[arg-type]
-        return self._array(told.log_policy), rule
+        return self._array(told.log_policy), rules[0]
 
     @property
     def observed(self) -> Seen | None:
