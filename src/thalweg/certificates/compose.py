@@ -10,17 +10,19 @@ from torch import Tensor
 from thalweg.certificates.confidence_set import finite_set
 from thalweg.certificates.cover import covered
 from thalweg.certificates.deployed import Deployed, deployed
+from thalweg.certificates.distance import apart
+from thalweg.certificates.door import one_reward
 from thalweg.certificates.grounds import PLANNER, by_rule, proven, recorded, seen
 from thalweg.certificates.parties import Alice, Asked, Bob, Candidates, Contextual, Counted, Drift, Known, Observed
 from thalweg.certificates.shares import Shares, largest, of_cover, of_reward
 from thalweg.certificates.statement import Assumption, Certificate
 from thalweg.errors import InputError, UnhealthyError
 from thalweg.rl import MDP
+from thalweg.rl.valuation import Sides
 from thalweg.values import (
     bounded_density_regret,
     contextual_floor,
     implied_reward,
-    reward_distance,
 )
 
 
@@ -148,7 +150,7 @@ def _counted(alice: Counted, bob: Deployed) -> Certificate:
     )
     if bound.reasons:
         return _refused((*stands, Assumption("counts", "failed", "; ".join(bound.reasons))), alice.delta)
-    return _stated(Shares(bound.value), 0.0, alice.delta, stands, {}, None)
+    return _stated(Shares(Sides(0.0, bound.value)), 0.0, alice.delta, stands, {}, None)
 
 
 @_of.register
@@ -165,12 +167,26 @@ def _contextual(alice: Contextual, bob: Deployed) -> Certificate:
     delta = sum(one.delta for one in each)
     if any(not one.issued for one in each):
         return _refused(stands, delta)
-    found = largest([Shares(c.exact, c.lp, c.t1, c.per_start, c.beside_safe) for c in each])
+    found = {name: _worst_of([getattr(c, name) for c in each]) for name in Shares().numbers}
+    slacks = {name: max(c.slacks[name] for c in each) for name, x in found.items() if x is not None}
     told = [c.realised for c in each if c.realised is not None]
     realised = max(told) if len(told) == len(each) else None
     worst = max(each, key=lambda c: c.bound)
-    made = Certificate(**vars(found), delta=delta, assumptions=stands, decomposition=worst.decomposition)
-    return replace(made, realised=realised, tighter=worst.tighter, floor=_floor(alice, bob))
+    return replace(
+        worst,
+        **found,
+        slacks=slacks,
+        delta=delta,
+        assumptions=stands,
+        realised=realised,
+        floor=_floor(alice, bob),
+    )
+
+
+def _worst_of(several: list[float | None]) -> float | None:
+    """The largest, if there are all."""
+    known = [x for x in several if x is not None]
+    return max(known) if len(known) == len(several) else None
 
 
 def _floor(alice: Contextual, bob: Deployed) -> float | None:
@@ -195,9 +211,10 @@ def _stated(
         return _refused((*stands, Assumption("drift", "failed", words)), delta)
     moved = shares.drifted(x)
     if x > 0 and moved.t1 is not None and shares.t1 is not None:
-        parts = {**parts, "drift": moved.t1 - shares.t1}
+        parts = {**parts, "drift": moved.t1.high - shares.t1.high}
     return Certificate(
-        **vars(moved),
+        **moved.numbers,
+        slacks=moved.slacks,
         delta=delta,
         assumptions=stands,
         decomposition=parts,
@@ -214,21 +231,21 @@ def _refused(stands: tuple[Assumption, ...], delta: float) -> Certificate:
 def _parts(likeliest: Any, bob: Deployed, shares: Shares) -> dict[str, float | None]:
     """What t1 is made of, at her likeliest values; without it, how far the exact bound is from these."""
     parts: dict[str, float | None] = {"value_distance": None, "learning_gap": None, "statistical_radius": None}
-    if shares.t1 is not None and bob.allowed is not None:
-        apart = float(reward_distance(bob.mdp, likeliest, bob.reward))
-        gap = bob.allowed / bob.size
-        rest = shares.t1 - apart - gap
-        return {"value_distance": apart, "learning_gap": gap, "statistical_radius": rest}
-    if shares.exact is not None and bob.visits is not None:
-        parts["statistical_radius"] = shares.exact - (_realised(likeliest, bob) or 0.0)
+    if shares.t1 is not None and bob.his is not None and bob.allowed is not None:
+        d = apart(one_reward(bob.mdp, likeliest, "Alice's reward"), bob.his).high
+        gap = bob.allowed.high / (bob.his.range.low * bob.his.reward.unit)
+        return {"value_distance": d, "learning_gap": gap, "statistical_radius": shares.t1.high - d - gap}
+    if shares.exact is not None:
+        parts["statistical_radius"] = shares.exact.high - (_realised(likeliest, bob) or 0.0)
     return parts
 
 
 def _realised(reward: Any, bob: Deployed) -> float | None:
     """Bob's regret by a reward, over its range."""
-    if reward is None or bob.policy is None:
+    if reward is None or bob.policies is None:
         return None
-    return float(bob.mdp.regret(bob.policy, reward, normalised=True))
+    her = one_reward(bob.mdp, reward, "Alice's reward")
+    return her.regret(bob.policies, bob.weights).middle / her.range.middle
 
 
 def _tighter(parts: dict[str, float | None]) -> tuple[str, ...]:

@@ -31,10 +31,9 @@ from torch import Tensor
 
 from thalweg.certificates.confidence_set import check_delta
 from thalweg.certificates.simplices import Cells, Points, first_cells, split
-from thalweg.certificates.tangents import Tangents, check_ranges, planned, tangent
+from thalweg.certificates.tangents import Tangents, check_ranges, features, planned, tangent
 from thalweg.errors import InputError
 from thalweg.rl import MDP
-from thalweg.rl.mdp import TIE
 from thalweg.values import Behaviour, Boltzmann, Linear
 
 NATS = 1.0  # by which the likelihood may be uncertain on a cell that is kept
@@ -53,7 +52,7 @@ class Read:
         cost: G at points over their range, as functions of what is scaled.
         range: the return range.
         bend: (N,) above the curvature of G along the ray through the point.
-        loose: (N,) what the planner's ties may take from F or G.
+        loose: (N,) what the planner may have missed of F or G.
     """
 
     gain: Tangents
@@ -89,18 +88,20 @@ class Reader:
         return [self._read(world, counts, torch.as_tensor(points)) for world, counts in self.worlds]
 
     def _read(self, world: MDP, counts: Tensor, points: Tensor) -> Read:
-        best, span = planned(self.values, world, points)
-        ahead = world.expected(best) * world.discount
-        features = self.values.gains(world.actions) + ahead  # (N, D, S, A): of an action now, the best policy then
-        quality = self.rule.sharpness * torch.einsum("ndsa,nd->nsa", features, points)
+        gains = features(self.values, world)
+        best, span, missed = planned(gains, world, points)
+        ahead = gains + world.discount * world.expected(best)  # (N, D, S, A): of an action now, the best policy then
+        sharpness = self.rule.sharpness
+        quality = sharpness * torch.einsum("ndsa,nd->nsa", ahead, points)
         scaled = quality / torch.as_tensor(span.value)[:, None, None] if self.rule.relative else quality
         chosen, seen = torch.softmax(scaled, -1), counts.sum(-1)
-        slopes = [self.rule.sharpness * torch.einsum("ndsa,nsa->nd", features, weight.expand_as(quality)).numpy()
+        slopes = [sharpness * torch.einsum("ndsa,nsa->nd", ahead, weight.expand_as(quality)).numpy()
                   for weight in (counts, seen[:, None] * chosen)]  # fmt: skip
-        spread, size = quality.amax(-1) - quality.amin(-1), quality.abs().amax((-1, -2))
-        missed = 4 * TIE * size / (1 - world.discount) * seen.sum()
+        spread = quality.amax(-1) - quality.amin(-1)
+        steep = torch.full_like(missed, sharpness)
         if self.rule.relative:  # the range is missed by as much
-            missed = missed * (1 + spread.amax(-1) / torch.as_tensor(np.maximum(span.value, 1e-300)))
+            steep = steep + spread.amax(-1) / torch.as_tensor(np.maximum(span.value, 1e-300))
+        missed = 4 * missed * steep * seen.sum()
         return Read(
             Tangents(torch.einsum("nsa,sa->n", quality, counts).numpy(), slopes[0]),
             Tangents((torch.logsumexp(scaled, -1) @ seen).numpy(), slopes[1]),

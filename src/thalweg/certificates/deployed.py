@@ -1,8 +1,10 @@
 """Bob in the process that he faces: what he visits, what he may lose, and what that stands on."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -12,9 +14,10 @@ from thalweg.certificates.parties import Bob, Drift
 from thalweg.certificates.statement import Assumption
 from thalweg.errors import InputError
 from thalweg.rl import MDP
+from thalweg.rl.valuation import Sides, Valuation, valuation
 from thalweg.values import two_policy_error
 
-ROUNDING = 1e-9  # of his values, by which a stated suboptimality may be missed
+ROUNDING = 1e-9  # by which chances of his policies may miss 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,10 +28,9 @@ class Deployed:
         mdp: the stated process.
         policies: (K, S, A), of which one is drawn an episode; None where only his reward is known.
         weights: (K,) their chances.
-        visits: (S, A) mean occupancy of them.
-        reward: (S, A) his; None where only his policy is known.
-        size: its return range.
-        allowed: V* - J by his reward at most, in its units, in any process within the drift.
+        his: what his reward says of the process; None where only his policy is known.
+        allowed: V* - J by his reward at most, in its units, in any process within the drift; its low side is that
+            of a suboptimality that was computed.
         safe: (S, A) a policy that is known to be harmless.
         drift: how far his process may be from the stated one.
         delta: chance that what bounds his suboptimality fails.
@@ -38,14 +40,35 @@ class Deployed:
     mdp: MDP
     policies: Tensor | None
     weights: Tensor
-    visits: Tensor | None
-    reward: Tensor | None
-    size: float
-    allowed: float | None
+    his: Valuation | None
+    allowed: Sides | None
     safe: Tensor | None
     drift: Drift
     delta: float
     assumptions: tuple[Assumption, ...]
+
+    @cached_property
+    def visits(self) -> Tensor | None:
+        """(S, A): mean occupancy of his policies."""
+        return (
+            None
+            if self.policies is None
+            else torch.einsum("k,ksa->sa", self.weights, self.mdp.occupancy(self.policies))
+        )
+
+    @property
+    def reward(self) -> Tensor:
+        """(S, A): his mean reward, less a constant, in his units; 0 in states that no policy visits.
+
+        Raises:
+            InputError: none is known.
+        """
+        if self.his is None:
+            raise InputError("Bob's reward is not known: give it")
+        read = self.his.reward
+        found = torch.zeros(self.mdp.states, self.mdp.actions, dtype=torch.float64)
+        found[read.part.states] = read.gain * read.unit
+        return found
 
     @property
     def policy(self) -> Tensor | None:
@@ -68,7 +91,6 @@ def deployed(bob: Bob, mdp: MDP, safe: Tensor | None, drift: Drift) -> Deployed:
         raise InputError(f"{drift}: give at least 0, and an L1 distance of at most 2")
     policies, weights = _posterior(bob, mdp)
     safe = None if safe is None else probabilities(mdp, safe, "the safe policy")
-    visits = None if policies is None else torch.einsum("k,ksa->sa", weights, mdp.occupancy(policies))
     assumptions = [_faces(drift)]
     if policies is not None and len(policies) > 1:
         words = f"Bob draws one of {len(policies)} policies an episode, by the stated chances"
@@ -77,15 +99,21 @@ def deployed(bob: Bob, mdp: MDP, safe: Tensor | None, drift: Drift) -> Deployed:
         if bob.suboptimality is not None:
             raise InputError("Bob's suboptimality is in units of his reward: give it, or leave the suboptimality out")
         return Deployed(
-            mdp, policies, weights, visits, None, 0.0, None, safe, drift, 0.0, tuple(assumptions)
+            mdp, policies, weights, None, None, safe, drift, 0.0, tuple(assumptions)
         )  # what he wants is not known
-    own = one_reward(mdp, bob.reward, "Bob's reward")
-    lost = None if visits is None else max(float(mdp.optimal(own).value @ mdp.start - (visits * own).sum()), 0.0)
-    best, worst = mdp.optimal(own).value, mdp.worst(own).value
-    stated, delta, found = _suboptimality(bob.suboptimality, lost, float(best.abs().max()))
-    error = two_policy_error(drift.bob_reward, drift.transitions, float(best.max() - worst.min()), mdp.discount)
-    size, known = float(mdp.return_range(own)), (*assumptions, found)
-    return Deployed(mdp, policies, weights, visits, own, size, stated + error, safe, drift, delta, known)
+    his = one_reward(mdp, bob.reward, "Bob's reward")
+    unit = his.reward.unit
+    lost = None if policies is None else his.regret(policies, weights).times(unit)
+    stated, delta, found = _suboptimality(bob.suboptimality, lost)
+    error = two_policy_error(drift.bob_reward, drift.transitions, widest(mdp, bob.reward, his, drift), mdp.discount)
+    allowed = Sides(stated.low, float(np.nextafter(stated.high + error, np.inf)) if error else stated.high)
+    return Deployed(mdp, policies, weights, his, allowed, safe, drift, delta, (*assumptions, found))
+
+
+def widest(mdp: MDP, reward: Any, known: Valuation, drift: Drift) -> float:
+    """Above max V* - min V_worst, in units of a reward: where rows may drift, they may lead to any state."""
+    found = valuation(mdp, reward, whole=True) if drift.transitions > 0 else known
+    return float(found.best.bounds[1].max() + found.worst.bounds[1].max()) * found.reward.unit
 
 
 def _posterior(bob: Bob, mdp: MDP) -> tuple[Tensor | None, Tensor]:
@@ -100,7 +128,7 @@ def _posterior(bob: Bob, mdp: MDP) -> tuple[Tensor | None, Tensor]:
     weights = even if bob.weights is None else torch.as_tensor(bob.weights, dtype=torch.float64)
     if weights.shape != even.shape or not (weights >= 0).all() or not abs(float(weights.sum()) - 1) <= ROUNDING:
         raise InputError(f"weights of Bob's {len(policies)} policies: give a chance for each, which sum to 1")
-    return policies, weights
+    return policies, weights / weights.sum()
 
 
 def _faces(drift: Drift) -> Assumption:
@@ -115,36 +143,43 @@ def _faces(drift: Drift) -> Assumption:
     return Assumption("deployment", "assumed", words)
 
 
-def _suboptimality(stated: float | Gap | None, lost: float | None, size: float) -> tuple[float, float, Assumption]:
+def _suboptimality(stated: float | Gap | None, lost: Sides | None) -> tuple[Sides, float, Assumption]:
     """How suboptimal he is, the chance that this fails, and what it stands on."""
     if isinstance(stated, Gap):
-        return _learned(stated, lost, size)
+        return _learned(stated, lost)
     if stated is None:
         if lost is None:
             raise InputError("Bob's suboptimality is not known: give it, in units of his reward, or his policy")
-        words = f"Bob is within {lost:.4g} of his optimum, computed from his policy"
+        words = f"Bob is within {lost.high:.4g} of his optimum, computed from his policy"
         return lost, 0.0, Assumption("suboptimality", "checked", words)
     if not 0 <= stated < torch.inf:
         raise InputError(f"suboptimality {stated}: give a number of at least 0, in units of Bob's reward")
-    if lost is not None and lost > stated + ROUNDING * size:
-        words = f"Bob's policy misses his optimum by {lost:.4g}, more than the stated {stated:.4g}"
-        return stated, 0.0, Assumption("suboptimality", "failed", words)
+    given = _at_least(float(stated), lost)
+    if lost is not None and lost.low > stated:
+        words = f"Bob's policy misses his optimum by {lost.low:.4g}, more than the stated {stated:.4g}"
+        return given, 0.0, Assumption("suboptimality", "failed", words)
     words = f"Bob is within {stated:.4g} of his optimum, in units of his reward"
-    return stated, 0.0, Assumption("suboptimality", "assumed" if lost is None else "checked", words)
+    return given, 0.0, Assumption("suboptimality", "assumed" if lost is None else "checked", words)
 
 
-def _learned(gap: Gap, lost: float | None, size: float) -> tuple[float, float, Assumption]:
+def _learned(gap: Gap, lost: Sides | None) -> tuple[Sides, float, Assumption]:
     """A learning gap as a suboptimality: only what is certified certifies."""
     known: Any = gap.delta
-    if lost is not None and lost > gap.raw + ROUNDING * size:
-        words = f"Bob's policy misses his optimum by {lost:.4g}, more than the learning gap of {gap.raw:.4g}"
-        return gap.raw, 0.0, Assumption("suboptimality", "failed", words)
+    raw = _at_least(gap.raw, lost)
+    if lost is not None and lost.low > gap.raw:
+        words = f"Bob's policy misses his optimum by {lost.low:.4g}, more than the learning gap of {gap.raw:.4g}"
+        return raw, 0.0, Assumption("suboptimality", "failed", words)
     if gap.kind == "certified" and gap.healthy and known is not None:
         told = "; ".join(gap.assumptions)
         words = f"Bob is within {gap.raw:.4g} of his optimum with probability {1 - known:g}, if {told}"
-        return gap.raw, known, Assumption("suboptimality", "assumed", words)
+        return raw, known, Assumption("suboptimality", "assumed", words)
     why = "; ".join(gap.reasons) or f"a learning gap that is {gap.kind} does not certify"
-    return 0.0, 0.0, Assumption("suboptimality", "failed", why)
+    return Sides(0.0, 0.0), 0.0, Assumption("suboptimality", "failed", why)
 
 
-__all__ = ["Deployed", "deployed"]
+def _at_least(stated: float, lost: Sides | None) -> Sides:
+    """What is stated, or what his policy may have lost where rounding does not tell the two apart."""
+    return Sides(stated, stated if lost is None else max(stated, lost.high if lost.low <= stated else stated))
+
+
+__all__ = ["Deployed", "deployed", "widest"]

@@ -13,7 +13,9 @@ import numpy as np
 
 from thalweg.errors import InputError
 from thalweg.rl.mdp import MDP
-from thalweg.rl.planning import EPS, Planned, follow, plan, scale
+from thalweg.rl.planning import Planned, followed, planned, scale
+from thalweg.rl.probabilities import EPS
+from thalweg.rl.valuation import Valuation
 
 SHARE = 1 / 16  # of the tolerance, for each of the errors of planning
 FINEST = 1e-13  # of the scale of a reward: planning is asked for no less
@@ -23,17 +25,42 @@ Bounds = tuple[float, float]
 
 @dataclass(frozen=True, eq=False)
 class Problem:
-    """What does not depend on the multiplier. Rewards are (S, A); bounds are of returns from the start."""
+    """What does not depend on the multiplier. All in units of each reward, without its level; bounds from the start.
 
-    mdp: MDP
-    alice: np.ndarray
-    bob: np.ndarray
+    Attributes:
+        her: what Alice's reward says of the process.
+        his: the same of Bob's.
+        suboptimality: of Bob's units.
+        worst: best policy of minus Alice's reward.
+        bobs: best policy of Bob's.
+        alice_best: her best return.
+        alice_range: hers.
+        bob_best: his best return.
+    """
+
+    her: Valuation
+    his: Valuation
     suboptimality: float
-    worst: Planned  # of minus Alice's reward
-    bobs: Planned  # best of Bob's
+    worst: Planned
+    bobs: Planned
     alice_best: Bounds
     alice_range: Bounds
     bob_best: Bounds
+
+    @property
+    def mdp(self) -> MDP:
+        """The process on the states that policies visit."""
+        return self.her.reward.mdp
+
+    @property
+    def alice(self) -> np.ndarray:
+        """(S, A)."""
+        return self.her.reward.gain.numpy()
+
+    @property
+    def bob(self) -> np.ndarray:
+        """(S, A)."""
+        return self.his.reward.gain.numpy()
 
     @property
     def slack(self) -> float:
@@ -48,6 +75,17 @@ class Problem:
     def slope(self, cut: "Cut") -> float:
         """Of the line of a policy, the middle of its bounds."""
         return cut.bob[0] / 2 + cut.bob[1] / 2 - self.bob_best[0] / 2 - self.bob_best[1] / 2 + self.suboptimality
+
+    def mixed(self, multiplier: float) -> tuple[np.ndarray, np.ndarray]:
+        """(S, A), (S, A): multiplier R_B - R_A, and by how much it may be off."""
+        gain = multiplier * self.bob - self.alice
+        error = multiplier * self.his.reward.error.numpy() + self.her.reward.error.numpy()
+        return gain, error + 2 * EPS * (multiplier * np.abs(self.bob) + np.abs(self.alice))
+
+    def own(self, whose: Valuation, policy: np.ndarray, width: float, warm: np.ndarray | None = None) -> Planned:
+        """The value of a policy by one of the two rewards."""
+        wide = max(width, FINEST * whose.largest)
+        return followed(self.mdp, policy, whose.reward.gain.numpy(), whose.reward.error.numpy(), wide, warm)
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,90 +112,69 @@ class Found:
     evaluations: int
 
 
-def prepare(mdp: MDP, alice: np.ndarray, bob: np.ndarray, suboptimality: float, tolerance: float) -> Problem:
+def prepare(her: Valuation, his: Valuation, suboptimality: float, tolerance: float) -> Problem:
     """Plan for both alone, as finely as the tolerance asks.
+
+    Args:
+        her: of Alice's reward.
+        his: of Bob's, in the same process.
+        suboptimality: in units of Bob's reward as it was given.
+        tolerance: of Alice's range.
 
     Raises:
         InputError: the return range of Alice's reward is 0, or not to be told from it.
     """
     fine = SHARE * tolerance
-    best, worst, span = ranged(mdp, alice, fine)
-    size = scale(bob, mdp.discount)
-    wanted = max(FINEST, min(1e-4, fine * suboptimality / size)) if size > 0 else 1.0
-    bobs, start = plan(mdp, bob, tolerance=wanted), mdp.start.numpy()
-    return Problem(mdp, alice, bob, suboptimality, worst, bobs, best.returns(start), span, bobs.returns(start))
+    span = ranged(her, fine)
+    allowed = suboptimality / his.reward.unit
+    bobs = his.plan(1.0, max(FINEST * his.largest, min(1e-4 * his.largest, fine * allowed)))
+    worst, best = (her.plan(sign, max(fine * span[0], FINEST * her.largest)) for sign in (-1.0, 1.0))
+    return Problem(her, his, allowed, worst, bobs, her.returns_of(best), span, his.returns_of(bobs))
 
 
-def ranged(mdp: MDP, reward: np.ndarray, fine: float) -> tuple[Planned, Planned, Bounds]:
-    """Alice's best, the best of minus her reward, and bounds of her return range that are a share `fine` of it apart.
+def ranged(her: Valuation, fine: float) -> Bounds:
+    """Bounds of Alice's return range that are a share `fine` of it apart, in units.
 
     Raises:
         InputError: the range is 0, or not to be told from it.
     """
-    start, share, best, worst = mdp.start.numpy(), 1e-4, None, None
-    while True:
-        best = plan(mdp, reward, tolerance=share, warm=None if best is None else best.value)
-        worst = plan(mdp, -reward, tolerance=share, warm=None if worst is None else worst.value)
-        low, high = (a + b for a, b in zip(best.returns(start), worst.returns(start), strict=True))
-        if high - low <= fine * low or share <= FINEST:
-            break
-        share = max(FINEST, share * min(1e-2, fine * low / (high - low) if low > 0 else 1e-2))
-    if low <= 0:
+    low, high = her.ranged(fine)
+    if not low > 0:
         raise InputError(
-            f"the return range of Alice's reward is 0 (at most {high:.2g}), every policy returns the same: regret has"
-            " no share of it"
+            f"the return range of Alice's reward is 0 (at most {max(high, 0.0) * her.reward.unit:.2g}), every policy"
+            " returns the same: regret has no share of it"
         )
-    return best, worst, (low, high)
+    return low, high
 
 
 def ends(problem: Problem, width: float) -> tuple[Cut, Cut]:
     """The lines of multipliers 0 and infinity: Alice's worst policy, and Bob's best."""
-    mdp, start = problem.mdp, problem.mdp.start.numpy()
-    size = scale(problem.bob, mdp.discount)
-    wanted = max(FINEST, (problem.bob_best[1] - problem.bob_best[0]) / size) if size > 0 else 1.0
-    bob = follow(mdp, problem.worst.policy, problem.bob, tolerance=wanted)
-    low, high = problem.worst.returns(start)
-    left = Cut(
-        0.0,
-        problem.alice_best[1] + high,
-        problem.worst.policy,
-        -problem.worst.value,
-        bob.value,
-        (-high, -low),
-        bob.returns(start),
-    )
-    alice = follow(mdp, problem.bobs.policy, problem.alice, tolerance=width / scale(problem.alice, mdp.discount))
-    right = Cut(
-        np.inf,
-        np.inf,
-        problem.bobs.policy,
-        alice.value,
-        problem.bobs.value,
-        alice.returns(start),
-        problem.bob_best,
-    )
-    return left, right
+    his, worst, bobs = problem.his, problem.worst, problem.bobs
+    bob = problem.own(his, worst.policy, problem.bob_best[1] - problem.bob_best[0])
+    low, high = problem.her.returns_of(worst)
+    best = problem.alice_best[1] + high
+    left = Cut(0.0, best, worst.policy, -worst.value, bob.value, (-high, -low), his.returns_of(bob))
+    alice = problem.own(problem.her, bobs.policy, width)
+    reached = problem.her.returns_of(alice)
+    return left, Cut(np.inf, np.inf, bobs.policy, alice.value, bobs.value, reached, problem.bob_best)
 
 
 def cut(problem: Problem, multiplier: float, width: float, left: Cut, right: Cut) -> Cut:
     """Plan at one multiplier, to an absolute width, from the better of the values of two policies in each state."""
-    mdp, start = problem.mdp, problem.mdp.start.numpy()
-    mixed = multiplier * problem.bob - problem.alice
-    size = max(scale(mixed, mdp.discount), np.finfo(np.float64).tiny)
+    mdp = problem.mdp
+    mixed, error = problem.mixed(multiplier)
+    finest = FINEST * max(scale(mixed, mdp.discount), np.finfo(np.float64).tiny)
     a, b = (multiplier * c.bob_value - c.alice_value for c in (left, right))
-    planned = plan(mdp, mixed, tolerance=max(FINEST, width / size), warm=np.maximum(a, b))
-    mixing = 4 * EPS * (np.abs(problem.alice).max() + multiplier * np.abs(problem.bob).max()) / (1 - mdp.discount)
-    low, high = planned.returns(start)
-    low, high = low - mixing, high + mixing
-    size = max(multiplier * scale(problem.bob, mdp.discount), np.finfo(np.float64).tiny)
+    found = planned(mdp, mixed, error, max(finest, width), np.maximum(a, b))
+    low, high = problem.her.returns_of(found)
     warm = np.where(a >= b, left.bob_value, right.bob_value)
-    bob = follow(mdp, planned.policy, problem.bob, tolerance=max(FINEST, width / size), warm=warm)
-    reached = bob.returns(start)
+    bob = problem.own(problem.his, found.policy, width / max(multiplier, np.finfo(np.float64).tiny), warm)
+    reached = problem.his.returns_of(bob)
     return Cut(
         multiplier,
         problem.alice_best[1] + high - multiplier * (problem.bob_best[0] - problem.suboptimality),
-        planned.policy,
-        multiplier * bob.value - planned.value,
+        found.policy,
+        multiplier * bob.value - found.value,
         bob.value,
         (multiplier * reached[0] - high, multiplier * reached[1] - low),
         reached,

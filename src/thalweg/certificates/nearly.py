@@ -11,7 +11,9 @@ import torch
 from torch import Tensor
 
 from thalweg.rl import MDP, Gains
-from thalweg.rl.mdp import TIE
+from thalweg.rl.bracket import shortfall
+from thalweg.rl.mdp import Plan
+from thalweg.rl.probabilities import EPS
 
 ROUNDS = 40  # multipliers for each Alice at most
 LARGEST = 2.0**20  # multiplier, in Alice's range over Bob's
@@ -23,24 +25,27 @@ def worst_regrets(mdp: MDP, alice: Tensor, bob: Any, suboptimality: float) -> Te
 
     Args:
         mdp: where Bob acts.
-        alice: (N, S, A) her rewards.
+        alice: (N, S, A) her rewards, without a large constant.
         bob: (S, A) his.
         suboptimality: V_B - J_B at most, in units of his reward.
     """
-    size = mdp.return_range(bob)
-    own = mdp.mean_reward(bob) / size if size > 0 else torch.zeros_like(mdp.mean_reward(bob))
-    allowed = suboptimality / float(size) if size > 0 else 0.0
+    his = mdp.mean_reward(bob)
+    his = his - mdp.level(his)
+    size = mdp.return_range(his)
+    own = his / size if size > 0 else torch.zeros_like(his)
+    allowed = suboptimality / float(size) * (1 + 4 * EPS) if size > 0 else 0.0
     span = mdp.return_range(Gains(alice))
     scaled = alice / torch.where(span > 0, span, 1.0)[:, None, None]
-    most = float(own.abs().max()) / (1 - mdp.discount)
-    optimum, floor = mdp.optimal(Gains(scaled)).value @ mdp.start, float(mdp.optimal(own).value @ mdp.start) - allowed
+    optimum, lowest = _best(mdp, scaled)[1], _best(mdp, own)[0]
+    floor = float(lowest) - allowed
 
     def height(x: Tensor, which: Tensor) -> tuple[Tensor, Tensor]:
-        plan = mdp.optimal(Gains(-scaled[which] + x[:, None, None] * own))
+        gain = -scaled[which] + x[:, None, None] * own
+        mixing = 4 * EPS * (scaled[which].abs() + x[:, None, None] * own.abs())
+        _, high, plan = _best(mdp, gain, mixing)
         slope = mdp.returns(plan.policy, own) - floor
-        size = 2 * plan.value.abs().amax(-1) + scaled[which].abs().amax((-1, -2)) / (1 - mdp.discount) + x * most
-        missed = TIE * size / (1 - mdp.discount)  # what the planner's ties may leave out of the three values
-        return optimum[which] + plan.value @ mdp.start - x * floor + missed, slope
+        found = optimum[which] + high - x * floor
+        return found + 8 * EPS * (optimum[which].abs() + high.abs() + (x * floor).abs()), slope
 
     every = torch.arange(len(alice))
     left, right = torch.zeros(len(alice), dtype=torch.float64), torch.ones(len(alice), dtype=torch.float64)
@@ -73,6 +78,14 @@ def worst_regrets(mdp: MDP, alice: Tensor, bob: Any, suboptimality: float) -> Te
         done = (best[rows] - floor_here <= TOLERANCE) | ((up < 0) & (high >= LARGEST)) & ~move_left
         going[rows] = ~done
     return best * span
+
+
+def _best(mdp: MDP, gain: Tensor, error: Tensor | float = 0.0) -> tuple[Tensor, Tensor, Plan]:
+    """(...), (...): bounds of the best return of mean rewards; and the plan."""
+    plan = mdp.optimal(Gains(gain))
+    mean, size = plan.value @ mdp.start, plan.value.abs() @ mdp.start
+    off = shortfall(mdp, gain, plan, error) + ((mdp.states + 8) * EPS + 2 * mdp.rounding) * size
+    return mean - off, mean + off, plan
 
 
 __all__ = ["worst_regrets"]

@@ -15,9 +15,12 @@ import torch
 from torch import Tensor
 
 from thalweg.certificates.nearly import worst_regrets
-from thalweg.certificates.tangents import Tangents, planned
+from thalweg.certificates.tangents import Tangents, discounted, features, planned, rewards
 from thalweg.rl import MDP, Gains
-from thalweg.values import Linear, two_policy_error
+from thalweg.rl.bracket import shortfall, spans
+from thalweg.rl.mdp import Plan
+from thalweg.rl.probabilities import EPS
+from thalweg.values import Linear, flow, two_policy_error
 
 
 class Quantity(Protocol):
@@ -63,9 +66,11 @@ class Regret(_Share):
 
     def read(self, points: np.ndarray) -> tuple[np.ndarray, Tangents]:
         """Regrets and ranges."""
-        earned = torch.einsum("sa,dsa->d", self.occupancy, self.values.gains(self.mdp.actions)).numpy()
-        best, span = planned(self.values, self.mdp, torch.as_tensor(points))
-        return ((best @ self.mdp.start).numpy() * points).sum(1) - points @ earned, span
+        gains = features(self.values, self.mdp)
+        earned, off = _earned(self.mdp, self.occupancy, gains)
+        best, span, missed = planned(gains, self.mdp, torch.as_tensor(points))
+        most = ((best @ self.mdp.start).numpy() * points).sum(1) + missed.numpy()
+        return _above(self.mdp, most, -points @ earned, np.abs(points) @ off), span
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,11 +93,16 @@ class FromStarts(_Share):
     def read(self, points: np.ndarray) -> tuple[np.ndarray, Tangents]:
         """The largest of regrets, which is convex as they are, and ranges."""
         theta = torch.as_tensor(points)
-        each = self.mdp.solve(self.policies[:, None], self.values.gains(self.mdp.actions))
+        gains = features(self.values, self.mdp)
+        each = discounted(self.mdp, self.policies, gains)
+        off = torch.stack([shortfall(self.mdp, gains, Plan(value, policy.expand(len(gains), -1, -1)))
+                           for value, policy in zip(each, self.policies, strict=True)]).amax(0)  # fmt: skip
         own = torch.einsum("k,kds->ds", self.weights, each)
-        best, span = planned(self.values, self.mdp, theta)
-        lost = torch.einsum("nds,nd->ns", best - own, theta)[:, self.mdp.start > 0]
-        return lost.amax(1).numpy(), span
+        best, span, missed = planned(gains, self.mdp, theta)
+        most = torch.einsum("nds,nd->ns", best, theta)[:, self.mdp.start > 0] + missed[:, None]
+        kept = -torch.einsum("ds,nd->ns", own, theta)[:, self.mdp.start > 0]
+        lost = _above(self.mdp, most.numpy(), kept.numpy(), (theta.abs() @ off)[:, None].numpy())
+        return lost.max(1), span
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,10 +118,13 @@ class BesideSafe(_Share):
     def read(self, points: np.ndarray) -> tuple[np.ndarray, Tangents]:
         """The regrets of both."""
         top, _ = Regret(self.values, self.mdp, self.occupancy).read(points)
-        gains = self.values.gains(self.mdp.actions)
-        best, _ = planned(self.values, self.mdp, torch.as_tensor(points))
-        slope = (best @ self.mdp.start).numpy() - torch.einsum("sa,dsa->d", self.safe, gains).numpy()
-        return top, Tangents((slope * points).sum(1), slope)
+        gains = features(self.values, self.mdp)
+        best, _, missed = planned(gains, self.mdp, torch.as_tensor(points))
+        earned, off = _earned(self.mdp, self.safe, gains)
+        most = (best @ self.mdp.start).numpy()
+        kept = np.abs(points) @ off + missed.numpy()
+        low = -_above(self.mdp, -(most * points).sum(1), points @ earned, kept)
+        return top, Tangents(low, most - earned)
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,10 +145,9 @@ class NearlyOptimal(_Share):
 
     def read(self, points: np.ndarray) -> tuple[np.ndarray, Tangents]:
         """Largest regrets, as the dual bounds them, and ranges."""
-        theta = torch.as_tensor(points)
-        _, span = planned(self.values, self.mdp, theta)
-        alice = self.values.reward(theta, self.mdp.actions)
-        return worst_regrets(self.mdp, alice, self.bob, self.suboptimality).numpy(), span
+        theta, gains = torch.as_tensor(points), features(self.values, self.mdp)
+        span = planned(gains, self.mdp, theta).span
+        return worst_regrets(self.mdp, rewards(gains, theta), self.bob, self.suboptimality).numpy(), span
 
 
 @dataclass(frozen=True, eq=False)
@@ -157,13 +169,15 @@ class Composed:
 
     def read(self, points: np.ndarray) -> tuple[np.ndarray, Tangents]:
         """The sum times the range, and the range."""
-        theta = torch.as_tensor(points)
-        _, span = planned(self.values, self.mdp, theta)
-        size = float(self.mdp.return_range(self.bob))
+        theta, gains = torch.as_tensor(points), features(self.values, self.mdp)
+        span = planned(gains, self.mdp, theta).span
+        his = self.bob - self.mdp.level(self.bob)
+        size, most = (float(x) for x in spans(self.mdp, his))
         unit = np.where(span.value > 0, span.value, 1.0)  # a cell with a vertex of range 0 is not bounded by it
-        own = self.values.reward(theta / torch.as_tensor(unit)[:, None], self.mdp.actions)
-        apart = self.mdp.return_range(Gains(own - self.bob / size)).numpy() + self.suboptimality / size
-        return apart * span.value, span
+        own = rewards(gains, theta / torch.as_tensor(unit)[:, None])
+        rounded = 8 * EPS * (rewards(gains.abs(), theta.abs() / torch.as_tensor(unit)[:, None]) + his.abs() / size)
+        apart = spans(self.mdp, own - his / size, rounded)[1].numpy() + (most - size) / size
+        return (apart + self.suboptimality / size) * (1 + 8 * EPS) * span.value, span
 
     def above(self, top: np.ndarray, under: np.ndarray, low: np.ndarray) -> np.ndarray:
         """Of vertices, and of how far the tangents lie below the range."""
@@ -191,13 +205,35 @@ class Departed(_Share):
 
     def read(self, points: np.ndarray) -> tuple[np.ndarray, Tangents]:
         """Errors and ranges."""
-        theta = torch.as_tensor(points)
-        rewards = Gains(self.values.reward(theta, self.mdp.actions))
-        highest, lowest = (plan.value for plan in (self.mdp.optimal(rewards), self.mdp.worst(rewards)))
-        spans = highest.amax(1) - lowest.amin(1)
+        theta, gains = torch.as_tensor(points), features(self.values, self.mdp)
+        gain = rewards(gains, theta)
+        seen = torch.ones_like(self.mdp.reachable) if self.transitions else self.mdp.reachable
+        widest = torch.zeros(len(points), dtype=torch.float64)
+        for sign in (1.0, -1.0):  # what departs may come anywhere
+            plan = self.mdp.optimal(Gains(sign * gain))
+            widest += plan.value[:, seen].amax(1) + shortfall(self.mdp, sign * gain, plan, where=seen)
         paid = theta.abs() @ self.reward
-        errors = two_policy_error(paid, self.transitions, spans, self.mdp.discount)
-        return errors.numpy(), planned(self.values, self.mdp, theta)[1]
+        errors = two_policy_error(paid, self.transitions, widest, self.mdp.discount)
+        return errors.numpy(), planned(gains, self.mdp, theta).span
+
+
+def _earned(mdp: MDP, occupancy: Tensor, gains: Tensor) -> tuple[np.ndarray, np.ndarray]:
+    """(D,), (D,): discounted features of an occupancy, and how far they may be off.
+
+    An occupancy that misses the flow's equations by f misses a return by |f|_1 max |R| / (1 - discount) at most.
+    """
+    seen = occupancy.sum(-1) > 0
+    off = torch.as_tensor(flow(mdp) @ occupancy.reshape(-1).numpy()) - mdp.start
+    size = gains[:, seen].abs().amax((-1, -2))
+    rounded = ((mdp.terms + mdp.actions + 8) * 4 * EPS + mdp.rounding) / (1 - mdp.discount)
+    found = torch.einsum("sa,dsa->d", occupancy, gains)
+    return found.numpy(), (size * (off.abs().sum() + rounded) / (1 - mdp.discount)).numpy()
+
+
+def _above(mdp: MDP, first: np.ndarray, second: np.ndarray, off: np.ndarray) -> np.ndarray:
+    """The sum of two and what they may be off, above its own rounding and that of two means over states."""
+    size = np.abs(first) + np.abs(second) + off
+    return first + second + off + ((mdp.states + 16) * EPS + 2 * mdp.rounding) * size
 
 
 __all__ = ["BesideSafe", "Composed", "Departed", "FromStarts", "NearlyOptimal", "Quantity", "Regret"]

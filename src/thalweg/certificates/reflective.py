@@ -22,13 +22,14 @@ import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
 
-from thalweg.certificates.regret import composed_bound
+from thalweg.certificates.distance import composed
 from thalweg.errors import InputError
 from thalweg.rl import MDP
-from thalweg.rl.mdp import TIE
 from thalweg.rl.planning import single
 from thalweg.rl.rows import transition_rows
-from thalweg.values import regret_bound, return_range
+from thalweg.rl.valuation import valuation
+
+TIE = 1e-12  # of the largest value: a bounded planner takes what is better by less for a tie
 
 Certify = Callable[[MDP, Tensor, Tensor, float], float]  # process, Alice's and Bob's reward, his suboptimality
 
@@ -118,6 +119,7 @@ def reflect(
     if not len(menu) or not 0 <= cost < float("inf"):
         raise InputError(f"{len(menu)} steerings, cost = {cost}: give at least one, and a cost of at least 0")
     alice, *gains = (torch.as_tensor(single(mdp, reward)) for reward in (alice_reward, steering, *menu))
+    alice = alice - mdp.level(alice)  # a constant changes no regret, and costs digits
     plans = torch.stack([_plan(mdp, gain, planner.sweeps) for gain in gains])
     process, hers = augmented(mdp, plans), augmented_reward(alice, plans)
     judged, slack = _judged(mdp, torch.stack(gains), plans, cost, planner.judge)
@@ -200,7 +202,7 @@ def _plan(mdp: MDP, gain: Tensor, sweeps: int | None) -> Tensor:
 
 
 def _judged(mdp: MDP, gains: Tensor, plans: Tensor, cost: float, judge: str) -> tuple[Tensor, Tensor]:
-    """U (K, K, S): of who holds k, adopting j, in s; and (K, 1) what of it is rounding, as in `MDP.span`."""
+    """U (K, K, S): of who holds k, adopting j, in s; and (K, 1) what of it is taken for a tie."""
     values = mdp.solve(plans, gains[:, None])
     if judge == "new":
         values = values.diagonal().T.expand_as(values)
@@ -225,8 +227,7 @@ def _worst_accepted(process: MDP, hers: Tensor, accepted: Tensor) -> Tensor:
 
 def _certified(mdp: MDP, alice: Tensor, bob: Tensor, certify: Certify, returns: list[Tensor]) -> tuple[float, float]:
     """Normalised regret of a behaviour with these returns by Alice and by Bob, and the bound for its like."""
-    best, worst = mdp.optimal(alice).value, mdp.worst(alice).value
-    span = float(mdp.span(best, worst))
+    best, span = mdp.optimal(alice).value, float(mdp.return_range(alice))
     if not span > 0:
         raise InputError(
             "the return range of Alice's reward is 0, every policy returns the same: no regret to certify"
@@ -238,8 +239,8 @@ def _certified(mdp: MDP, alice: Tensor, bob: Tensor, certify: Certify, returns: 
 
 def _composed(mdp: MDP, alice: Tensor, bob: Tensor, suboptimality: float) -> float:
     """T1; without a range nothing is lost by Bob's reward, and d is 1."""
-    distance, span = regret_bound(mdp, alice, bob), float(return_range(mdp, bob))
-    return composed_bound(distance, suboptimality, span) if span else distance
+    her, his = valuation(mdp, alice), valuation(mdp, bob)
+    return composed(her, his, suboptimality).high if his.range.low > 0 else 1.0
 
 
 __all__ = ["Planner", "Reflection", "augmented", "augmented_reward", "reflect"]

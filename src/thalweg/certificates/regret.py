@@ -16,7 +16,8 @@ from thalweg.certificates.dual import prepare, ranged, search
 from thalweg.certificates.programme import inversion, programmed
 from thalweg.errors import InputError
 from thalweg.rl.mdp import MDP
-from thalweg.rl.planning import single
+from thalweg.rl.probabilities import EPS
+from thalweg.rl.valuation import Valuation, valuation
 
 TOLERANCE = 1e-6  # of Alice's range, between the two bounds
 FINE = 1e-9  # of it, to which planning certifies the programme
@@ -93,21 +94,31 @@ def worst_regret(
         raise InputError(f"suboptimality = {suboptimality}: give a number of at least 0, in units of Bob's reward")
     if not tolerance > 0 or evaluations < 0:
         raise InputError(f"tolerance = {tolerance}, evaluations = {evaluations}: give above 0, and at least 0")
-    alice, bob = single(mdp, alice_reward), single(mdp, bob_reward)
     if method == "programme":
         tolerance = FINE
-    problem = prepare(mdp, alice, bob, float(suboptimality), tolerance)
+    problem = prepare(*_read(mdp, alice_reward, bob_reward), float(suboptimality), tolerance)
     found = search(problem, tolerance, evaluations) if method == "dual" else programmed(problem, tolerance)
     low, high = problem.alice_range
+    her, his = problem.her.reward, problem.his.reward
     return WorstRegret(
-        value=float(found.upper / low),
-        lower=max(0.0, float(found.lower / high)),  # no regret is below 0
-        multiplier=float(found.multiplier),
-        mixture=tuple((float(chance), _chances(policy, mdp.actions)) for chance, policy in found.mixture),
-        slack=float(problem.slack),
+        value=min(1.0, _outward(found.upper / low)),  # no regret is above the range
+        lower=max(0.0, _outward(found.lower / high, -1)),  # none is below 0
+        multiplier=float(found.multiplier) * her.unit / his.unit,
+        mixture=tuple((float(chance), _chances(mdp, her.part.states, policy)) for chance, policy in found.mixture),
+        slack=float(problem.slack) * his.unit,
         method=method,
         evaluations=found.evaluations,
     )
+
+
+def _read(mdp: MDP, alice_reward: Any, bob_reward: Any) -> tuple[Valuation, Valuation]:
+    """What both rewards say of a process."""
+    return valuation(mdp, alice_reward), valuation(mdp, bob_reward)
+
+
+def _outward(x: float, sign: int = 1) -> float:
+    """Beyond the roundings of a few operations."""
+    return float(x) + sign * 4 * EPS * abs(float(x))
 
 
 def worst_inversion(mdp: MDP, alice_reward: Any, bob_reward: Any) -> float:
@@ -126,10 +137,10 @@ def worst_inversion(mdp: MDP, alice_reward: Any, bob_reward: Any) -> float:
 
     Source: what soundness of a distance bounds, Skalse et al. 2024 (arXiv 2309.15257).
     """
-    alice, bob = single(mdp, alice_reward), single(mdp, bob_reward)
-    _, _, span = ranged(mdp, alice, FINE)
-    size = float(mdp.return_range(bob))
-    return inversion(mdp, alice / span[0], bob / size if size > 0 else bob)
+    her, his = _read(mdp, alice_reward, bob_reward)
+    span, size = ranged(her, FINE), his.range.low
+    alice, bob = her.reward.gain.numpy() / span[0], his.reward.gain.numpy()
+    return inversion(her.reward.mdp, alice, bob / size if size > 0 else bob)
 
 
 def composed_bound(distance: float, suboptimality: float, bob_range: float) -> float:
@@ -156,10 +167,15 @@ def composed_bound(distance: float, suboptimality: float, bob_range: float) -> f
     return distance + suboptimality / bob_range
 
 
-def _chances(policy: np.ndarray, actions: int) -> Tensor:
-    """(S, A) probabilities of actions, or of themselves."""
+def _chances(mdp: MDP, states: Tensor, policy: np.ndarray) -> Tensor:
+    """(S, A) probabilities, of actions or of themselves, in the states of a part; the first action elsewhere."""
     given = torch.as_tensor(policy)
-    return given if given.ndim == 2 else torch.nn.functional.one_hot(given, actions).to(torch.float64)
+    if given.ndim == 1:
+        given = torch.nn.functional.one_hot(given, mdp.actions).to(torch.float64)
+    whole = torch.zeros(mdp.states, mdp.actions, dtype=torch.float64)
+    whole[:, 0] = 1.0
+    whole[states] = given
+    return whole
 
 
 __all__ = ["WorstRegret", "composed_bound", "worst_inversion", "worst_regret"]

@@ -12,7 +12,8 @@ from typing import Any
 import torch
 
 from thalweg.certificates.cover import Cover
-from thalweg.certificates.deployed import Deployed
+from thalweg.certificates.deployed import Deployed, widest
+from thalweg.certificates.distance import composed
 from thalweg.certificates.door import one_reward
 from thalweg.certificates.quantities import (
     BesideSafe,
@@ -23,14 +24,18 @@ from thalweg.certificates.quantities import (
     Quantity,
     Regret,
 )
-from thalweg.certificates.regret import composed_bound, worst_regret
+from thalweg.certificates.regret import worst_regret
 from thalweg.certificates.supremum import supremum
-from thalweg.values import Linear, reward_distance, two_policy_error
+from thalweg.rl.probabilities import EPS
+from thalweg.rl.valuation import Sides, Valuation
+from thalweg.values import Linear, two_policy_error
+
+FINE = 1e-9  # of Alice's range, to which the worst regret is searched for
 
 
 @dataclass(frozen=True)
 class Shares:
-    """Shares of Alice's return range; None where what is known of Bob says nothing.
+    """Shares of Alice's return range, each between two sides; None where what is known of Bob says nothing.
 
     Attributes:
         exact: regret of his policy.
@@ -40,29 +45,42 @@ class Shares:
         beside_safe: regret over that of the safe policy; of no unit.
     """
 
-    exact: float | None = None
-    lp: float | None = None
-    t1: float | None = None
-    per_start: float | None = None
-    beside_safe: float | None = None
+    exact: Sides | None = None
+    lp: Sides | None = None
+    t1: Sides | None = None
+    per_start: Sides | None = None
+    beside_safe: Sides | None = None
 
     def drifted(self, x: float) -> "Shares":
         """In any process that departs by x of the range, below 1; of the safe policy nothing is known there."""
 
-        def moved(share: float | None, most: float = inf) -> float | None:
-            return None if share is None else min((share + x) / (1 - x), most)
+        def moved(share: Sides | None, most: float = inf) -> Sides | None:
+            if share is None:
+                return None
+            low, high = ((side + x) / (1 - x) for side in share)
+            return Sides(min(low, most), min(high * (1 + 8 * EPS), most))
 
         if x == 0:
             return self
         return Shares(moved(self.exact, 1.0), moved(self.lp, 1.0), moved(self.t1), moved(self.per_start), None)
 
+    @property
+    def numbers(self) -> dict[str, float | None]:
+        """The safe side of each, by name."""
+        return {f.name: None if (x := getattr(self, f.name)) is None else x.high for f in fields(self)}
+
+    @property
+    def slacks(self) -> dict[str, float]:
+        """By how much each may exceed what it bounds, through rounding and searches that stopped."""
+        return {f.name: x.width for f in fields(self) if (x := getattr(self, f.name)) is not None}
+
 
 def largest(several: Sequence[Shares]) -> Shares:
     """The worst of each, for all of several Alices; none where one of them has none."""
 
-    def most(name: str) -> float | None:
+    def most(name: str) -> Sides | None:
         found = [getattr(one, name) for one in several]
-        return None if None in found else max(found)
+        return None if None in found else Sides(max(x.low for x in found), max(x.high for x in found))
 
     return Shares(*(most(field.name) for field in fields(Shares)))
 
@@ -73,57 +91,70 @@ def of_reward(reward: Any, bob: Deployed) -> tuple[Shares, float]:
     Raises:
         InputError: a return range of 0.
     """
-    mdp = bob.mdp
-    gain = one_reward(mdp, reward, "Alice's reward")
-    span = float(mdp.return_range(gain))
-    best, worst = mdp.optimal(gain).value, mdp.worst(gain).value
+    mdp, drift = bob.mdp, bob.drift
+    her = one_reward(mdp, reward, "Alice's reward")
+    span = her.known_range("Alice's reward")
     exact = lp = t1 = starts = beside = None
-    if bob.policies is not None and bob.visits is not None:
-        lost = max(float(best @ mdp.start - (bob.visits * gain).sum()), 0.0)
-        exact = lost / span
-        own = torch.einsum("k,ks->s", bob.weights, mdp.evaluate(bob.policies, gain))
-        starts = max(float((best - own)[mdp.start > 0].max()) / span, 0.0)
+    if bob.policies is not None:
+        lost = her.regret(bob.policies, bob.weights)
+        exact = _at_most_one(lost.over(span))
+        starts = her.starts(bob.policies, bob.weights).over(span)
         if bob.safe is not None:
-            besides = float(mdp.regret(bob.safe, gain))
-            beside = lost / besides if besides > 0 else None
-    if bob.reward is not None and bob.allowed is not None:
-        lp = worst_regret(mdp, gain, bob.reward, bob.allowed).value
-        apart = float(reward_distance(mdp, gain, bob.reward))
-        t1 = composed_bound(apart, bob.allowed, bob.size)
+            safe = her.regret(bob.safe)
+            beside = lost.over(safe) if safe.low > 0 else None
+    if bob.his is not None and bob.allowed is not None:
+        lp, t1 = _worst(her, bob.his, bob.allowed), composed(her, bob.his, bob.allowed)
         lp, t1 = _ordered(exact, lp, t1)
-    drift = bob.drift
-    error = two_policy_error(drift.reward, drift.transitions, float(best.max() - worst.min()), mdp.discount)
-    return Shares(exact, lp, t1, starts, beside), error / span
+    error = two_policy_error(drift.reward, drift.transitions, widest(mdp, reward, her, drift), mdp.discount)
+    return Shares(exact, lp, t1, starts, beside), error / (span.low * her.reward.unit) * (1 + 16 * EPS)
+
+
+def _worst(her: Valuation, his: Valuation, allowed: Sides) -> Sides:
+    """The regret of any Bob within a suboptimality.
+
+    It is concave in the suboptimality and not below 0: so what it is at the low side is at least its share of what
+    it is at the high one.
+    """
+    found = worst_regret(her.reward.whole, her.reward, his.reward, allowed.high, tolerance=FINE)
+    share = allowed.low / allowed.high if allowed.high > 0 else 1.0
+    return Sides(found.lower * share * (1 - 4 * EPS), found.value)
+
+
+def _at_most_one(share: Sides) -> Sides:
+    """A regret is no more than the range."""
+    return Sides(min(share.low, 1.0), min(share.high, 1.0))
 
 
 def of_cover(cover: Cover, values: Linear, bob: Deployed) -> tuple[Shares, float]:
     """The worst over a confidence set, and the largest share by which the drift may change a regret."""
     mdp = bob.mdp
 
-    def worst(quantity: Quantity) -> float:
-        return supremum(cover, quantity).bound
+    def worst(quantity: Quantity) -> Sides:
+        found = supremum(cover, quantity)
+        return Sides(min(found.attained, found.bound), found.bound)
 
     exact = lp = t1 = starts = beside = None
     if bob.policies is not None and bob.visits is not None:
         exact = worst(Regret(values, mdp, bob.visits))
-        starts = worst(FromStarts(values, mdp, bob.policies, bob.weights))
+        starts = worst(FromStarts(values, mdp, mdp.checked(bob.policies), bob.weights))
         if bob.safe is not None:
             beside = worst(BesideSafe(values, mdp, bob.visits, mdp.occupancy(bob.safe)))
-            beside = beside if beside < inf else None
-    if bob.reward is not None and bob.allowed is not None:
-        lp = worst(NearlyOptimal(values, mdp, bob.reward, bob.allowed))
-        t1 = worst(Composed(values, mdp, bob.reward, bob.allowed))
+            beside = beside if beside.high < inf else None
+    if bob.his is not None and bob.allowed is not None:
+        lp = worst(NearlyOptimal(values, mdp, bob.reward, bob.allowed.high))
+        t1 = worst(Composed(values, mdp, bob.reward, bob.allowed.high))
         lp, t1 = _ordered(exact, lp, t1)
     each = torch.full((values.weights,), bob.drift.reward, dtype=torch.float64)
     drifts = bob.drift.transitions > 0 or bob.drift.reward > 0
-    moved = worst(Departed(values, mdp, each, bob.drift.transitions)) if drifts else 0.0
+    moved = worst(Departed(values, mdp, each, bob.drift.transitions)).high if drifts else 0.0
     return Shares(exact, lp, t1, starts, beside), moved
 
 
-def _ordered(exact: float | None, lp: float, t1: float) -> tuple[float, float]:
+def _ordered(exact: Sides | None, lp: Sides, t1: Sides) -> tuple[Sides, Sides]:
     """Lp and t1, each search having stopped within its tolerance: none is lowered, so none leans on another."""
-    lp = lp if exact is None else max(lp, exact)
-    return lp, max(t1, lp)
+    if exact is not None:
+        lp = Sides(max(lp.low, exact.low), max(lp.high, exact.high))
+    return lp, Sides(max(t1.low, lp.low), max(t1.high, lp.high))
 
 
 __all__ = ["Shares", "largest", "of_cover", "of_reward"]

@@ -13,6 +13,8 @@ STATEMENT = (
     " bounds harm outside the model, rare harm inside the expectation, or values that Alice comes to hold later."
 )
 
+SEEN = 1e-6  # slack that is said in words
+
 
 @dataclass(frozen=True)
 class Assumption:
@@ -45,6 +47,8 @@ class Certificate:
         realised: regret by her true reward, where it is known; of no use but to check the rest.
         tighter: what would make the bound smaller, the most first.
         floor: t*, least worst regret of any policy over contextual values that are known.
+        slacks: by how much each number, by name, may exceed what it bounds: the arithmetic, what the digits of the
+            input leave open, and searches that stopped.
     """
 
     assumptions: tuple[Assumption, ...]
@@ -58,6 +62,12 @@ class Certificate:
     realised: float | None = None
     tighter: tuple[str, ...] = ()
     floor: float | None = None
+    slacks: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def slack(self) -> float:
+        """The largest of `slacks`, a share of her return range."""
+        return max(self.slacks.values(), default=0.0)
 
     @property
     def failed(self) -> tuple[Assumption, ...]:
@@ -83,7 +93,9 @@ class Certificate:
     @property
     def statement(self) -> str:
         """What is certified, in the words that stand on every certificate, and its numbers."""
-        return f"{STATEMENT} Here t = {self.bound:.4g} and δ = {self.delta:g}."
+        known = [name for name in ("exact", "lp", "t1") if getattr(self, name) is not None]
+        loose = self._loose(min(known, key=lambda name: getattr(self, name)))
+        return f"{STATEMENT} Here t = {self.bound:.4g}{loose} and δ = {self.delta:g}."
 
     @property
     def summary(self) -> str:
@@ -91,10 +103,17 @@ class Certificate:
         if self.failed:
             return f"No certificate: {'; '.join(a.words for a in self.failed)}."
         parts = ", ".join(
-            f"{name} {x:.4g}" for name in ("exact", "lp", "t1") if (x := getattr(self, name)) is not None
+            f"{name} {x:.4g}{self._loose(name)}"
+            for name in ("exact", "lp", "t1")
+            if (x := getattr(self, name)) is not None
         )
         sure = "" if self.delta == 0 else f", with probability {1 - self.delta:g} over the data"
         return f"Regret at most {self.bound:.4g} of Alice's return range ({parts}){sure}, if:"
+
+    def _loose(self, name: str) -> str:
+        """What of a number may be rounding, where that can be seen."""
+        slack = self.slacks.get(name, 0.0)
+        return f" (up to {slack:.2g} of it rounding and search)" if slack > SEEN else ""
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON; no number where an assumption failed."""
@@ -106,6 +125,8 @@ class Certificate:
             "confidence": 1 - self.delta,
             "assumptions": [asdict(a) for a in self.assumptions],
             "decomposition": {name: _finite(x) for name, x in self.decomposition.items()} if self.issued else {},
+            "slack": self.slack if self.issued else None,
+            "slacks": dict(self.slacks) if self.issued else {},
             "realised": self.realised,
             "tighter": list(self.tighter) if self.issued else [],
             "statement": self.statement if self.issued else STATEMENT,

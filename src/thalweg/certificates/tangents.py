@@ -1,6 +1,7 @@
 """Convex functions of theta by their values and slopes at points, and the plans that give them."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -8,6 +9,9 @@ from torch import Tensor
 
 from thalweg.errors import InputError
 from thalweg.rl import MDP, Gains
+from thalweg.rl.bracket import shortfall
+from thalweg.rl.mdp import Plan
+from thalweg.rl.probabilities import EPS
 from thalweg.values import Linear, levelled, visited
 
 NULL = 1e-9  # of the features: a direction whose advantages are less changes no return
@@ -38,22 +42,65 @@ def tangent(f: Tangents, at: np.ndarray, corners: np.ndarray, points: np.ndarray
     return base[:, None] + np.einsum("md,mkd->mk", f.slope[corners].mean(1), points)
 
 
-def planned(values: Linear, world: MDP, points: Tensor) -> tuple[Tensor, Tangents]:
-    """The discounted features of the best policy of each point, and the return range.
+class Plans(NamedTuple):
+    """The best policies of rewards.
+
+    Attributes:
+        best: (N, D, S) their discounted features, whose product with theta is V*.
+        span: the return range, which is convex in theta, from below.
+        missed: (N,) how far V* may be from that product, in visited states.
+    """
+
+    best: Tensor
+    span: Tangents
+    missed: Tensor
+
+
+def features(values: Linear, world: MDP) -> Tensor:
+    """(D, S, A): the features as rewards, less a constant each, which changes no regret and costs digits."""
+    gains = values.gains(world.actions)
+    return gains - world.level(gains)[:, None, None]
+
+
+def rewards(gains: Tensor, theta: Tensor) -> Tensor:
+    """(N, S, A): of features (D, S, A) at points (N, D)."""
+    return torch.einsum("dsa,nd->nsa", gains, theta)
+
+
+def planned(gains: Tensor, world: MDP, points: Tensor) -> Plans:
+    """The best and the worst policies of each point.
 
     Args:
-        values: the class, its features in the states of the world.
+        gains: (D, S, A) of `features`.
         world: the decision process.
         points: (N, D).
-
-    Returns:
-        (N, D, S), whose product with theta is V*; and the range, which is convex in theta.
     """
-    reward = Gains(values.reward(points, world.actions))
-    gains = values.gains(world.actions)
-    best, worst = (world.solve(plan.policy[:, None], gains) for plan in (world.optimal(reward), world.worst(reward)))
+    reward = rewards(gains, points)
+    off = (len(points.T) + 2) * EPS * rewards(gains.abs(), points.abs())  # rounding of the sum over features
+    (best, missed), (worst, other) = (_planned(gains, world, points, reward, off, sign) for sign in (1.0, -1.0))
     slope = (best - worst) @ world.start
-    return best, Tangents(torch.einsum("nd,nd->n", slope, points).numpy(), slope.numpy())
+    spans = torch.einsum("nd,nd->n", slope, points)
+    low = spans - missed - other - (world.states + 8) * EPS * (spans.abs() + missed + other)
+    return Plans(best, Tangents(low.numpy(), slope.numpy()), missed)
+
+
+def _planned(
+    gains: Tensor, world: MDP, points: Tensor, reward: Tensor, off: Tensor, sign: float
+) -> tuple[Tensor, Tensor]:
+    """Discounted features (N, D, S) of the best policies of rewards (N, S, A) or minus them, and what V* may miss."""
+    plan = world.optimal(Gains(sign * reward))
+    best = discounted(world, plan.policy, gains)
+    value = sign * torch.einsum("nds,nd->ns", best, points)
+    return best, shortfall(world, sign * reward, Plan(value, plan.policy), off)
+
+
+def discounted(world: MDP, policy: Tensor, gains: Tensor) -> Tensor:
+    """(N, D, S): discounted features of policies (N, S, A); one factorisation for each policy."""
+    if world.transitions is None:
+        return world.solve(policy[:, None], gains)
+    moves = torch.einsum("nsa,sat->nst", policy, world.transitions)
+    system = torch.eye(world.states, dtype=torch.float64) - world.discount * moves
+    return torch.linalg.solve(system, torch.einsum("nsa,dsa->nsd", policy, gains)).mT
 
 
 def check_ranges(values: Linear, world: MDP, number: int) -> None:
@@ -81,4 +128,4 @@ def check_ranges(values: Linear, world: MDP, number: int) -> None:
         )
 
 
-__all__ = ["Tangents", "check_ranges", "planned", "tangent"]
+__all__ = ["Plans", "Tangents", "check_ranges", "discounted", "features", "planned", "rewards", "tangent"]

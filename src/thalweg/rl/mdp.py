@@ -10,19 +10,25 @@ Source: Puterman 1994, *Markov Decision Processes*, ch. 6.
 """
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import scipy.sparse as sparse
 import torch
+from scipy.sparse.csgraph import breadth_first_order
 from torch import Tensor
 
-from thalweg.errors import InputError, first_line
+from thalweg.errors import InputError
+from thalweg.rl.probabilities import EPS, POLICY, distributions, numbers
+from thalweg.rl.probabilities import transitions as read_transitions
 from thalweg.rl.sparse import factorised, product, row_means
 
-SUM = 1e-9  # by which probabilities may miss 1
-TIE = 1e-12  # of the largest value: an action that is better by less is no improvement
-ROUNDS = 1000  # of policy iteration
+STEADY = 50  # rounds of policy iteration after which ever larger gains count as ties: rounding must not go round
+ROUNDS = 200  # of policy iteration
+FLAT = 32  # roundings of a range that is told from 0
+HORIZON = 64  # steps that `usual` looks ahead
+SMOOTH = 1000  # rounds of soft policy iteration
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,6 +61,9 @@ class MDP:
         start: (S,) probabilities.
         discount: in [0, 1).
         actions: A.
+        rounding: relative, by which a chance may be off: half a unit in the last place of what was given, and what
+            its row missed 1 by before it was divided by its sum.
+        kept: what has been read of it, by name, to be read once.
     """
 
     transitions: Tensor | None
@@ -62,21 +71,24 @@ class MDP:
     start: Tensor
     discount: float
     actions: int
+    rounding: float
+    kept: dict[str, Any] = field(repr=False)
 
-    def __init__(self, transitions: Any, start: Any, discount: float) -> None:
-        """Check and keep.
+    def __init__(self, transitions: Any, start: Any, discount: float, *, rounding: float = 0.0) -> None:
+        """Check and keep; rows and start are divided by their sums in float64.
 
         Args:
             transitions: (S, A, S) as array or tensor, dense or sparse, or A sparse scipy matrices (S, S).
             start: (S,) probabilities.
             discount: in [0, 1).
+            rounding: by which chances that were computed from others may be off at least, relative.
 
         Raises:
             InputError: shapes that do not fit, rows that do not sum to 1, a discount out of its range.
         """
-        dense, rows, actions = _transitions(transitions)
+        dense, rows, actions, off = read_transitions(transitions)
         states = (rows if dense is None else dense).shape[-1]
-        first = _probabilities(_numbers(start, "start"), "start")
+        first, missed = distributions(start, "start")
         if first.shape != (states,):
             raise InputError(f"start has shape {tuple(first.shape)}, the process {states} states: give one for each")
         if not 0 <= discount < 1:
@@ -87,8 +99,14 @@ class MDP:
             "start": first,
             "discount": float(discount),
             "actions": actions,
+            "rounding": max(off, missed, rounding),
+            "kept": {},
         }.items():
             object.__setattr__(self, name, value)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What it was made from; the rest is read anew."""
+        return {name: vars(self)[name] for name in self.__dataclass_fields__} | {"kept": {}}
 
     def __repr__(self) -> str:
         kind = "dense" if self.sparse is None else "sparse"
@@ -109,17 +127,27 @@ class MDP:
             return self.transitions is other.transitions and (self.sparse != other.sparse).nnz == 0
         return torch.equal(self.transitions, other.transitions)
 
-    @property
+    @cached_property
     def reachable(self) -> Tensor:
         """(S,) whether a state is reached from the start by any policy."""
-        seen = self.start > 0
-        while True:
-            weight = seen.to(torch.float64)[:, None].expand(-1, self.actions).reshape(-1)
-            rows = self.sparse.T if self.transitions is None else self.transitions.reshape(-1, self.states).T
-            more = seen | (torch.as_tensor(rows @ (weight.numpy() if self.transitions is None else weight)) > 0)
-            if torch.equal(more, seen):
-                return seen
-            seen = more
+        pairs = self.sparse if self.transitions is None else sparse.csr_matrix(self.transitions.flatten(0, 1).numpy())
+        first = self.start.nonzero()[:, 0].numpy()
+        edges = (  # from each state by any action, and from one more to where the process starts
+            np.ones(pairs.nnz + len(first), dtype=np.int8),
+            np.concatenate([pairs.indices, first]),
+            np.append(pairs.indptr[:: self.actions], pairs.nnz + len(first)),
+        )
+        graph = sparse.csr_matrix(edges, shape=(self.states + 1, self.states + 1))
+        seen = np.zeros(self.states + 1, dtype=bool)
+        seen[breadth_first_order(graph, self.states, return_predecessors=False)] = True
+        return torch.as_tensor(seen[:-1])
+
+    @cached_property
+    def terms(self) -> int:
+        """The most next states of any action: so many roundings has a mean over them."""
+        if self.transitions is None:
+            return int(np.diff(self.sparse.indptr).max(initial=1))
+        return int((self.transitions > 0).sum(-1).max())
 
     def mean_reward(self, reward: Any) -> Tensor:
         """(..., S, A): a reward of any shape, or `Gains`, as its mean over the next state.
@@ -127,7 +155,7 @@ class MDP:
         Raises:
             InputError: a shape that is none of the three, or numbers that are not finite.
         """
-        given = _numbers(reward.each if isinstance(reward, Gains) else reward, "reward")
+        given = numbers(reward.each if isinstance(reward, Gains) else reward, "reward")
         if not torch.isfinite(given).all():
             raise InputError("reward holds NaN or infinity: give finite numbers")
         size = (self.states, self.actions)
@@ -209,23 +237,63 @@ class MDP:
     def _best(self, gain: Tensor) -> Plan:
         """Of mean rewards."""
         with torch.no_grad():
-            plan = self._improved(gain)
+            level = self.level(gain)
+            plan = self.improved(gain - level[..., None, None])
+            plan = Plan(plan.value + level[..., None] / (1 - self.discount), plan.policy)
         return Plan(self.solve(plan.policy, gain), plan.policy) if _moving(gain) else plan
 
-    def _improved(self, gain: Tensor) -> Plan:
-        """Policy iteration."""
-        choice = gain.argmax(-1)
-        for _ in range(ROUNDS):
+    @cached_property
+    def usual(self) -> Tensor:
+        """(S,): discounted visits under uniform choice, by some steps and the last one for ever: what matters."""
+        found, here, weight = torch.zeros(self.states, dtype=torch.float64), self.start, 1.0
+        rows = None if self.transitions is not None else self.sparse.T.tocsr()
+        for _ in range(HORIZON):
+            found, weight = found + weight * here, weight * self.discount
+            even = (here[:, None] / self.actions).expand(-1, self.actions)
+            if rows is None:
+                here = torch.einsum("sa,sat->t", even, self.transitions)
+            else:
+                here = torch.as_tensor(rows @ even.reshape(-1).numpy())
+        return found + weight / (1 - self.discount) * here
+
+    def level(self, gain: Tensor) -> Tensor:
+        """(...): the constant from which mean rewards (..., S, A) depart the least, where policies usually come.
+
+        A constant changes no regret, and taken off it costs no digits. It is the median by `usual` visits: states
+        that nobody reaches do not move it, nor do rare ones of large rewards.
+        """
+        flat = gain.detach().flatten(-2)
+        values, order = flat.sort(-1)
+        passed = self.usual[:, None].expand(-1, self.actions).flatten()[order].cumsum(-1)
+        middle = (passed >= passed[..., -1:] / 2).to(torch.int8).argmax(-1, keepdim=True)
+        return values.gather(-1, middle)[..., 0]
+
+    def noise(self, gain: Tensor, value: Tensor) -> Tensor:
+        """(..., S, A): above the rounding of  gain + discount P value - value,  state by state."""
+        size = gain.abs() + self.discount * self.expected(value.abs()) + value.abs()[..., None]
+        return (self.terms + 8) * EPS * size
+
+    def improved(self, gain: Tensor, choice: Tensor | None = None) -> Plan:
+        """Policy iteration, without gradients, until no action is better by more than rounding.
+
+        Args:
+            gain: (..., S, A) mean rewards; a large constant in them costs digits.
+            choice: (..., S) actions to begin from; default those of the largest reward.
+        """
+        choice, turn = gain.argmax(-1) if choice is None else choice, 0
+        while True:
             policy = torch.nn.functional.one_hot(choice, self.actions).to(torch.float64)
             value = self.solve(policy, gain)
             values = gain + self.discount * self.expected(value)
             held = values.gather(-1, choice[..., None])[..., 0]
             best = values.max(-1)
-            better = best.values > held + TIE * values.abs().amax((-1, -2), keepdim=True)[..., 0]
-            if not better.any():
+            better = best.values > held
+            if better.any():
+                tie = 2 * self.noise(gain, value).amax(-1) * 2.0 ** max(0, turn - STEADY)
+                better = best.values > held + tie
+            if not better.any() or turn == ROUNDS:
                 return Plan(value, policy)
-            choice = torch.where(better, best.indices, choice)
-        raise InputError(f"policy iteration did not end in {ROUNDS} rounds: rewards of very different sizes")
+            choice, turn = torch.where(better, best.indices, choice), turn + 1
 
     def worst(self, reward: Any) -> Plan:
         """The worst policy for each reward of a batch; the value is differentiable as in `optimal`."""
@@ -237,30 +305,24 @@ class MDP:
         return Plan(-plan.value, plan.policy)
 
     def return_range(self, reward: Any) -> Tensor:
-        """(...): rho, the largest J minus the smallest; exactly 0 where it cannot be told from rounding, see `span`.
+        """(...): rho, the largest J minus the smallest; exactly 0 where it cannot be told from rounding.
 
         Differentiable in the reward, once. Where it is 0 so is its gradient: rho has a minimum there, and 0 is one
-        of the subgradients.
+        of the subgradients. Pure potential shaping has such a range. `valuation` proves bounds of it.
         """
-        gain = self.mean_reward(reward)
-        return self.span(self._best(gain).value, self._worst(gain).value)
+        return self._span(self.mean_reward(reward))[1]
 
-    def span(self, best: Tensor, worst: Tensor) -> Tensor:
-        """(...): <start, best - worst>, and exactly 0 where that is no more than policy iteration overlooks.
+    def _span(self, gain: Tensor) -> tuple[Tensor, Tensor]:
+        """(...): the best return of mean rewards less their level, and the return range.
 
-            rho <= 2 TIE max |V| / (1 - discount)  ->  0
-
-        An action that is better by less than TIE |Q| is taken for a tie, each step may lose that much, there are
-        1 / (1 - discount) of them, and there are two ends. The solves' own rounding, some eps |V| / (1 - discount),
-        is a thousandth of it. Pure potential shaping has such a range.
-
-        Args:
-            best: (..., S) values of `optimal`.
-            worst: (..., S) values of `worst`, for the same rewards.
+        Rounding of J is that of each step, summed along the policy: (I - discount P)^-1 noise.
         """
-        found = (best - worst) @ self.start
-        size = torch.maximum(best.detach().abs(), worst.detach().abs()).amax(-1)
-        return torch.where(found <= 2 * TIE * size / (1 - self.discount), 0.0, found)
+        gain = gain - self.level(gain)[..., None, None]
+        best, worst = self._best(gain), self._worst(gain)
+        span = (best.value - worst.value) @ self.start
+        with torch.no_grad():
+            rounded = sum(self.solve(p.policy, self.noise(gain, p.value)) @ self.start for p in (best, worst))
+        return best.value @ self.start, torch.where(span <= FLAT * rounded, 0.0, span)
 
     def regret(self, policy: Tensor, reward: Any, *, normalised: bool = False) -> Tensor:
         """(...): V* - J of a policy, at least 0 but for rounding.
@@ -273,14 +335,14 @@ class MDP:
             normalised: as a share of the return range.
 
         Raises:
-            InputError: a share is asked for where the return range is 0, or rounding; see `span`.
+            InputError: a share is asked for where the return range is 0, or rounding; see `return_range`.
         """
-        gain = self.mean_reward(reward)
-        best = self._best(gain).value
-        lost = best @ self.start - self.solve(self.checked(policy), gain) @ self.start
+        gain, policy = self.mean_reward(reward), self.checked(policy)
+        gain = gain - self.level(gain)[..., None, None]
         if not normalised:
-            return lost
-        span = self.span(best, self._worst(gain).value)
+            return (self._best(gain).value - self.solve(policy, gain)) @ self.start
+        best, span = self._span(gain)
+        lost = best - self.solve(policy, gain) @ self.start
         if not (span > 0).all():
             raise InputError(
                 "the return range of a reward is 0 up to rounding, every policy returns the same: regret has no"
@@ -313,7 +375,7 @@ class MDP:
         """Soft policy iteration."""
         policy = torch.softmax(gain / temperature, -1)
         value = self.solve(policy, gain + temperature * entropy(policy)[..., None])
-        for _ in range(ROUNDS):
+        for _ in range(SMOOTH):
             values = gain + self.discount * self.expected(value)
             policy = torch.softmax(values / temperature, -1)
             new = self.solve(policy, gain + temperature * entropy(policy)[..., None])
@@ -321,83 +383,27 @@ class MDP:
             value = new
             if moved <= 1e-13 * (1 + value.abs().max()):
                 return Plan(value, policy)
-        raise InputError(f"soft policy iteration did not end in {ROUNDS} rounds: give a higher temperature")
+        raise InputError(f"soft policy iteration did not end in {SMOOTH} rounds: give a higher temperature")
 
     def checked(self, policy: Any) -> Tensor:
-        """(..., S, A): a policy in float64, with rows that sum to 1 as nearly as single precision has them.
+        """(..., S, A): a policy in float64, each row divided by its sum; single precision misses 1 by 1e-5 at most.
 
         Raises:
             InputError: another shape, no probabilities.
         """
-        policy = _numbers(policy, "policy")
-        if policy.ndim < 2 or policy.shape[-2:] != (self.states, self.actions):
-            raise InputError(
-                f"policy has shape {tuple(policy.shape)}: give probabilities (..., {self.states}, {self.actions})"
-            )
-        return _probabilities(policy, "policy", 1e-5)
+        return self.chances(policy)[0]
+
+    def chances(self, policy: Any) -> tuple[Tensor, float]:
+        """The same, and by how much a chance may be off, relative, as `MDP.rounding`."""
+        shape = tuple(numbers(policy, "policy").shape)
+        if shape[-2:] != (self.states, self.actions):
+            raise InputError(f"policy has shape {shape}: give probabilities (..., {self.states}, {self.actions})")
+        return distributions(policy, "policy", POLICY)
 
 
 def entropy(policy: Tensor) -> Tensor:
     """(..., S): nats, of the actions in each state."""
     return -torch.xlogy(policy, policy).sum(-1)
-
-
-def _numbers(given: Any, what: str) -> Tensor:
-    """In float64 from the first: torch reads a list of Python's numbers in float32, which loses half their digits."""
-    try:
-        return torch.as_tensor(given, dtype=torch.float64)
-    except (TypeError, ValueError, RuntimeError) as error:  # text, rows of different lengths
-        raise InputError(f"{what} is no array of numbers: {first_line(error)}: give one, or a tensor") from error
-
-
-def _probabilities(given: Tensor, what: str, slack: float = SUM) -> Tensor:
-    """Refuse what is no distribution along its last axis."""
-    if not torch.isfinite(given).all() or (given < 0).any():
-        raise InputError(f"{what} holds a number that is no probability: give numbers from 0 to 1")
-    sums = given.sum(-1)
-    worst = (sums - 1).abs().max()
-    if worst > slack:
-        wrong = np.unravel_index(int((sums - 1).abs().argmax()), sums.shape)
-        where = f" at {', '.join(str(int(i)) for i in wrong)}" if wrong else ""
-        raise InputError(f"{what}{where} sums to {sums.flatten()[(sums - 1).abs().argmax()]:.6g}: make it sum to 1")
-    return given
-
-
-def _transitions(given: Any) -> tuple[Tensor | None, Any, int]:
-    """Dense (S, A, S) or sparse (S A, S), and A."""
-    if isinstance(given, list | tuple) and given and all(sparse.issparse(m) for m in given):
-        shapes = {m.shape for m in given}
-        if len(shapes) != 1 or len({*next(iter(shapes))}) != 1:
-            raise InputError(f"transitions of shapes {sorted(shapes)}: give a square matrix (S, S) for each action")
-        states, actions = given[0].shape[0], len(given)
-        order = np.arange(states * actions).reshape(actions, states).T.reshape(-1)
-        return None, _checked_rows(sparse.vstack([m.tocsr() for m in given]).tocsr()[order], actions), actions
-    if isinstance(given, Tensor) and given.layout != torch.strided:
-        if given.ndim != 3 or given.shape[0] != given.shape[2]:
-            raise InputError(f"transitions have shape {tuple(given.shape)}: give (S, A, S)")
-        states, actions = given.shape[:2]
-        held = given.to_sparse_coo().coalesce()
-        state, action, after = held.indices().numpy()
-        entries = (held.values().to(torch.float64).numpy(), (state * actions + action, after))
-        return None, _checked_rows(sparse.csr_matrix(entries, shape=(states * actions, states)), actions), actions
-    if sparse.issparse(given):
-        raise InputError("transitions are one sparse matrix: give a list of A matrices (S, S), one for each action")
-    dense = _numbers(given, "transitions")
-    if dense.ndim != 3 or dense.shape[0] != dense.shape[2] or 0 in dense.shape:
-        raise InputError(f"transitions have shape {tuple(dense.shape)}: give (S, A, S)")
-    return _probabilities(dense, "transitions"), None, dense.shape[1]
-
-
-def _checked_rows(rows: Any, actions: int) -> Any:
-    """Sparse rows, each a distribution."""
-    sums = np.asarray(rows.sum(1)).reshape(-1)
-    if not np.isfinite(rows.data).all() or (rows.data < 0).any():
-        raise InputError("transitions hold a number that is no probability: give numbers from 0 to 1")
-    wrong = np.abs(sums - 1).argmax()
-    if abs(sums[wrong] - 1) > SUM:
-        state, action = divmod(int(wrong), actions)
-        raise InputError(f"transitions at {state}, {action} sums to {sums[wrong]:.6g}: make it sum to 1")
-    return rows
 
 
 def _moving(gain: Tensor) -> bool:

@@ -1,6 +1,7 @@
-"""Planning for large processes, one reward at a time, with bounds that hold wherever it stops.
+"""Planning for processes of any size, one reward at a time, with bounds that hold wherever it stops.
 
-Modified policy iteration: a greedy backup, then some evaluations of the chosen rows alone,
+Some thousand states are solved directly where that is cheaper, see `bracket`. Else modified policy iteration: a
+greedy backup, then some evaluations of the chosen rows alone,
 
     TV = max_a (R_a + discount P_a V),      V <- (R_pi + discount P_pi .)^k TV,      pi greedy for V.
 
@@ -8,25 +9,37 @@ With d = TV - V, for the best value V* and for the value V_pi of the greedy poli
 
     V + min d / (1 - discount)  <=  V_pi  <=  V*  <=  V + max d / (1 - discount).
 
+A level that all values share is kept apart, since it would cost digits.
+
 Source: Puterman 1994, *Markov Decision Processes*, sections 6.5 and 6.6.3 (MacQueen's bounds).
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import scipy.sparse as sparse
+import torch
 
 from thalweg.errors import InputError
+from thalweg.rl import bracket
 from thalweg.rl.mdp import MDP
+from thalweg.rl.probabilities import EPS
 
-EPS = float(np.finfo(np.float64).eps)
 TOLERANCE = 1e-9  # of the largest range that returns could have
 ROUNDS = 10_000  # greedy backups
 FEWEST_SWEEPS, SWEEPS = 30, 1.5  # evaluations between two backups: at least, and in units of 1 / (1 - discount)
 LARGEST = 1e300  # of a return
 PAIRWISE = 64  # roundings of numpy's sum of pairs, for up to 2^40 terms
+ROUGH = 1e-13  # by which rows miss 1 that were not rounded in float64
+FEW = 64  # states that are always solved directly
+MOST = 4000  # states that may be
+ENTRY = 2e-9  # seconds for a chance in a backup
+PIVOT = 5e-11  # seconds for a multiplication of a dense solve
+SOLVES = 12  # direct solves of one planning
+DIGITS = 25.0  # nats by which planning shrinks an error
+PATIENCE = 3600.0  # seconds that planning may take
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,25 +49,35 @@ class Planned:
     Attributes:
         value: (S,) discounted sum of rewards from each state on.
         policy: (S,) int64, the action that is greedy for `value`.
-        low: by how much `value` may be too large, as a number of at most 0.
-        high: by how much it may be too small.
+        low: by how much `value` may be too large, as a number of at most 0, or one for each state (S,).
+        high: by how much it may be too small, the same.
+        direct: whether it was solved, so that no more digits are to be had.
     """
 
     value: np.ndarray
     policy: np.ndarray
-    low: float
-    high: float
+    low: Any
+    high: Any
+    direct: bool = False
 
-    def returns(self, start: Any) -> tuple[float, float]:
-        """Bounds of the return from the start, <start, V*> and <start, V_policy>, of the rounding too.
+    @property
+    def bounds(self) -> tuple[np.ndarray, np.ndarray]:
+        """(S,), (S,): below V_policy, above V*."""
+        slack = EPS * (np.abs(self.value) + np.abs(self.low) + np.abs(self.high))
+        return self.value + self.low - slack, self.value + self.high + slack
+
+    def returns(self, start: Any, off: float = 0.0) -> tuple[float, float]:
+        """Bounds of the return from the start, <start, V_policy> and <start, V*>, of the rounding too.
 
         Args:
             start: (S,) probabilities.
+            off: by how much each may be off, relative.
         """
         start = np.asarray(start)
-        mean, total = float(np.sum(start * self.value)), float(np.sum(start))
-        slack = PAIRWISE * EPS * (float(np.sum(start * np.abs(self.value))) + abs(self.low) + abs(self.high))
-        return mean + total * self.low - slack, mean + total * self.high + slack
+        mean, low, high = (float(np.sum(start * x)) for x in (self.value, self.low, self.high))
+        slack = PAIRWISE * EPS * (float(np.sum(start * np.abs(self.value))) + abs(low) + abs(high))
+        slack += off * float(np.sum(start * np.abs(self.value - mean))) if off else 0.0
+        return mean + low - slack, mean + high + slack
 
 
 def plan(
@@ -77,7 +100,7 @@ def plan(
         InputError: a batch of rewards, or numbers out of their range.
     """
     gain = single(mdp, reward)
-    return _solve(_rows(mdp), gain, mdp.discount, tolerance * scale(gain, mdp.discount), rounds, warm)
+    return _as_given(mdp, _solve(_rows(mdp), gain, mdp.discount, tolerance * scale(gain, mdp.discount), rounds, warm))
 
 
 def follow(
@@ -111,12 +134,113 @@ def follow(
         raise InputError(
             f"policy has shape {policy.shape}: give ({mdp.states},) actions or {gain.shape} probabilities"
         )
+    rows, paid, mixed = _chosen(mdp, rows, gain, policy)
+    return _as_given(mdp, _solve(rows, paid, mdp.discount, width, rounds, warm, mixed))
+
+
+def planned(mdp: MDP, gain: np.ndarray, error: Any, width: float, warm: np.ndarray | None = None) -> Planned:
+    """As `plan`, of mean rewards that may be off, and of rows that may be off by `MDP.rounding`.
+
+    Args:
+        mdp: of states that are all reached.
+        gain: (S, A), of size about 1 and without a large constant.
+        error: (S, A), or one number, by which a reward may be off.
+        width: to which high - low is wanted, above 0.
+        warm: (S,) values to begin from.
+
+    Raises:
+        InputError: it would take more than an hour.
+    """
+    if _directly(mdp, width / max(scale(gain, mdp.discount), np.finfo(np.float64).tiny)):
+        choice = None if warm is None else torch.as_tensor(_backup(_rows(mdp), gain, mdp.discount, warm).argmax(1))
+        error = torch.as_tensor(np.broadcast_to(error, gain.shape).copy())
+        return _of_bracket(bracket.best(mdp, torch.as_tensor(gain), error, choice))
+    open_to = (float(np.max(error)), mdp.rounding)
+    return _solve(_rows(mdp), gain, mdp.discount, width, ROUNDS, warm, 0, open_to)
+
+
+def followed(
+    mdp: MDP,
+    policy: np.ndarray,
+    gain: np.ndarray,
+    error: Any,
+    width: float,
+    warm: np.ndarray | None = None,
+    off: float = 0.0,
+) -> Planned:
+    """As `follow`, in the way of `planned`.
+
+    Args:
+        mdp: as there.
+        policy: (S,) int64 actions, or (S, A) probabilities.
+        gain: as there.
+        error: as there.
+        width: as there.
+        warm: as there.
+        off: by how much a chance of the policy may be off, relative.
+    """
+    if _directly(mdp, width / max(scale(gain, mdp.discount), np.finfo(np.float64).tiny)):
+        chances = torch.as_tensor(policy)
+        if chances.ndim == 1:
+            chances = torch.nn.functional.one_hot(chances, mdp.actions).to(torch.float64)
+        error = torch.as_tensor(np.broadcast_to(error, gain.shape).copy())
+        return _of_bracket(bracket.own(mdp, chances, torch.as_tensor(gain), error, off))
+    rows, paid, mixed = _chosen(mdp, _rows(mdp), gain, policy)
+    open_to = (float(np.max(error)) + off * float(np.abs(gain).max()), mdp.rounding + off)
+    return _solve(rows, paid, mdp.discount, width, ROUNDS, warm, mixed, open_to)
+
+
+def _chosen(mdp: MDP, rows: Any, gain: np.ndarray, policy: np.ndarray) -> tuple[Any, np.ndarray, int]:
+    """Rows, rewards (S, 1) and the number of actions that are mixed, of one policy."""
     if policy.ndim == 1:
         chosen = np.arange(mdp.states) * mdp.actions + policy
-        return _solve(rows[chosen], gain.reshape(-1)[chosen, None], mdp.discount, width, rounds, warm)
+        return rows[chosen], gain.reshape(-1)[chosen, None], 0
     pairs = np.arange(mdp.states * mdp.actions)
     mix = sparse.csr_matrix((policy.reshape(-1), (pairs // mdp.actions, pairs)), shape=(mdp.states, len(pairs)))
-    return _solve(mix @ rows, (policy * gain).sum(1, keepdims=True), mdp.discount, width, rounds, warm, mdp.actions)
+    return mix @ rows, (policy * gain).sum(1, keepdims=True), mdp.actions
+
+
+def _of_bracket(found: bracket.Bracket) -> Planned:
+    """A direct solution as what was planned."""
+    value, below, above, policy = (x.numpy() for x in found)
+    return Planned(value, policy.argmax(-1), -below, above, True)
+
+
+def _as_given(mdp: MDP, found: Planned) -> Planned:
+    """Wide enough for the rows as they were given too, where these missed 1 by more than rounding."""
+    if mdp.rounding <= ROUGH:
+        return found
+    missed = mdp.discount * mdp.rounding * float(np.abs(found.value).max()) / (1 - mdp.discount)
+    return replace(found, low=found.low - missed, high=found.high + missed)
+
+
+def _directly(mdp: MDP, share: float) -> bool:
+    """Whether direct solves are cheaper than sweeps that shrink an error to a share.
+
+    Raises:
+        InputError: neither is done within an hour.
+    """
+    if mdp.states <= FEW:
+        return True
+    entries = mdp.states**2 * mdp.actions if mdp.transitions is not None else mdp.sparse.nnz
+    sweeps = entries * ENTRY * min(DIGITS, max(1.0, -math.log(max(share, 1e-300)))) / (1 - mdp.discount)
+    if mdp.states <= MOST and SOLVES * PIVOT * mdp.states**3 < sweeps:
+        return True
+    if sweeps > PATIENCE:
+        raise InputError(
+            f"planning for {mdp.states:,} states at discount {mdp.discount:g} would take about {sweeps / 3600:.1f}"
+            f" hours: lower the discount, or describe the process by at most {MOST:,} states"
+        )
+    return False
+
+
+def _backup(rows: Any, gain: np.ndarray, discount: float, value: np.ndarray) -> np.ndarray:
+    """(S, A): the value of an action now and of a value afterwards."""
+    after = rows @ value
+    after *= discount
+    after = after.reshape(gain.shape)
+    after += gain
+    return after
 
 
 def single(mdp: MDP, reward: Any) -> np.ndarray:
@@ -144,32 +268,51 @@ def _rows(mdp: MDP) -> Any:
 
 
 def _solve(
-    rows: Any, gain: np.ndarray, discount: float, width: float, rounds: int, warm: np.ndarray | None, mixed: int = 0
+    rows: Any,
+    gain: np.ndarray,
+    discount: float,
+    width: float,
+    rounds: int,
+    warm: np.ndarray | None,
+    mixed: int = 0,
+    open_to: tuple[float, float] | None = None,
 ) -> Planned:
-    """Modified policy iteration until high - low <= width; each row is a mixture of so many."""
+    """Modified policy iteration until high - low <= width; each row is a mixture of `mixed`.
+
+    `open_to`: by how much a reward may be off, and an entry of a row, relative; then a level is kept apart, which
+    supposes that rows sum to 1.
+    """
     states, actions = gain.shape
     if not width >= 0 or rounds < 1:
         raise InputError("tolerance and rounds of planning must be at least 0 and 1")
     if warm is not None and (warm.shape != (states,) or not np.isfinite(warm).all()):
         raise InputError(f"warm start has shape {warm.shape}: give ({states},) finite values, or None")
-    edges = _Edges(rows, gain, discount, mixed)
-    value = np.zeros(states) if warm is None else warm
-    first, policy, chosen, earned, before = np.arange(states) * actions, None, None, None, np.inf
+    edges = _Edges(rows, gain, discount, mixed, open_to or (0.0, 0.0))
+    value, level, paid = np.zeros(states) if warm is None else warm, 0.0, gain
+    first, before = np.arange(states) * actions, np.inf
+    policy: Any = None
+    chosen: Any = None
+    earned: Any = None
     for turn in range(rounds):
-        after = rows @ value
-        after *= discount
-        after = after.reshape(states, actions)
-        after += gain
+        middle = float(value.max()) / 2 + float(value.min()) / 2
+        if open_to and abs(middle) > value.max() - value.min():  # what all values share costs digits
+            level, value = level + middle, value - middle
+            paid, policy = gain - (1 - discount) * level, None
+            edges.reward = float(np.abs(paid).max())
+        after = _backup(rows, paid, discount, value)
         greedy = after.argmax(1)
         best = after.reshape(-1)[first + greedy]
         low, high, rounding = edges(value, best)
         stuck = before <= high - low <= rounding / (1 - discount)  # rounding feeds itself where mixing is slow
         if stuck or high - low <= max(width, rounding) or turn == rounds - 1:
-            middle = low / 2 + high / 2  # value + middle rounds by less than `rounding` allows
-            return Planned(value + middle, greedy, low - middle, high - middle)
+            middle = low / 2 + high / 2 + level
+            rounded = 4 * EPS * (float(np.abs(value).max()) + abs(middle) + abs(level))
+            return Planned(
+                value + middle, greedy, low - (middle - level) - rounded, high - (middle - level) + rounded
+            )
         if policy is None or not np.array_equal(greedy, policy):
             policy = greedy
-            chosen, earned = rows[first + policy], gain.reshape(-1)[first + policy]
+            chosen, earned = rows[first + policy], paid.reshape(-1)[first + policy]
         before, value = high - low, best + discount * (low + high) / 2  # the middle of the bounds, one backup on
         for _ in range(_sweeps(discount, (high - low) / max(width, rounding))):
             value = chosen @ value
@@ -189,28 +332,22 @@ def _sweeps(discount: float, ratio: float) -> int:
 class _Edges:
     """Bounds of the best value around a value and its backup."""
 
-    def __init__(self, rows: Any, gain: np.ndarray, discount: float, mixed: int) -> None:
+    def __init__(
+        self, rows: Any, gain: np.ndarray, discount: float, mixed: int, open_to: tuple[float, float]
+    ) -> None:
         terms = int(np.diff(rows.indptr).max()) if sparse.issparse(rows) else rows.shape[1]
-        sums = rows @ np.ones(rows.shape[1])  # they may miss 1 by what the process allows
-        self.error = (terms + mixed + 10) * EPS
+        self.error, self.least = (terms + mixed + 10) * EPS, 1 - discount
+        self.paid, self.moved = open_to
         self.reward = float(np.abs(gain).max())
-        self.least = 1 - discount * float(sums.max()) * (1 + self.error)
-        self.most = 1 - discount * float(sums.min()) * (1 - self.error)
-        if self.least <= 0:
-            raise InputError(f"discount = {discount}: too near 1 where rows sum to {sums.max():.12g}, lower it")
         if not self.reward < LARGEST * self.least:
             raise InputError(f"reward of {self.reward:.3g}: its sums overflow, scale it down")
 
     def __call__(self, value: np.ndarray, best: np.ndarray) -> tuple[float, float, float]:
         """Low, high, and a width that is rounding: below it nothing is to be gained."""
-        residual = best - value
-        error = self.error * (self.reward + max(float(value.max()), -float(value.min())))
-        low, high = float(residual.min()) - error, float(residual.max()) + error
-        return (
-            low / (self.least if low < 0 else self.most),
-            high / (self.least if high > 0 else self.most),
-            4 * error / self.least,
-        )
+        residual, size = best - value, max(float(value.max()), -float(value.min()))
+        error = self.error * (self.reward + size) + self.paid + 2 * self.moved * size
+        low, high = (float(residual.min()) - error) / self.least, (float(residual.max()) + error) / self.least
+        return low, high, 4 * error / self.least
 
 
-__all__ = ["Planned", "follow", "plan"]
+__all__ = ["EPS", "Planned", "follow", "plan"]

@@ -31,8 +31,7 @@ ROUNDING = 256 * 2.0**-52  # of the largest value, over 1 - discount: a range up
 def return_range(mdp: MDP, reward: Any) -> float | Tensor:
     """The largest expected return minus the smallest, rho(R) = max_pi J_R - min_pi J_R.
 
-    Taken of the advantage under uniform choice, which has the same range without constants and potentials, so that
-    these cost no digits. A range of mere rounding, up to 256 eps max(|V|, |R|) / (1 - discount), is returned as 0.
+    That of `MDP.return_range`: a constant costs no digits, and a range that cannot be told from rounding is 0.
 
     Args:
         mdp: the process.
@@ -44,8 +43,7 @@ def return_range(mdp: MDP, reward: Any) -> float | Tensor:
     Raises:
         InputError: a reward of another shape, or not finite.
     """
-    part, gain = _visited(mdp, reward)
-    return _plain(_range(part, *_levelled(part, gain)))
+    return _plain(mdp.return_range(reward).detach())
 
 
 def reward_distance(

@@ -8,7 +8,7 @@ the span of differences of occupancies. Only states that a policy visits count. 
 Source: Puterman 1994, section 6.9; Karwowski et al. 2024 (arXiv 2310.09144) for rewards projected on the hull.
 """
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sparse
@@ -17,36 +17,7 @@ from scipy.sparse.linalg import splu
 from torch import Tensor
 
 from thalweg.rl import MDP
-from thalweg.rl.rows import from_rows, transition_rows
-
-
-class Visited(NamedTuple):
-    """The part of a process that policies visit.
-
-    Attributes:
-        states: (S',) indices in the whole process, rising.
-        mdp: the process on them, closed under every policy.
-    """
-
-    states: Tensor
-    mdp: MDP
-
-
-def visited(mdp: MDP) -> Visited:
-    """The states with a positive occupancy under some policy, as a process of their own.
-
-    Reachable states; at discount 0 those of the start alone, and then they lead to themselves, which nothing reads.
-    """
-    seen = mdp.reachable if mdp.discount > 0 else mdp.start > 0
-    if bool(seen.all()):
-        return Visited(torch.arange(mdp.states), mdp)
-    states = torch.nonzero(seen)[:, 0]
-    if mdp.discount == 0:
-        rows = sparse.csr_matrix(np.repeat(np.eye(len(states)), mdp.actions, 0))
-    else:
-        pairs = (states[:, None] * mdp.actions + torch.arange(mdp.actions)).reshape(-1)
-        rows = transition_rows(mdp)[pairs.numpy()][:, states.numpy()]
-    return Visited(states, from_rows(rows, mdp.start[states], mdp.discount, dense=mdp.sparse is None))
+from thalweg.rl.rows import Visited, transition_rows, visited
 
 
 def mean_gain(mdp: MDP, reward: Any) -> Tensor:

@@ -1,0 +1,114 @@
+"""One reward as it is certified: its mean where policies come, without its constant, of size 1; how far it is off.
+
+    R(s, a) = level + unit (gain(s, a) +- error(s, a))
+
+The unit is a power of two, so that scaling rounds nothing. A number that was given stands for all that round to it:
+half a unit in its last place is in the error, with the rounding of the mean and of taking the level off.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from thalweg.errors import InputError
+from thalweg.rl.mdp import MDP
+from thalweg.rl.probabilities import EPS, half_unit, numbers
+from thalweg.rl.rows import Visited, everywhere, visited
+
+LARGEST = 2.0**996  # of a return: about 1e300
+TINY = 1e-300  # what scaling may lose of denormal numbers
+
+
+@dataclass(frozen=True, eq=False)
+class Earned:
+    """A reward on the states that policies visit.                               S' states, A actions
+
+    Attributes:
+        whole: the process.
+        part: those states, and the process on them.
+        gain: (S', A) mean rewards, less the level, in units.
+        error: (S', A) by how much each may be off, in units.
+        level: in units of the reward.
+        unit: a power of two, in units of the reward.
+    """
+
+    whole: MDP
+    part: Visited
+    gain: Tensor
+    error: Tensor
+    level: float
+    unit: float
+
+    @property
+    def mdp(self) -> MDP:
+        """The process on the states that policies visit."""
+        return self.part.mdp
+
+    def policy(self, given: Any) -> tuple[Tensor, float]:
+        """(..., S', A) of a policy (..., S, A) of the whole process; by how much a chance may be off, relative.
+
+        Raises:
+            InputError: another shape, no probabilities.
+        """
+        found, off = self.whole.chances(given)
+        return found[..., self.part.states, :], off
+
+
+def earned(mdp: MDP, reward: Any, *, whole: bool = False) -> Earned:
+    """Read one reward.
+
+    Args:
+        mdp: in which it is paid.
+        reward: (S,), (S, A) or (S, A, S), or what this has made of one.
+        whole: keep the states that no policy visits: a process that departs from the stated one may come there.
+
+    Raises:
+        InputError: another shape, a batch, numbers that are not finite, sums that overflow.
+    """
+    if isinstance(reward, Earned):
+        return reward
+    part = everywhere(mdp) if whole else visited(mdp)
+    mean = mdp.mean_reward(reward).detach()
+    if mean.ndim != 2:
+        raise InputError(f"reward has shape {tuple(mean.shape)}, a batch: give one reward at a time")
+    given, half = numbers(getattr(reward, "each", reward), "reward").detach(), half_unit(reward)
+    if given.shape == (mdp.states, mdp.actions, mdp.states) and given.ndim == 3:
+        return _of_steps(mdp, part, given, half)
+    gain = mean[part.states]
+    _bounded(gain, mdp.discount)
+    level = part.mdp.level(gain)
+    return _scaled(mdp, part, gain - level, half * gain.abs() + EPS / 2 * (gain - level).abs(), float(level))
+
+
+def _of_steps(mdp: MDP, part: Visited, given: Tensor, half: float) -> Earned:
+    """Of the whole step (S, A, S): the level comes off before the mean, which it would else round."""
+    chances = mdp.transitions if mdp.transitions is not None else torch.as_tensor(mdp.sparse.toarray())
+    chances = chances.reshape(given.shape)[part.states]
+    given = torch.where(chances > 0, given[part.states], 0.0)  # what does not happen is not paid
+    _bounded(given, mdp.discount)
+    level = part.mdp.level((chances * given).sum(-1))
+    off = torch.where(chances > 0, given - level, 0.0)
+    size = (chances * off.abs()).sum(-1)
+    error = half * (chances * given.abs()).sum(-1) + ((mdp.terms + 3) * EPS + 2 * mdp.rounding) * size
+    return _scaled(mdp, part, (chances * off).sum(-1), error, float(level))
+
+
+def _bounded(gain: Tensor, discount: float) -> None:
+    """Refuse what overflows when it is summed."""
+    largest = float(gain.abs().max())
+    if not largest < LARGEST * (1 - discount):
+        raise InputError(f"a reward of {largest:.3g}: its sums overflow, scale it down")
+
+
+def _scaled(mdp: MDP, part: Visited, gain: Tensor, error: Tensor, level: float) -> Earned:
+    """In units of its size."""
+    largest = float(gain.abs().max())
+    unit = 2.0 ** math.frexp(largest)[1] if largest > 0 else 1.0
+    unit = max(unit, 2.0**-1000)
+    return Earned(mdp, part, gain / unit, error / unit + TINY, level, unit)
+
+
+__all__ = ["Earned", "earned"]
