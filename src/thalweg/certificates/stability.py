@@ -15,7 +15,10 @@ from scipy.special import logsumexp
 
 from thalweg.certificates.gap import Gap
 from thalweg.errors import InputError
+from thalweg.rl import MDP
 from thalweg.rl.planning import Planned
+from thalweg.rl.valuation import valuation
+from thalweg.values import Mismatch
 
 FEWEST = 10.0  # effective draws that a tilted sample must have left
 SUM = 1e-9  # by which probabilities may miss 1
@@ -115,6 +118,78 @@ def continued(certs: Any, kappa: float, weights: Any = None, *, delta: float | N
     q = _tilted(off, chances, tilt)
     dual = mean + (kappa + _cumulant(off, chances, tilt)) / tilt if 0 < tilt < math.inf else float(q @ values)
     effective = 1 / float(np.square(q).sum())
+    reasons = ()
+    if weights is None and effective < FEWEST:
+        reasons = (
+            f"the worst q rests on {effective:.1f} effective draws of {len(q)} (cut {FEWEST:g}):"
+            " draw more, or take a smaller kappa",
+        )
+    return Continued(
+        raw=dual,
+        kind="certified" if weights is not None else "estimated",
+        delta=delta,
+        assumptions=(
+            f"training moves the distribution of policies by at most {kappa:g} nats",
+            "each policy's certificate holds, all at once",
+            "p is this finite distribution" if weights is not None else "the draws are from p",
+        ),
+        terms={"mean": mean, "largest": float(values[chances > 0].max()), "kappa": kappa, "effective": effective},
+        reasons=reasons,
+        attained=float(q @ values),
+        tilt=tilt,
+        distribution=q,
+    )
+
+
+def drifted(
+    certificate: float,
+    mdp: MDP,
+    reward: Any,
+    *,
+    reward_drift: float = 0.0,
+    transition_drift: float = 0.0,
+    policy: Any = None,
+) -> Gap:
+    """A certificate, as it holds after Alice's reward and the dynamics have drifted by at most so much.
+
+    (t rho + e) / (rho - e_rho),    e, e_rho = 2 (eps_R + discount eps_tau span / 2) / (1 - discount)
+
+    with the spans of the certified process: for e those of V* and of the policy's value, for e_rho those of V* and of
+    the worst value; see `Mismatch`, of which this is the case of an identity map. The policy is held fixed. For a Bob
+    who is given by a reward and a suboptimality, his own error by his reward belongs to his suboptimality before t
+    is computed.
+
+    Args:
+        certificate: t, a share: certified regret by `reward` in `mdp` over its return range.
+        mdp: the certified process; start and discount do not drift.
+        reward: Alice's, (S,), (S, A) or (S, A, S).
+        reward_drift: eps_R, largest change of the mean reward of a state and action.
+        transition_drift: eps_tau, largest L1 change of a row of the dynamics, in [0, 2].
+        policy: (S, A) of Bob; default any at all, with the span max V* - min V_worst.
+
+    Returns:
+        The share afterwards, certified if t is; without a value where the drift could take the whole return range.
+
+    Raises:
+        InputError: drifts out of range, a certificate below 0, a return range of 0.
+    """
+    t = float(certificate)
+    if not (0 <= reward_drift < math.inf and 0 <= transition_drift <= 2 and 0 <= t < math.inf):
+        raise InputError(
+            f"reward_drift = {reward_drift}, transition_drift = {transition_drift}, certificate = {t}: give at least"
+            " 0, and an L1 distance of at most 2"
+        )
+    known = valuation(mdp, reward, whole=transition_drift > 0)  # rows that drift may lead to any state
+    span, unit = known.known_range("the reward").low, known.reward.unit
+    if policy is None:
+        spans = (float(known.best.bounds[1].max() + known.worst.bounds[1].max()),) * 2
+    else:
+        spans = (_width(known.best), _width(known.own(policy)))
+    regret, around = (
+        Mismatch(reward_drift, transition_drift, (one + other) / 2 * unit, mdp.discount).error / unit
+        for one, other in (spans, (_width(known.best), _width(known.worst)))
+    )
+    left = span - around
     lost, of = around * unit, span * unit
     reasons = () if left > 0 else (f"the drift could take the whole return range: {lost:.3g} of {of:.3g}",)
     return Gap(

@@ -315,13 +315,15 @@ class MDP:
     def _span(self, gain: Tensor) -> tuple[Tensor, Tensor]:
         """(...): the best return of mean rewards less their level, and the return range.
 
-        Rounding of J is that of each step, summed along the policy: (I - discount P)^-1 noise.
+        Rounding of J is that of each step, and of the reward as it was given, summed along the policy:
+        (I - discount P)^-1 noise.
         """
-        gain = gain - self.level(gain)[..., None, None]
+        given, gain = gain.detach().abs(), gain - self.level(gain)[..., None, None]
         best, worst = self._best(gain), self._worst(gain)
         span = (best.value - worst.value) @ self.start
         with torch.no_grad():
-            rounded = sum(self.solve(p.policy, self.noise(gain, p.value)) @ self.start for p in (best, worst))
+            noises = (self.noise(gain, plan.value) + EPS * given for plan in (best, worst))
+            rounded = sum(self.solve(p.policy, n) @ self.start for p, n in zip((best, worst), noises, strict=True))
         return best.value @ self.start, torch.where(span <= FLAT * rounded, 0.0, span)
 
     def regret(self, policy: Tensor, reward: Any, *, normalised: bool = False) -> Tensor:
