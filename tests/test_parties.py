@@ -362,8 +362,8 @@ def test_a_range_of_rounding_is_no_distance():
     mdp = world(9, states=5)
     hers = reward(3, mdp)
     with pytest.raises(tw.InputError, match="range of Bob's reward is 0"):
-        certify(Known(hers), Bob(reward=1 + 1e-12 * hers, suboptimality=1e-3), mdp)
-    for scale in (1e-9, 1e-6):
+        certify(Known(hers), Bob(reward=1 + 1e-16 * hers, suboptimality=1e-3), mdp)
+    for scale in (1e-12, 1e-9, 1e-6):
         his = 1 + scale * hers
         known = certify(Known(hers), Bob(mdp.worst(hers).policy, his), mdp)
         assert known.exact == pytest.approx(1)
@@ -377,7 +377,7 @@ def test_contexts_by_chance_worst_of_as_many_as_states_and_actions():
     mdp = world(10, states=2, actions=2)
     rewards = [reward(k, mdp) for k in (1, 2)]
     policy = mdp.worst(rewards[1]).policy
-    assert worst_context(mdp, rewards, policy) == (pytest.approx(1), 1)
+    assert worst_context(mdp, rewards, policy)[0] == pytest.approx(1)  # it is the worst by both
     assert 0 <= contextual_floor(mdp, rewards).value <= 1
 
 

@@ -245,7 +245,7 @@ def _realised(reward: Any, bob: Deployed) -> float | None:
     if reward is None or bob.policies is None:
         return None
     her = one_reward(bob.mdp, reward, "Alice's reward")
-    return her.regret(bob.policies, bob.weights).middle / her.range.middle
+    return her.regret(bob.policies, bob.weights).over(her.range).low
 
 
 def _tighter(parts: dict[str, float | None]) -> tuple[str, ...]:

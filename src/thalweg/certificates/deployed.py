@@ -1,10 +1,10 @@
 """Bob in the process that he faces: what he visits, what he may lose, and what that stands on."""
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -106,7 +106,7 @@ def deployed(bob: Bob, mdp: MDP, safe: Tensor | None, drift: Drift) -> Deployed:
     lost = None if policies is None else his.regret(policies, weights).times(unit)
     stated, delta, found = _suboptimality(bob.suboptimality, lost)
     error = two_policy_error(drift.bob_reward, drift.transitions, widest(mdp, bob.reward, his, drift), mdp.discount)
-    allowed = Sides(stated.low, float(np.nextafter(stated.high + error, np.inf)) if error else stated.high)
+    allowed = Sides(stated.low, math.nextafter(stated.high + error, math.inf) if error else stated.high)
     return Deployed(mdp, policies, weights, his, allowed, safe, drift, delta, (*assumptions, found))
 
 

@@ -5,7 +5,7 @@
 `composed_bound` has the proof; here each number takes the safe side.
 """
 
-import numpy as np
+import math
 
 from thalweg.rl.earned import Earned
 from thalweg.rl.probabilities import EPS
@@ -31,7 +31,7 @@ def apart(her: Valuation, his: Valuation) -> Sides:
     found = Valuation(Earned(one.whole, one.part, gain - level, error, float(level), 1.0))
     low, high = found.ranged(0.0, ENOUGH)
     off = Sides(hers.width, hers.width).over(hers).high + Sides(own.width, own.width).over(own).high
-    return Sides(max(low - off, 0.0), min(float(np.nextafter(high + off, np.inf)), 2.0))
+    return Sides(max(low - off, 0.0), min(math.nextafter(high + off, math.inf), 2.0))
 
 
 def composed(her: Valuation, his: Valuation, suboptimality: Sides | float) -> Sides:

@@ -19,6 +19,7 @@ from thalweg.rl.valuation import Valuation
 
 SHARE = 1 / 16  # of the tolerance, for each of the errors of planning
 FINEST = 1e-13  # of the scale of a reward: planning is asked for no less
+LEAST = 1e-290  # of anything that divides
 STALL = 3  # multipliers that have not halved the bracket
 Bounds = tuple[float, float]
 
@@ -163,12 +164,12 @@ def cut(problem: Problem, multiplier: float, width: float, left: Cut, right: Cut
     """Plan at one multiplier, to an absolute width, from the better of the values of two policies in each state."""
     mdp = problem.mdp
     mixed, error = problem.mixed(multiplier)
-    finest = FINEST * max(scale(mixed, mdp.discount), np.finfo(np.float64).tiny)
+    finest = FINEST * max(scale(mixed, mdp.discount), LEAST)
     a, b = (multiplier * c.bob_value - c.alice_value for c in (left, right))
     found = planned(mdp, mixed, error, max(finest, width), np.maximum(a, b))
     low, high = problem.her.returns_of(found)
     warm = np.where(a >= b, left.bob_value, right.bob_value)
-    bob = problem.own(problem.his, found.policy, width / max(multiplier, np.finfo(np.float64).tiny), warm)
+    bob = problem.own(problem.his, found.policy, width / max(multiplier, LEAST), warm)
     reached = problem.his.returns_of(bob)
     return Cut(
         multiplier,

@@ -33,6 +33,7 @@ FEWEST_SWEEPS, SWEEPS = 30, 1.5  # evaluations between two backups: at least, an
 LARGEST = 1e300  # of a return
 PAIRWISE = 64  # roundings of numpy's sum of pairs, for up to 2^40 terms
 ROUGH = 1e-13  # by which rows miss 1 that were not rounded in float64
+LEAST = 1e-290  # of anything that divides
 FEW = 64  # states that are always solved directly
 MOST = 4000  # states that may be
 ENTRY = 2e-9  # seconds for a chance in a backup
@@ -151,7 +152,7 @@ def planned(mdp: MDP, gain: np.ndarray, error: Any, width: float, warm: np.ndarr
     Raises:
         InputError: it would take more than an hour.
     """
-    if _directly(mdp, width / max(scale(gain, mdp.discount), np.finfo(np.float64).tiny)):
+    if _directly(mdp, width / max(scale(gain, mdp.discount), LEAST)):
         choice = None if warm is None else torch.as_tensor(_backup(_rows(mdp), gain, mdp.discount, warm).argmax(1))
         error = torch.as_tensor(np.broadcast_to(error, gain.shape).copy())
         return _of_bracket(bracket.best(mdp, torch.as_tensor(gain), error, choice))
@@ -179,7 +180,7 @@ def followed(
         warm: as there.
         off: by how much a chance of the policy may be off, relative.
     """
-    if _directly(mdp, width / max(scale(gain, mdp.discount), np.finfo(np.float64).tiny)):
+    if _directly(mdp, width / max(scale(gain, mdp.discount), LEAST)):
         chances = torch.as_tensor(policy)
         if chances.ndim == 1:
             chances = torch.nn.functional.one_hot(chances, mdp.actions).to(torch.float64)

@@ -75,7 +75,8 @@ def distributions(given: Any, what: str, most: float = SUM) -> tuple[Tensor, flo
         most: by which a sum may miss 1 in float64; numbers of less precision have what theirs allows.
 
     Returns:
-        The same shape in float64; and the largest relative error of an entry, see `Rows`.
+        The same shape in float64; and the largest relative error of an entry, see `Rows`. A policy is what its
+        rows make of it, divided by their sums: what they missed 1 by is not in doubt.
 
     Raises:
         InputError: numbers that are no probabilities, sums that are not 1; with their place.
@@ -92,7 +93,7 @@ def distributions(given: Any, what: str, most: float = SUM) -> tuple[Tensor, flo
         wrong = int(off.argmax())
         place = np.unravel_index(wrong, sums.shape[:-1])
         raise InputError(_off(what, place, float(sums.flatten()[wrong])))
-    return found / sums, unit + (float(off.max()) if off.numel() else 0.0)
+    return found / sums, max(unit, EPS) + (float(off.max()) if off.numel() and most < POLICY else 0.0)
 
 
 def transitions(given: Any) -> Rows:

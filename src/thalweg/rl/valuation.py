@@ -6,6 +6,7 @@ takes the safe one. All is in units of `Earned`, of which shares of the range kn
 """
 
 import hashlib
+import math
 from collections import OrderedDict
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -45,7 +46,7 @@ class Sides(NamedTuple):
 
     def over(self, other: "Sides") -> "Sides":
         """Of quotients, of numbers of at least 0 by one above 0."""
-        return Sides(_down(max(self.low, 0.0) / other.high), _up(max(self.high, 0.0) / other.low))
+        return Sides(max(_down(self.low / other.high), 0.0), _up(max(self.high, 0.0) / other.low))
 
     @property
     def width(self) -> float:
@@ -203,12 +204,12 @@ def _key(read: Earned) -> bytes:
 
 def _down(x: float) -> float:
     """The next number below: not above what was rounded."""
-    return float(np.nextafter(x, -np.inf))
+    return math.nextafter(x, -math.inf)
 
 
 def _up(x: float) -> float:
     """The next number above."""
-    return float(np.nextafter(x, np.inf))
+    return math.nextafter(x, math.inf)
 
 
 __all__ = ["Sides", "Valuation", "valuation"]
