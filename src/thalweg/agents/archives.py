@@ -20,6 +20,7 @@ from thalweg.errors import InputError, guarded
 
 ARRAYS = 4096  # in an archive at most
 CONTENTS = 2**20  # bytes of its table of contents at most
+AXES = 32  # of an array at most
 HEADER = 1024  # bytes of the header of an array at most
 PACKED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # as numpy writes; others may ask for any memory
 
@@ -124,13 +125,15 @@ def _described(path: Path, held: zipfile.ZipFile, item: zipfile.ZipInfo) -> Stor
     shape, _, dtype = read(head)
     if dtype.kind not in "fiub":
         raise InputError(f"{path}: array {name!r} holds {str(dtype)[:80]}: give plain numbers")
-    if any(length < 0 for length in shape):
+    if len(shape) > AXES or any(length < 0 for length in shape):
         raise ValueError(f"array {name} has the shape {str(shape)[:80]}")
     there, asked = item.file_size - head.tell(), math.prod(shape) * dtype.itemsize
     if asked > there:
         raise InputError(f"{path}: array {name!r} is cut short: write it again")
     if asked < there:
         raise InputError(f"{path}: array {name!r} holds more than its header says: write it again")
+    if any(length > BYTES for length in shape):  # of an array without numbers
+        raise ValueError(f"array {name} has the shape {str(shape)[:80]}")
     return Stored(path, item.filename, tuple(int(length) for length in shape), dtype)
 
 

@@ -200,11 +200,14 @@ class Agent:
         """Letters of the map, or an array."""
         if isinstance(told, str):
             found = self.arrays(told, shapes.features(self.mdp.states, self.mdp.actions))
-            return Linear(self._summable(found, "features"), bound)
-        if self.grid is None:
+        elif self.grid is None:
             raise InputError(f"{self.path}: features: letters belong to a grid: give the name of an array")
-        columns = [self.grid.reward({letter: 1.0}) for letter in told]
-        return Linear(torch.stack(columns, -1), bound)
+        else:
+            found = torch.stack([self.grid.reward({letter: 1.0}) for letter in told], -1)
+        try:
+            return Linear(found, bound)
+        except InputError as error:
+            raise InputError(f"{self.path}: choices: {error}") from error
 
     def _behaviour(self, name: str, count: int | None) -> tuple[Behaviour, Tensor | None, bool]:
         """The choices of a CSV, the contexts, and whether there are some that nobody reads."""

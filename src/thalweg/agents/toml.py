@@ -14,7 +14,7 @@ from thalweg.agents.reading import text
 from thalweg.errors import InputError, first_line
 
 BYTES = 2 * 2**20  # of a file at most: a map of a million cells, and a line for each row
-MARKS = 50_000  # = [ { , . and \ at most
+MARKS = 20_000  # = [ { , . and \ at most
 DEPTH = 8  # parts of a key, and brackets in brackets, at most
 LONGEST = 300  # characters of a bare key or a number at most
 QUIET = re.compile(
@@ -24,6 +24,7 @@ QUIET = re.compile(
     r"|'[^'\n]*+'?+"
     r"|#[^\n]*+"
 )  # strings that never end run to the end, so that no text is read twice
+TOO_LONG = re.compile(rf"[^\s=,\[\]{{}}]{{{LONGEST + 1}}}")
 TURN = {"[": 1, "{": 1, "]": -1, "}": -1}
 
 
@@ -44,16 +45,16 @@ def parsed(path: Path) -> dict[str, Any]:
 def _check(path: Path, told: str) -> None:
     """Refuse what would take long, or much memory."""
     bare = QUIET.sub("s", told)
-    marks = told.count("\\") + sum(map(bare.count, "=[{,."))
-    if marks > MARKS:
-        raise InputError(f"{path}: not TOML of an agent: {marks:,} keys, brackets and commas: give at most {MARKS:,}")
-    if re.search(rf"[^\s=,\[\]{{}}]{{{LONGEST + 1}}}", bare):
-        raise InputError(
-            f"{path}: not TOML of an agent: a key or number of more than {LONGEST} characters: shorten it"
-        )
     dots = max(part.count(".") for part in re.split(r"[=,{}\[\]\n]", bare))
     if dots >= DEPTH:
         raise InputError(f"{path}: not TOML of an agent: a key of {dots + 1:,} parts: give at most {DEPTH}")
+    marks = told.count("\\") + sum(map(bare.count, "=[{,."))
+    if marks > MARKS:
+        raise InputError(f"{path}: not TOML of an agent: {marks:,} keys, brackets and commas: give at most {MARKS:,}")
+    if TOO_LONG.search(bare):
+        raise InputError(
+            f"{path}: not TOML of an agent: a key or number of more than {LONGEST} characters: shorten it"
+        )
     deep = max(accumulate((TURN[mark] for mark in re.findall(r"[\[\]{}]", bare)), initial=0))
     if deep > DEPTH:
         raise InputError(f"{path}: not TOML of an agent: brackets {deep:,} deep: give at most {DEPTH}")

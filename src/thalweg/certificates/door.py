@@ -9,17 +9,34 @@ from thalweg.rl import MDP
 from thalweg.rl.planning import LARGEST
 
 
-def probabilities(mdp: MDP, given: Any, whose: str) -> Tensor:
-    """(..., S, A) whose rows sum to 1 to the last digit: what single precision leaves over would be earned each step.
+def probabilities(mdp: MDP, given: Any, whose: str, axes: int = 3) -> Tensor:
+    """(S, A), or (K, S, A) where three axes may be, in float64, with rows that sum to 1 to the last digit.
+
+    What single precision leaves over would be earned each step.
+
+    Args:
+        mdp: in which the policy acts.
+        given: probabilities.
+        whose: for the message.
+        axes: that there may be at most, 2 or 3.
 
     Raises:
         InputError: whose they are, and what is wrong with them.
     """
+    _check_axes(tuple(getattr(given, "shape", ())), whose, axes)  # an empty policy has no sums
     try:
         found = mdp.checked(given)
     except InputError as error:
         raise InputError(f"{whose}: {error}") from error
+    _check_axes(tuple(found.shape), whose, axes)
     return found / found.sum(-1, keepdim=True)
+
+
+def _check_axes(shape: tuple[int, ...], whose: str, axes: int) -> None:
+    """Refuse a policy without rows, and one of more axes than may be."""
+    if 0 in shape or len(shape) > axes:
+        what = "one (S, A)" if axes == 2 else "(S, A), or (K, S, A) with K at least 1"
+        raise InputError(f"{whose}: policy has shape {shape}: give {what}")
 
 
 def one_reward(mdp: MDP, given: Any, whose: str) -> Tensor:
