@@ -4,6 +4,7 @@ import os
 import pickle
 import sys
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -561,13 +562,15 @@ def test_floats_are_what_was_stored(place, order, dtype):
 # --- where the page goes -----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", ["a folder", "below a file", "its place aside"])
+@pytest.mark.parametrize("kind", ["a folder", "below a file", "its place aside", "read-only"])
 def test_a_place_that_takes_no_page_is_refused_before_anything_is_computed(refused, place, monkeypatch, kind):
     monkeypatch.setattr("thalweg.cli.certificates.of_agents", None)
     if kind == "a folder":
         place.page.mkdir()
     elif kind == "below a file":
         place.page = place.folder / "bob.toml" / "page.html"
+    elif kind == "read-only":
+        place.page = Path("/proc/page.html")  # where root cannot write either
     else:
         place.page.with_name("page.html.new").mkdir()
     refused("page.html")

@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 from jinja2 import Environment, PackageLoader
@@ -45,8 +46,10 @@ def check_page(path: Path) -> None:
             if name.exists() and not name.is_file():
                 raise InputError(f"page {path}: there is {name.name}, which is no file: give another name")
         folder = next(above for above in path.absolute().parents if above.exists())
-        if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
-            raise InputError(f"page {path}: {folder} is no folder that can be written to: give another place")
+        if not folder.is_dir():
+            raise InputError(f"page {path}: {folder} is no folder: give another place")
+        with TemporaryFile(dir=folder):  # permissions do not say it all; it has no name, and leaves nothing
+            pass
 
 
 def _aside(path: Path) -> Path:
