@@ -4,13 +4,19 @@ import os
 import pickle
 import sys
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
 import thalweg as tw
+from thalweg.agents import Agent
+from thalweg.agents.archives import Stored
+from thalweg.agents.toml import parsed
+from thalweg.atlas import Section, report
 from thalweg.cli import main
+from thalweg.cli.certificates import of_files
 from thalweg.values import Boltzmann
 
 STATES, ACTIONS = 4, 2
@@ -21,6 +27,9 @@ EVEN = np.full((STATES, ACTIONS), 1 / ACTIONS)
 WORLD = '[world]\narrays = "w.npz"\ndiscount = 0.9\n'
 KNOWN = WORLD + '[values]\narray = "reward"\n'
 SEEN = WORLD + '[choices]\ndemonstrations = "a.csv"\nfeatures = "features"\nsharpness = 2.0\n'
+ASKED = WORLD + '[answers]\nlog_policy = "policy"\nsharpness = 1.0\n'
+COUNTS = WORLD + '[choices]\ndemonstrations = "a.csv"\n'
+SEVERAL = WORLD + '[choices]\ndemonstrations = "a.csv"\ncandidates = "several"\nsharpness = 2.0\n'
 POLICY, OWN = 'policy = "policy"\n', '[values]\narray = "reward"\n'
 
 
@@ -115,6 +124,11 @@ TOO_MUCH = np.array([np.longdouble("1e4000")] * STATES)
         ({"policy": EVEN[:3]}, "Bob's policy: policy has shape (3, 2)"),
         ({"policy": EVEN * 0.9}, "Bob's policy: policy at 0 sums to 0.9"),
         ({"policy": EVEN + np.array([1, -1])}, "Bob's policy: policy holds a number that is no probability"),
+        ({"policy": np.zeros((0, STATES, ACTIONS))}, "Bob's policy: policy has shape (0, 4, 2)"),
+        ({"policy": np.stack([[EVEN]] * 2)}, "Bob's policy: policy has shape (2, 1, 4, 2)"),
+        ({"policy": np.array(0.5)}, "Bob's policy: policy has shape ()"),
+        ({"reward": np.array(1.0)}, "Alice's reward: reward has shape ()"),
+        ({"transitions": np.zeros((600, 200, 600), dtype=np.uint8)}, "72,000,000 numbers"),
     ],
 )
 def test_arrays_that_are_no_process_are_named(refused, place, arrays, told):
@@ -130,6 +144,8 @@ def test_arrays_that_are_no_process_are_named(refused, place, arrays, told):
         ({"features": np.zeros((STATES, 0))}, "features of shape (4, 0)"),
         ({"features": np.ones((STATES, 1))}, "of weights (1.000)"),
         ({"features": FEATURES * 1e300}, "overflow"),
+        ({"features": FEATURES / FEATURES.max() * 1.7e308}, "features of at most 1.7e+308"),
+        ({"features": FEATURES * 1e-300}, "underflow: scale the features up"),
     ],
 )
 def test_arrays_that_are_no_class_are_named(refused, place, arrays, told):
@@ -169,6 +185,21 @@ def test_arrays_that_are_no_class_are_named(refused, place, arrays, told):
         ("bob.toml", "suboptimality = inf\n" + OWN, "suboptimality"),
         ("bob.toml", "suboptimality = true\n" + OWN, "suboptimality"),
         ("bob.toml", "suboptimality = 0.1\n" + OWN.replace("reward", "start"), "range of Bob's reward is 0"),
+        ("alice.toml", KNOWN.replace("0.9", "-0.1"), "world.discount -0.1: give a number at least 0"),
+        ("alice.toml", KNOWN.replace("0.9", "1"), "world.discount 1: give a number below 1"),
+        ("alice.toml", SEEN + "delta = true\n", "choices.delta"),
+        ("alice.toml", SEEN + "contexts = 0\n", "choices.contexts 0"),
+        ("alice.toml", SEEN + "bound = 1.0\n", "choices.bound 1: a rule relative to the range sees no scale"),
+        ("alice.toml", SEEN + "relative = false\n", "give a bound of the weights"),
+        ("alice.toml", ASKED.replace("sharpness", "temperature").replace("1.0", "0"), "answers.temperature 0"),
+        ("alice.toml", "x = 0x" + "f" * 290 + "\n" + KNOWN, "x: nobody reads it"),
+        ("bob.toml", POLICY + OWN + "[drift]\ntransitions = 2.1\n", "drift.transitions 2.1: give a number at most 2"),
+        ("bob.toml", POLICY + OWN + "[drift]\nbob_reward = -1\n", "drift.bob_reward -1"),
+        ("bob.toml", POLICY + "suboptimality_share = 2\n" + OWN, "suboptimality_share 2"),
+        ("bob.toml", f'name = "{"x" * 101}"\n' + POLICY, "name: "),
+        ("bob.toml", POLICY + '"a\\nb" = 1\n', r"'a\nb': nobody reads it"),
+        ("bob.toml", f'policy = "{"x" * 5000}"\n', "no array"),
+        ("bob.toml", 'policy = "a\\nb"\n', r"no array "),
     ],
 )
 def test_texts_that_are_no_agent_are_named(refused, place, file, text, told):
@@ -207,9 +238,9 @@ def _piped(path):
     os.mkfifo(path)
 
 
-def _member(name, told, mode="w"):
+def _member(name, told, mode="w", packed=zipfile.ZIP_STORED):
     def write(path):
-        with zipfile.ZipFile(path, mode) as held:
+        with zipfile.ZipFile(path, mode, packed) as held:
             held.writestr(name, told)
 
     return write
@@ -229,6 +260,27 @@ def _large(path):
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as held, held.open("a.npy", "w") as out:
         for _ in range(257):
             out.write(bytes(2**20))
+
+
+def _more(path):
+    """A megabyte behind the four numbers that the header tells of."""
+    with zipfile.ZipFile(path) as held:
+        told = held.read("start.npy")
+    _member("start.npy", told + bytes(2**20), packed=zipfile.ZIP_DEFLATED)(path)
+
+
+def _twice(path):
+    with zipfile.ZipFile(path) as held:
+        told = held.read("transitions.npy")
+    with pytest.warns(UserWarning, match="Duplicate"):
+        _member("transitions.npy", told, "a")(path)
+
+
+def _changed(path):
+    """One bit of the first number."""
+    held = bytearray(path.read_bytes())
+    held[held.find(b"\x93NUMPY") + 130] ^= 1
+    path.write_bytes(bytes(held))
 
 
 def _flagged(offset, bits):
@@ -260,6 +312,17 @@ def _flagged(offset, bits):
         (_shaped(b"1000000000000000"), "cut short"),
         (_shaped(b"9" * 30), "cut short"),
         (_shaped(b"-1"), "plain numbers"),
+        (_shaped(b"0," + b"9" * 30), "plain numbers"),
+        (_shaped(b"1," * 40), "plain numbers"),
+        (_headed(b"{'descr': '<f8', 'fortran_order': False, 'shape': (1L,), }"), "plain numbers"),
+        (_more, "more than its header says"),
+        (_twice, "two arrays are called transitions"),
+        (_changed, "Bad CRC-32"),
+        (_member("transitions.npy", b"\x93NUMPY\x02\x00\xff\xff\xff\xff"), "plain numbers"),
+        (_member("transitions.npy", b"", packed=zipfile.ZIP_LZMA), "packed as numpy does not"),
+        (lambda path: np.savez(path, transitions=np.zeros(3, dtype=[("a", "f8"), ("b", "i4")])), "plain numbers"),
+        (lambda path: np.savez(path, **{"a" * 60_000 + str(i): START for i in range(20)}), "bytes at once"),
+        (lambda path: np.savez(path, **{f"a{i}": 0 for i in range(5000)}), "5,000 arrays"),
         (_headed(b"(" * 9000), "plain numbers"),
         (_headed(b"__import__('os').mkdir('broken')"), "plain numbers"),
         (lambda path: np.savez(path, **{f"a{i}": START for i in range(2000)}), "there are 2000: a0"),
@@ -300,6 +363,224 @@ def test_records_that_are_no_choices_are_named(refused, place, told, wrong):
     place.write("alice.toml", SEEN)
     place.write("a.csv", told)
     refused("a.csv", wrong)
+
+
+@pytest.mark.parametrize(
+    ("told", "wrong"),
+    [
+        (b"state,action,weight\n1,0,1\n", "nobody reads column weight"),
+        (b"state,action\n1," + b"0" * 2000 + b"\n", "line 2: more than 1,000 characters"),
+        (b"state,action\n" + b"," * 2000 + b"\n", "line 2: more than 1,000 characters"),
+        (b'state,action\n"1\n",0\n', "line 2"),
+        (b'"state\n",action\n1,0\n', "line 1"),
+    ],
+)
+def test_records_are_lines_of_what_is_read(refused, place, told, wrong):
+    place.write("alice.toml", SEEN)
+    place.write("a.csv", told)
+    refused("a.csv", wrong)
+
+
+# --- words that nobody reads -------------------------------------------------------------------------------------
+
+SAFE, DRIFT, SHARE = 'safe = "even"\n', "[drift]\ntransitions = 0.01\n", "suboptimality = 0.1\n"
+READ = {  # negative control: where the same words stand in their place
+    "safe, drift": (KNOWN, POLICY + SAFE + DRIFT),
+    "suboptimality, bob_reward": (KNOWN, SHARE + OWN + "[drift]\nbob_reward = 0.01\n"),
+    "policy and values": (KNOWN, POLICY + OWN),
+    "share": (KNOWN, "suboptimality_share = 0.1\n" + OWN),
+    "weights": (KNOWN, 'policy = "several"\nweights = "halves"\n'),
+    "answers": (ASKED.replace('"policy"', '"told"'), POLICY),
+    "candidates": (SEVERAL.replace('"several"', '"rewards"') + '[values]\narray = "reward"\n', POLICY),
+}
+UNREAD = {
+    "safe": (
+        SAFE + KNOWN,
+        POLICY,
+        "alice.toml: safe: nobody reads it in Alice's file: it belongs in Bob's, bob.toml",
+    ),
+    "policy": (POLICY + KNOWN, POLICY, "alice.toml: policy"),
+    "weights": ('weights = "halves"\n' + KNOWN, POLICY, "alice.toml: weights"),
+    "suboptimality": (SHARE + KNOWN, POLICY, "alice.toml: suboptimality"),
+    "share": ("suboptimality_share = 0.1\n" + KNOWN, POLICY, "alice.toml: suboptimality_share"),
+    "drift": (KNOWN + DRIFT, POLICY, "alice.toml: drift"),
+    "no drift": (KNOWN + "[drift]\n", POLICY, "alice.toml: drift"),
+    "choices and answers": (SEEN + ASKED[len(WORLD) :], POLICY, "answers: nobody reads them beside [choices]"),
+    "values and answers": (KNOWN + ASKED[len(WORLD) :], POLICY, "values: nobody reads them beside [answers]"),
+    "values and counts": (KNOWN + COUNTS[len(WORLD) :], POLICY, "values: nobody reads them beside counts"),
+    "values and contexts": (SEEN + "contexts = 2\n" + OWN, POLICY, "values: nobody reads them beside contexts"),
+    "relative counts": (COUNTS + "relative = true\n", POLICY, "choices.relative"),
+    "bound of counts": (COUNTS + "bound = 1.0\n", POLICY, "choices.bound"),
+    "bound of candidates": (SEVERAL + "relative = false\nbound = 1.0\n", POLICY, "choices.bound"),
+    "contexts of candidates": (SEVERAL + "contexts = 2\n", POLICY, "contexts need features"),
+    "slip of arrays": (KNOWN.replace("[world]", "[world]\nslip = 0.0"), POLICY, "world.slip"),
+    "both rules": (ASKED + "temperature = 1.0\n", POLICY, "either sharpness or temperature"),
+    "his choices": (KNOWN, POLICY + SEEN[len(WORLD) :], "bob.toml: choices: nobody reads them in Bob's file"),
+    "his answers": (KNOWN, POLICY + ASKED[len(WORLD) :], "they belong in Alice's, alice.toml"),
+    "weights of nothing": (
+        KNOWN,
+        'weights = "halves"\n' + SHARE + OWN,
+        "weights: nobody reads them without a policy",
+    ),
+    "weights of the best": (KNOWN, 'policy = "optimal"\nweights = "halves"\n' + OWN, 'beside policy = "optimal"'),
+    "weights of one": (KNOWN, POLICY + 'weights = "halves"\n', "nobody reads them beside one policy"),
+    "safe without a policy": (KNOWN, SAFE + SHARE + OWN, "safe: nobody reads it without a policy"),
+    "reward of nobody": (KNOWN, POLICY + "[drift]\nbob_reward = 0.0\n", "drift.bob_reward"),
+    "safe of counts": (COUNTS, POLICY + SAFE, "safe: nobody reads it where alice.toml gives counts"),
+    "drift of counts": (COUNTS, POLICY + DRIFT, "drift: nobody reads it where alice.toml gives counts"),
+    "elsewhere": (
+        KNOWN + "sharpness = 1.0\n",
+        POLICY,
+        "values.sharpness: nobody reads it here: it stands in [choices]",
+    ),
+    "too late": (KNOWN, OWN + POLICY, "values.policy: nobody reads it here: it stands before the first [section]"),
+    "two shares": (KNOWN, SHARE + "suboptimality_share = 0.1\n" + OWN, "suboptimality_share"),
+    "no one candidate": (SEVERAL.replace("several", "one"), POLICY, "candidates have shape ()"),
+    "numbers as candidates": (SEVERAL.replace("several", "halves"), POLICY, "candidates have shape (2,)"),
+    "several safe": (KNOWN, POLICY + 'safe = "several"\n', "the safe policy: policy has shape (2, 4, 2)"),
+    "share of a batch": (KNOWN, "suboptimality_share = 0.1\n" + OWN.replace("reward", "rewards"), "a batch"),
+    "best of a batch": (KNOWN, 'policy = "optimal"\n' + OWN.replace("reward", "rewards"), "a batch"),
+    "an array that is called even": (
+        KNOWN,
+        POLICY + SAFE,
+        "an array is called so",
+        {"even": EVEN[:, ::-1] * [1.5, 0.5]},
+    ),
+    "an array that is called optimal": (
+        KNOWN,
+        'policy = "optimal"\n' + OWN,
+        "an array is called so",
+        {"optimal": EVEN},
+    ),
+}
+MORE = {
+    "several": np.stack([EVEN, EVEN]),
+    "halves": np.array([0.5, 0.5]),
+    "one": np.array(1.0),
+    "rewards": np.stack([REWARD, -REWARD]),
+    "told": np.log(EVEN + np.array([0.1, -0.1]) * np.sign(REWARD[:, :1])),
+}
+
+
+@pytest.mark.parametrize("kind", READ)
+def test_words_in_their_place_are_read(verb, place, kind):
+    alice, bob = READ[kind]
+    place.arrays(**MORE)
+    place.write("alice.toml", alice)
+    place.write("bob.toml", bob)
+    code, printed, error = verb()
+    assert (code or 0, error) == (0, "")
+    assert "t = " in printed or "exact" in printed
+
+
+@pytest.mark.parametrize("kind", UNREAD)
+def test_words_that_nobody_reads_are_named(refused, place, kind):
+    alice, bob, told, *arrays = UNREAD[kind]
+    place.arrays(**MORE, **(arrays[0] if arrays else {}))
+    place.write("alice.toml", alice)
+    place.write("bob.toml", bob)
+    refused(told)
+
+
+def test_contexts_that_were_recorded_and_are_not_asked_for_are_said(place):
+    rows = (place.folder / "a.csv").read_text().splitlines()
+    place.write("a.csv", "\n".join([rows[0] + ",context", *(row + ",0" for row in rows[1:])]))
+    place.write("alice.toml", SEVERAL.replace("several", "rewards"))
+    place.arrays(**MORE)
+    found = of_files(place.folder / "alice.toml", place.folder / "bob.toml")
+    assert "one reward is in force in all" in next(a for a in found.assumptions if a.name == "contexts").words
+
+
+def test_names_are_in_the_title(verb, place):
+    place.write("bob.toml", 'name = "Robert"\n' + POLICY)
+    assert not verb()[0]
+    assert "Robert by the lights of alice" in place.page.read_text()
+
+
+# --- what is large in the wrong way ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (".".join(["a"] * 50_000) + " = 1\n", "a key of 50,000 parts"),
+        (" . ".join(['"a"'] * 50_000) + " = 1\n", "a key of 50,000 parts"),
+        ("[" + ".".join(["a"] * 50_000) + "]\n", "a key of 50,000 parts"),
+        ("a = " + "[" * 9_000 + "]" * 9_000, "brackets 9,000 deep"),
+        ("a = " + "{a = " * 9_000, "brackets 9,000 deep"),
+        ("".join(f"k{i} = 1\n" for i in range(30_000)), "30,000 keys"),
+        ("a = 0x" + "f" * 10**6, "more than 300 characters"),
+        ("a = 1." + "1" * 10**6, "more than 300 characters"),
+        ('a = "' + "\\n" * 30_000 + '"', "30,001 keys"),
+        ('a = """' + '""x' * 10**5, "not TOML"),
+        ("#" * 2**22, "4.0 MiB: give at most 2"),
+    ],
+)
+def test_texts_are_bounded_before_they_are_parsed(refused, place, monkeypatch, text, told):
+    place.write("alice.toml", text)
+    if told != "not TOML":
+        monkeypatch.setattr("tomllib.loads", None)
+    refused(told)
+
+
+def test_marks_in_strings_and_comments_are_none(place):
+    quoted = ['"%s"', "'%s'", '"""%s"""', "'''%s'''", '"""%s""""', "'''%s'''''"]
+    for kind in quoted:
+        told = kind % ("a.b.c.d.e.f.g.h.i.j [[[[[[[[[[ #" + "=" * 500)
+        place.write("x.toml", f"a = [{told}, {told}]  # {told} {{{{{{{{{{{{{{{{{{{{\nb.c = 1\n")
+        found = parsed(place.folder / "x.toml")
+        assert set(found) == {"a", "b"}
+        assert len(found["a"]) == 2
+
+
+def test_only_what_is_named_is_read(place, monkeypatch):
+    place.arrays(
+        junk=np.zeros(10**6, dtype=np.uint8), reward=REWARD.astype(np.float32), whole=np.arange(4, dtype=">i2")
+    )
+    read = []
+    stored = Stored.read
+    monkeypatch.setattr(Stored, "read", lambda self: read.append(self.member) or stored(self))
+    agent = Agent(place.folder / "alice.toml")
+    assert agent.reward.dtype == torch.float32  # as precise as it was stored, and no more
+    assert agent.reward.numpy().tobytes() == REWARD.astype(np.float32).tobytes()
+    np.testing.assert_allclose(agent.mdp.transitions, MOVES, rtol=1e-15)  # rows are divided by their sums
+    place.write("alice.toml", KNOWN.replace('"reward"', '"whole"'))
+    assert Agent(place.folder / "alice.toml").reward.tolist() == [0.0, 1.0, 2.0, 3.0]
+    assert set(read) == {"transitions.npy", "start.npy", "reward.npy", "whole.npy"}
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize("dtype", ["<f4", ">f8", "<f2"])
+def test_floats_are_what_was_stored(place, order, dtype):
+    given = np.asarray(REWARD, dtype=dtype, order=order)
+    place.arrays(reward=given)
+    found = Agent(place.folder / "alice.toml").reward.numpy()
+    assert found.dtype.itemsize == given.dtype.itemsize
+    assert np.array_equal(found, given)
+
+
+# --- where the page goes -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["a folder", "below a file", "its place aside", "read-only"])
+def test_a_place_that_takes_no_page_is_refused_before_anything_is_computed(refused, place, monkeypatch, kind):
+    monkeypatch.setattr("thalweg.cli.certificates.of_agents", None)
+    if kind == "a folder":
+        place.page.mkdir()
+    elif kind == "below a file":
+        place.page = place.folder / "bob.toml" / "page.html"
+    elif kind == "read-only":
+        place.page = Path("/proc/page.html")  # where root cannot write either
+    else:
+        place.page.with_name("page.html.new").mkdir()
+    refused("page.html")
+
+
+def test_a_page_that_cannot_be_written_leaves_nothing(place, monkeypatch):
+    monkeypatch.setattr("os.replace", lambda *_: (_ for _ in ()).throw(OSError(28, "no space left", "x")))
+    with pytest.raises(OSError, match="no space"):
+        report(place.page, "title", [Section("one")])
+    assert not list(place.page.parent.glob("page.html*"))
 
 
 @pytest.mark.parametrize(

@@ -275,6 +275,51 @@ def test_a_sparse_world_is_certified_as_the_dense_one():
         assert getattr(sparse, name) == pytest.approx(getattr(dense, name), abs=1e-8), name
 
 
+# --- what is of no use -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("rewards", "told"),
+    [
+        (torch.tensor(1.0), "candidates: give one reward or more"),
+        (torch.ones(3), "candidates: give one reward or more"),
+        ([], "candidates: give one reward or more"),
+        (5, "candidates: give one reward or more"),
+        ([torch.arange(6.0), torch.ones(6, 2)], "candidate 1: reward has shape"),
+        ([torch.arange(36.0).reshape(2, 6, 3)], "candidate 0: reward has shape \\(2, 6, 3\\), a batch"),
+        ([torch.arange(6.0), torch.ones(6)], "candidate 1: the return range"),
+    ],
+)
+def test_candidates_that_are_no_rewards_are_named(rewards, told):
+    mdp = world()
+    seen, bob = Behaviour((mdp,), torch.tensor([0, 1]), torch.tensor([0, 1])), Bob(torch.full((6, 3), 1 / 3))
+    for fine in (torch.arange(6.0)[None], [torch.arange(6.0)], iter([torch.arange(6.0)])):
+        assert certify(Candidates(seen, fine, Boltzmann(5.0)), bob, mdp).issued  # negative control
+    with pytest.raises(tw.InputError, match=told):
+        certify(Candidates(seen, rewards, Boltzmann(5.0)), bob, mdp)
+
+
+@pytest.mark.parametrize("shape", [(0, 6, 3), (2, 2, 6, 3), (6, 0), (6,), ()])
+def test_policies_without_rows_or_of_four_axes_are_named(shape):
+    mdp, even = world(), torch.full((6, 3), 1 / 3)
+    wrong = torch.full(shape, 1 / 3)
+    with pytest.raises(tw.InputError, match="Bob's policy: policy has shape"):
+        certify(Known(reward(0, mdp)), Bob(wrong), mdp)
+    for safe in (wrong, even[None]):
+        with pytest.raises(tw.InputError, match="the safe policy: policy has shape"):
+            certify(Known(reward(0, mdp)), Bob(even), mdp, safe=safe)
+    assert certify(Known(reward(0, mdp)), Bob(even[None]), mdp, safe=even).issued
+
+
+@pytest.mark.parametrize(("scale", "told"), [(1.7e308, "scale the features down"), (1e-320, "scale the features up")])
+def test_features_whose_squares_are_no_numbers_are_named(scale, told):
+    features = torch.eye(3, dtype=torch.float64)
+    for fine in (1e-90, 1e90):
+        assert Linear(fine * features).weights == 3
+    with pytest.raises(tw.InputError, match=told):
+        Linear(scale * features)
+
+
 # --- what a review found -----------------------------------------------------------------------------------------
 
 

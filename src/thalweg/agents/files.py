@@ -1,93 +1,25 @@
 """Agents in files: what is known of Alice and of Bob, read and checked before anything is computed.
 
-Bob's world is Alice's where his file has none. How files are read safely: `reading`.
+Bob's world is Alice's where his file has none. How files are read safely: `reading`, `toml`, `archives`; what they
+may say: `schema`, and in which of two files: `roles`.
 """
 
-import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from torch import Tensor
 
-from thalweg.agents.reading import arrays, inside, text, whole_numbers
-from thalweg.errors import InputError, first_line
+from thalweg.agents import shapes
+from thalweg.agents.archives import stored
+from thalweg.agents.held import Held
+from thalweg.agents.reading import inside, whole_numbers
+from thalweg.agents.schema import AgentFile, World, agent_file
+from thalweg.errors import InputError
 from thalweg.rl import MDP
-from thalweg.rl.gridworld import Gridworld, gridworld
+from thalweg.rl.gridworld import gridworld
+from thalweg.rl.planning import LARGEST
 from thalweg.values import Behaviour, Boltzmann, Linear, Rule, Soft
-
-NAMED = 10  # arrays in a message at most
-
-
-class _Strict(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
-
-
-class World(_Strict):
-    """The decision process: a map, or arrays `transitions` (S, A, S) and `start` (S,) of an .npz."""
-
-    discount: float
-    grid: list[str] | None = None
-    slip: float = 0.0
-    arrays: str | None = None
-
-
-class Values(_Strict):
-    """A reward: what letters of the map are worth a step, or the name of an array (S,) or (S, A) of the .npz."""
-
-    cells: dict[str, float] | None = None
-    array: str | None = None
-
-
-class Choices(_Strict):
-    """Recorded choices, a CSV with the columns state and action, and how they are read.
-
-    With `features` or with `candidates` and a sharpness; with neither, as counts of a chooser of any reward.
-    """
-
-    demonstrations: str
-    features: list[str] | str | None = None
-    candidates: str | None = None
-    sharpness: float | None = None
-    relative: bool = True
-    bound: float | None = None
-    delta: float = 0.05
-    contexts: int | None = Field(default=None, ge=1, le=100)  # of a column context, read from history: a reward each
-
-
-class Answers(_Strict):
-    """Log probabilities that she told, the name of an array (S, A); and her rule."""
-
-    log_policy: str
-    sharpness: float | None = None
-    temperature: float | None = None
-
-
-class Departs(_Strict):
-    """How far Bob's process may be from the stated one."""
-
-    transitions: float = 0.0
-    reward: float = 0.0
-    bob_reward: float = 0.0
-
-
-class AgentFile(_Strict):
-    """One agent, as its file says."""
-
-    name: str = "agent"
-    arrays: str | None = None
-    world: World | None = None
-    values: Values | None = None
-    choices: Choices | None = None
-    answers: Answers | None = None
-    policy: str | None = None  # "optimal", or the name of an array (S, A), or (K, S, A) of a posterior
-    weights: str | None = None  # the name of an array (K,)
-    safe: str | None = None  # "even", or the name of an array (S, A)
-    suboptimality: float | None = Field(default=None, ge=0)
-    suboptimality_share: float | None = Field(default=None, ge=0)
-    drift: Departs = Departs()
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,11 +29,12 @@ class Seen:
     Attributes:
         behaviour: all of them.
         values: linear class; None where there are candidates, or counts alone.
-        candidates: (K, S) or (K, S, A) rewards; None otherwise.
+        candidates: (K, S), (K, S, A) or (K, S, A, S) rewards; None otherwise.
         rule: None for counts alone.
         delta: of the confidence set.
         contexts: (n,) from 0 on; None where there is one reward.
         shards: how many contexts there are, visited or not.
+        mixed: whether contexts were recorded and one reward is said to be in force in all.
     """
 
     behaviour: Behaviour
@@ -111,52 +44,58 @@ class Seen:
     delta: float
     contexts: Tensor | None
     shards: int
+    mixed: bool
 
 
 class Agent:
     """An agent file with what it points to."""
 
-    def __init__(self, path: Path, beside: "Agent | None" = None) -> None:
+    def __init__(
+        self, path: Path, beside: "Agent | None" = None, *, file: AgentFile | None = None, whose: str = "the agent"
+    ) -> None:
         """Read; an agent without a world of its own lives in that of the one beside it.
+
+        Args:
+            path: of the file.
+            beside: whose world, and whose arrays, it has where its file has none.
+            file: what it says, where it was read already.
+            whose: for messages: Alice or Bob.
 
         Raises:
             InputError: the file and what is wrong with it.
         """
-        self.path = path
-        try:
-            told = tomllib.loads(text(path))
-        except (ValueError, RecursionError) as error:  # numbers of too many digits; brackets in brackets
-            if isinstance(error, InputError):
-                raise
-            raise InputError(f"{path}: not TOML: {first_line(error)}") from error
-        try:
-            self.file = AgentFile.model_validate(told)
-        except ValidationError as error:
-            first = error.errors()[0]
-            raise InputError(f"{path}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
-        self.arrays: dict[str, np.ndarray] = {}
-        self.grid: Gridworld | None = None
-        world = self.file.world
-        if world is not None:
-            self._build(world)
+        self.path, self.whose = path, whose
+        self.file = agent_file(path) if file is None else file
+        self.arrays, self.grid = Held(path, {}), None
+        if self.file.world is not None:
+            self._build(self.file.world)
         elif beside is not None:
-            self.mdp, self.grid, self.arrays = beside.mdp, beside.grid, beside.arrays
+            self.mdp, self.grid, self.arrays = beside.mdp, beside.grid, Held(path, beside.arrays.there)
         else:
             raise InputError(f"{path}: no [world]: give a grid or arrays, and a discount")
         if self.file.arrays is not None:
-            self.arrays = {**self.arrays, **arrays(inside(self.path, self.file.arrays))}
+            own = self.file.world is not None
+            self.arrays = self.arrays.also(inside(path, self.file.arrays), own=own)
+
+    @property
+    def name(self) -> str:
+        """What the file calls it, or what the file is called."""
+        return self.path.stem if self.file.name is None else self.file.name
 
     def _build(self, world: World) -> None:
         """Its own world."""
-        if (world.grid is None) == (world.arrays is None):
-            raise InputError(f"{self.path}: world: give either grid or arrays")
+        given = ()
+        if world.arrays is not None:
+            there = stored(inside(self.path, world.arrays))
+            held = Held(self.path, there)  # read once, then forgotten
+            moves = held("transitions", shapes.transitions)
+            given, self.arrays = (moves, held("start", shapes.start(len(moves)))), Held(self.path, there)
         try:
-            if world.grid is not None:
-                self.grid = gridworld(world.grid, discount=world.discount, slip=world.slip)
-                self.mdp = self.grid.mdp
+            if given:
+                self.mdp = MDP(*given, world.discount)
             else:
-                self.arrays = arrays(inside(self.path, world.arrays or ""))
-                self.mdp = MDP(self._array("transitions"), self._array("start"), world.discount)
+                self.grid = gridworld(world.grid or [], discount=world.discount, slip=world.slip)
+                self.mdp = self.grid.mdp
         except InputError as error:
             raise InputError(f"{self.path}: world: {error}") from error
 
@@ -166,21 +105,25 @@ class Agent:
         values = self.file.values
         if values is None:
             return None
-        if (values.cells is None) == (values.array is None):
-            raise InputError(f"{self.path}: values: give either cells or array")
+        whose = f"{self.whose}'s reward"
         if values.array is not None:
-            return self._array(values.array)
-        if self.grid is None:
+            found = self.arrays(values.array, shapes.reward(self.mdp.states, self.mdp.actions, whose))
+        elif self.grid is None:
             raise InputError(f"{self.path}: values: cells belong to a grid: give array")
-        return self.grid.reward(values.cells or {})
+        else:
+            found = self.grid.reward(values.cells or {})
+        return self._summable(found, whose)
 
     @property
     def policy(self) -> Tensor | None:
-        """Of its policy, (S, A)."""
-        if self.file.policy is None:
+        """Of its policy, (S, A) or (K, S, A)."""
+        name = self.file.policy
+        if name is None:
             return None
-        if self.file.policy != "optimal":
-            return self._array(self.file.policy)
+        if name != "optimal":
+            return self.arrays(name, self._policies("Bob's policy", several=True))
+        if name in self.arrays:
+            raise InputError(f"{self.path}: policy = {name!r} is computed, and an array is called so: rename it")
         if self.reward is None:
             raise InputError(f'{self.path}: policy = "optimal" needs [values]')
         return self.mdp.optimal(self.reward).policy
@@ -188,23 +131,37 @@ class Agent:
     @property
     def suboptimality(self) -> float | None:
         """In units of its reward."""
-        if self.file.suboptimality_share is None:
+        share, reward = self.file.suboptimality_share, self.reward
+        if share is None:
             return self.file.suboptimality
-        if self.file.suboptimality is not None or self.reward is None:
-            raise InputError(f"{self.path}: suboptimality_share: give [values], and no suboptimality beside it")
-        return self.file.suboptimality_share * float(self.mdp.return_range(self.reward))
+        if reward is None:
+            raise InputError(f"{self.path}: suboptimality_share: give [values]")
+        return share * float(self.mdp.return_range(reward))
 
     @property
     def weights(self) -> Tensor | None:
         """(K,) of the policies."""
-        return None if self.file.weights is None else self._array(self.file.weights)
+        if self.file.weights is None:
+            return None
+        policy = self.policy
+        return self.arrays(self.file.weights, shapes.weights(() if policy is None else tuple(policy.shape)))
 
     @property
     def safe(self) -> Tensor | None:
         """(S, A) of a policy that is known to be harmless."""
-        if self.file.safe == "even":
-            return torch.full((self.mdp.states, self.mdp.actions), 1 / self.mdp.actions, dtype=torch.float64)
-        return None if self.file.safe is None else self._array(self.file.safe)
+        name = self.file.safe
+        if name is None:
+            return None
+        if name != "even":
+            return self.arrays(name, self._policies("the safe policy", several=False))
+        even = torch.full((self.mdp.states, self.mdp.actions), 1 / self.mdp.actions, dtype=torch.float64)
+        if name in self.arrays and not torch.allclose(
+            self.arrays(name, self._policies("the safe policy", several=False)).to(torch.float64), even
+        ):
+            raise InputError(
+                f"{self.path}: safe = {name!r} is each action alike, and an array is called so: rename it"
+            )
+        return even
 
     @property
     def asked(self) -> tuple[Tensor, Rule] | None:
@@ -212,11 +169,8 @@ class Agent:
         told = self.file.answers
         if told is None:
             return None
-        rules: list[Rule] = [] if told.sharpness is None else [Boltzmann(told.sharpness)]
-        rules += [] if told.temperature is None else [Soft(told.temperature)]
-        if len(rules) != 1:
-            raise InputError(f"{self.path}: answers: give either sharpness or temperature")
-        return self._array(told.log_policy), rules[0]
+        rule = Soft(told.temperature or 0.0) if told.sharpness is None else Boltzmann(told.sharpness)
+        return self.arrays(told.log_policy, shapes.log_policy(self.mdp.states, self.mdp.actions)), rule
 
     @property
     def observed(self) -> Seen | None:
@@ -224,56 +178,60 @@ class Agent:
         told = self.file.choices
         if told is None:
             return None
-        if told.features is not None and told.candidates is not None:
-            raise InputError(f"{self.path}: choices: give either features or candidates")
-        if told.contexts and told.features is None:
-            raise InputError(f"{self.path}: choices: contexts need features: a reward of the class for each")
-        counts = told.features is None and told.candidates is None
-        if counts != (told.sharpness is None):
-            what = "features or candidates" if counts else "sharpness"
-            raise InputError(f"{self.path}: choices: give {what} too, or, for counts alone, no sharpness")
-        behaviour, contexts = self._behaviour(told.demonstrations, told.contexts)
+        values = None if told.features is None else self._features(told.features, told.bound)
+        behaviour, contexts, mixed = self._behaviour(told.demonstrations, told.contexts)
         return Seen(
             behaviour,
-            None if told.features is None else self._features(told.features, told.bound),
-            None if told.candidates is None else self._array(told.candidates),
+            values,
+            None if told.candidates is None else self._candidates(told.candidates),
             None if told.sharpness is None else Boltzmann(told.sharpness, told.relative),
             told.delta,
             contexts,
             told.contexts or 1,
+            mixed,
         )
+
+    def _candidates(self, name: str) -> Tensor:
+        """Rewards, one for each."""
+        found = self.arrays(name, shapes.candidates(self.mdp.states, self.mdp.actions))
+        return self._summable(found, "candidates")
 
     def _features(self, told: list[str] | str, bound: float | None) -> Linear:
         """Letters of the map, or an array."""
         if isinstance(told, str):
-            return Linear(self._array(told), bound)
-        if not told:
-            raise InputError(f"{self.path}: features: give one letter of the map, or more")
-        if self.grid is None:
+            found = self.arrays(told, shapes.features(self.mdp.states, self.mdp.actions))
+        elif self.grid is None:
             raise InputError(f"{self.path}: features: letters belong to a grid: give the name of an array")
-        columns = [self.grid.reward({letter: 1.0}) for letter in told]
-        return Linear(torch.stack(columns, -1), bound)
+        else:
+            found = torch.stack([self.grid.reward({letter: 1.0}) for letter in told], -1)
+        try:
+            return Linear(found, bound)
+        except InputError as error:
+            raise InputError(f"{self.path}: choices: {error}") from error
 
-    def _behaviour(self, name: str, count: int | None) -> tuple[Behaviour, Tensor | None]:
-        """The choices of a CSV, and the contexts."""
+    def _behaviour(self, name: str, count: int | None) -> tuple[Behaviour, Tensor | None, bool]:
+        """The choices of a CSV, the contexts, and whether there are some that nobody reads."""
         path = inside(self.path, name)
         columns = ("state", "action", "context")[: 3 if count else 2]
-        states, actions, *contexts = torch.as_tensor(whole_numbers(path, columns)).T
+        rows, mixed = whole_numbers(path, columns, () if count else ("context",))
+        states, actions, *contexts = torch.as_tensor(rows).T
         if count and not bool(((contexts[0] >= 0) & (contexts[0] < count)).all()):
             raise InputError(f"{path}: a context that is none of 0 to {count - 1}: there are {count}")
         try:
-            return Behaviour((self.mdp,), states, actions), contexts[0] if count else None
+            return Behaviour((self.mdp,), states, actions), contexts[0] if count else None, mixed
         except InputError as error:
             raise InputError(f"{path}: {error}") from error
 
-    def _array(self, name: str) -> Tensor:
-        """One of them."""
-        if name not in self.arrays:
-            there = ", ".join(sorted(self.arrays)[:NAMED]) or "none"
-            raise InputError(f"{self.path}: no array {name!r}: there are {len(self.arrays)}: {there}")
-        if not np.isfinite(self.arrays[name]).all():
-            raise InputError(f"{self.path}: array {name!r} holds NaN or infinity: give finite numbers")
-        return torch.as_tensor(self.arrays[name])
+    def _policies(self, whose: str, *, several: bool) -> shapes.Wrong:
+        """What is wrong with the shape of a policy, or of several."""
+        return shapes.policies(self.mdp.states, self.mdp.actions, several=several, whose=whose)
+
+    def _summable(self, found: Tensor, what: str) -> Tensor:
+        """Refuse numbers whose discounted sums overflow."""
+        largest = float(found.abs().max())
+        if not largest < LARGEST * (1 - self.mdp.discount):
+            raise InputError(f"{self.path}: {what}: a number of {largest:.3g}, its sums overflow: scale it down")
+        return found
 
 
-__all__ = ["Agent", "AgentFile", "Answers", "Choices", "Departs", "Seen", "Values", "World"]
+__all__ = ["Agent", "Seen"]

@@ -2,11 +2,12 @@
 
 import os
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 from jinja2 import Environment, PackageLoader
 
-from thalweg.errors import InputError
+from thalweg.errors import InputError, guarded
 
 
 def render(template: str, path: Path, **names: Any) -> Path:
@@ -21,17 +22,36 @@ def render(template: str, path: Path, **names: Any) -> Path:
     )
     text = environment.get_template(template).render(**names)
     path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(path.name + ".new")
-    aside.write_text(text, encoding="utf-8")
-    os.replace(aside, path)
+    aside = _aside(path)
+    try:
+        aside.write_text(text, encoding="utf-8")
+        os.replace(aside, path)
+    except BaseException:
+        aside.unlink(missing_ok=True)
+        raise
     return path
 
 
 def check_page(path: Path) -> None:
-    """Refuse what is no name of a page, before anything is computed for it.
+    """Refuse what is no name of a page, or no place for one, before anything is computed for it.
 
     Raises:
-        InputError: a name that does not end in .html.
+        InputError: a name that does not end in .html; one of a folder, or below what is no folder or cannot be
+            written to.
     """
     if path.suffix not in (".html", ".htm"):
         raise InputError(f"page {path.name}: its name must end in .html; tw.plot writes figures")
+    with guarded(f"page {path.name[:80]}", "give a name in a folder that can be written to"):
+        for name in (path, _aside(path)):
+            if name.exists() and not name.is_file():
+                raise InputError(f"page {path}: there is {name.name}, which is no file: give another name")
+        folder = next(above for above in path.absolute().parents if above.exists())
+        if not folder.is_dir():
+            raise InputError(f"page {path}: {folder} is no folder: give another place")
+        with TemporaryFile(dir=folder):  # permissions do not say it all; it has no name, and leaves nothing
+            pass
+
+
+def _aside(path: Path) -> Path:
+    """Where a page is written before it takes its name."""
+    return path.with_name(path.name + ".new")

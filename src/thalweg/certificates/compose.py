@@ -1,5 +1,6 @@
 """From what is known of Alice and of Bob to a certificate, assumption by assumption."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 from functools import singledispatch
 from typing import Any
@@ -17,7 +18,7 @@ from thalweg.certificates.parties import Alice, Asked, Bob, Candidates, Contextu
 from thalweg.certificates.shares import Shares, largest, of_cover, of_reward
 from thalweg.certificates.statement import Assumption, Certificate
 from thalweg.errors import InputError, UnhealthyError
-from thalweg.rl import MDP
+from thalweg.rl import MDP, Gains
 from thalweg.rl.valuation import Sides
 from thalweg.values import (
     bounded_density_regret,
@@ -107,18 +108,8 @@ def _observed(alice: Observed, bob: Deployed) -> Certificate:
 @_of.register
 def _candidates(alice: Candidates, bob: Deployed) -> Certificate:
     """She is one of finitely many."""
-    behaviour, rewards = alice.behaviour, alice.rewards
-    chosen = [behaviour.counts(e) for e in range(len(behaviour.environments))]
-    logs = torch.tensor(
-        [
-            sum(
-                float((alice.rule.log_policy(world, reward) * counts).sum())
-                for world, counts in zip(behaviour.environments, chosen, strict=True)
-            )
-            for reward in rewards
-        ],
-        dtype=torch.float64,
-    )
+    behaviour, rewards = alice.behaviour, _each(alice.rewards)
+    logs = torch.tensor([_told(alice, number, reward) for number, reward in enumerate(rewards)], dtype=torch.float64)
     found = finite_set(logs, alice.delta)
     left = [reward for reward, keep in zip(rewards, found.keep, strict=True) if keep]
     told = f"she is exactly one of {len(rewards)} candidates, of which the data leave {len(left)}"
@@ -131,6 +122,29 @@ def _candidates(alice: Candidates, bob: Deployed) -> Certificate:
     shares, x = largest([one for one, _ in each]), max(x for _, x in each)
     parts = _parts(rewards[int(logs.argmax())], bob, shares)
     return _stated(shares, x, alice.delta, stands, parts, _realised(alice.reward, bob))
+
+
+def _each(rewards: Any) -> list[Any]:
+    """The candidates, one by one."""
+    axes = len(getattr(rewards, "shape", (1, 1)))
+    found = list(rewards) if axes > 1 and isinstance(rewards, Iterable) else []
+    if not found:
+        raise InputError("candidates: give one reward or more, (S,), (S, A) or (S, A, S) each, in a list or an array")
+    return found
+
+
+def _told(alice: Candidates, number: int, reward: Any) -> float:
+    """Nats: how likely her choices are by one candidate."""
+    seen, total = alice.behaviour, 0.0
+    try:
+        for e, world in enumerate(seen.environments):
+            gain = world.mean_reward(reward)
+            if gain.ndim != 2:
+                raise InputError(f"reward has shape {tuple(gain.shape)}, a batch: give each candidate by itself")
+            total += float((alice.rule.log_policy(world, Gains(gain)) * seen.counts(e)).sum())
+    except InputError as error:
+        raise InputError(f"candidate {number}: {error}") from error
+    return total
 
 
 @_of.register

@@ -12,7 +12,7 @@ from thalweg.certificates.door import one_reward, probabilities
 from thalweg.certificates.gap import Gap
 from thalweg.certificates.parties import Bob, Drift
 from thalweg.certificates.statement import Assumption
-from thalweg.errors import InputError
+from thalweg.errors import InputError, guarded
 from thalweg.rl import MDP
 from thalweg.rl.valuation import Sides, Valuation, valuation
 from thalweg.values import two_policy_error
@@ -90,7 +90,7 @@ def deployed(bob: Bob, mdp: MDP, safe: Tensor | None, drift: Drift) -> Deployed:
     if not (0 <= drift.transitions <= 2 and 0 <= drift.reward < torch.inf and 0 <= drift.bob_reward < torch.inf):
         raise InputError(f"{drift}: give at least 0, and an L1 distance of at most 2")
     policies, weights = _posterior(bob, mdp)
-    safe = None if safe is None else probabilities(mdp, safe, "the safe policy")
+    safe = None if safe is None else probabilities(mdp, safe, "the safe policy", 2)
     assumptions = [_faces(drift)]
     if policies is not None and len(policies) > 1:
         words = f"Bob draws one of {len(policies)} policies an episode, by the stated chances"
@@ -125,7 +125,8 @@ def _posterior(bob: Bob, mdp: MDP) -> tuple[Tensor | None, Tensor]:
     given = probabilities(mdp, bob.policy, "Bob's policy")
     policies = given[None] if given.ndim == 2 else given
     even = torch.full((len(policies),), 1 / max(len(policies), 1), dtype=torch.float64)
-    weights = even if bob.weights is None else torch.as_tensor(bob.weights, dtype=torch.float64)
+    with guarded("weights of Bob's policies", "give a chance for each, which sum to 1"):
+        weights = even if bob.weights is None else torch.as_tensor(bob.weights, dtype=torch.float64)
     if weights.shape != even.shape or not (weights >= 0).all() or not abs(float(weights.sum()) - 1) <= ROUNDING:
         raise InputError(f"weights of Bob's {len(policies)} policies: give a chance for each, which sum to 1")
     return policies, weights / weights.sum()

@@ -11,17 +11,33 @@ from thalweg.rl.probabilities import half_unit, numbers
 from thalweg.rl.valuation import Valuation, valuation
 
 
-def probabilities(mdp: MDP, given: Any, whose: str) -> Tensor:
-    """(..., S, A) in the precision in which it was given, which is what it is known to.
+def probabilities(mdp: MDP, given: Any, whose: str, axes: int = 3) -> Tensor:
+    """(S, A), or (K, S, A) where three axes may be, in the precision in which it was given and is known.
+
+    Args:
+        mdp: in which the policy acts.
+        given: probabilities.
+        whose: for the message.
+        axes: that there may be at most, 2 or 3.
 
     Raises:
         InputError: whose they are, and what is wrong with them.
     """
+    _check_axes(tuple(getattr(given, "shape", ())), whose, axes)  # an empty policy has no sums
     try:
         mdp.checked(given)
     except InputError as error:
         raise InputError(f"{whose}: {error}") from error
-    return torch.as_tensor(given if half_unit(given) else numbers(given, whose))
+    found = torch.as_tensor(given if half_unit(given) else numbers(given, whose))
+    _check_axes(tuple(found.shape), whose, axes)
+    return found
+
+
+def _check_axes(shape: tuple[int, ...], whose: str, axes: int) -> None:
+    """Refuse a policy without rows, and one of more axes than may be."""
+    if 0 in shape or len(shape) > axes:
+        what = "one (S, A)" if axes == 2 else "(S, A), or (K, S, A) with K at least 1"
+        raise InputError(f"{whose}: policy has shape {shape}: give {what}")
 
 
 def one_reward(mdp: MDP, given: Any, whose: str, *, whole: bool = False) -> Valuation:

@@ -1,12 +1,13 @@
 """What the verb `certify` reads, computes and draws."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from thalweg.agents import Agent, Seen
+from thalweg.agents import Agent, Seen, agent_file, check_roles
 from thalweg.atlas import Section, Table, report
 from thalweg.certificates import (
     Alice,
@@ -23,6 +24,8 @@ from thalweg.certificates import (
     certify,
     check_ranges,
 )
+from thalweg.certificates.deployed import deployed
+from thalweg.certificates.door import one_reward
 from thalweg.errors import InputError
 from thalweg.values import calibrate
 
@@ -35,25 +38,49 @@ ROWS = {
 
 def of_files(alice_file: Path, bob_file: Path) -> Certificate:
     """The certificate of two agent files; Bob's world is Alice's where his file has none."""
-    alice = Agent(alice_file)
-    bob = Agent(bob_file, alice)
+    return of_agents(*read(alice_file, bob_file))
+
+
+def read(alice_file: Path, bob_file: Path) -> tuple[Agent, Agent]:
+    """Two agent files with what they point to; what neither of them reads is refused before anything is built.
+
+    Raises:
+        InputError: the file and what is wrong with it.
+    """
+    hers, his = agent_file(alice_file), agent_file(bob_file)
+    check_roles((alice_file, hers), (bob_file, his))
+    alice = Agent(alice_file, file=hers, whose="Alice")
+    return alice, Agent(bob_file, alice, file=his, whose="Bob")
+
+
+def of_agents(alice: Agent, bob: Agent) -> Certificate:
+    """The certificate of two agents; what is known of Bob is checked before anything is fitted to Alice."""
     known = Bob(bob.policy, bob.reward, bob.suboptimality, bob.weights)
+    safe, drift = bob.safe, Drift(**bob.file.drift.model_dump())
     if not alice.mdp.same(bob.mdp):
-        words = f"the decision process of {bob_file.name} is not the one that {alice_file.name} declares"
+        words = f"the decision process of {bob.path.name} is not the one that {alice.path.name} declares"
         return Certificate((Assumption("deployment", "failed", words),))
-    return certify(_known(alice), known, alice.mdp, safe=bob.safe, drift=Drift(**bob.file.drift.model_dump()))
+    seen, reward = alice.observed, alice.reward
+    if seen is None:
+        return certify(_told(alice, reward), known, alice.mdp, safe=safe, drift=drift)
+    deployed(known, alice.mdp, safe, drift)
+    if reward is not None:
+        one_reward(alice.mdp, reward, "Alice's reward")
+    found = certify(_read(seen, reward), known, alice.mdp, safe=safe, drift=drift)
+    if not seen.mixed:
+        return found
+    words = "contexts were recorded, and one reward is in force in all of them: no `contexts` in [choices]"
+    return replace(found, assumptions=(*found.assumptions, Assumption("contexts", "assumed", words)))
 
 
-def _known(alice: Agent) -> Alice:
-    """What her file says of her, the most telling of it."""
-    seen, asked = alice.observed, alice.asked
-    if seen is not None:
-        return _read(seen, alice.reward)
+def _told(alice: Agent, reward: Tensor | None) -> Alice:
+    """What her file says of her where she was not seen."""
+    asked = alice.asked
     if asked is not None:
         return Asked(*asked)
-    if alice.reward is None:
+    if reward is None:
         raise InputError(f"{alice.path}: nothing is known of her values: give [values], [choices] or [answers]")
-    return Known(alice.reward)
+    return Known(reward)
 
 
 def _read(seen: Seen, reward: Tensor | None) -> Alice:
@@ -118,4 +145,4 @@ def _bars(numbers: list[tuple[str, float]]) -> Figure:
     return figure
 
 
-__all__ = ["of_files", "page"]
+__all__ = ["of_agents", "of_files", "page", "read"]

@@ -250,9 +250,10 @@ def run_certify(
     began = time.monotonic()
     if out is not None:
         check_page(out)
-    found = certificates.of_files(alice, bob)
+    hers, his = certificates.read(alice, bob)
+    found = certificates.of_agents(hers, his)
     if out is not None:
-        certificates.page(found, out, title=f"{bob.stem} by the lights of {alice.stem}")
+        certificates.page(found, out, title=f"{his.name} by the lights of {hers.name}")
     if as_json:
         html = {} if out is None else {"html": str(out)}
         _print_json({"seconds": round(time.monotonic() - began, 1), **html, **found.to_dict()})

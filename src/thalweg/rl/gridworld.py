@@ -15,6 +15,8 @@ from thalweg.rl.rows import DENSE
 MOVES = ((-1, 0), (0, -1), (1, 0), (0, 1))  # up, left, down, right
 WALL, START = "#", "S"
 CELLS = 1_000_000  # of a map at most
+LISTED = 60  # letters in a message at most
+MARKS = 2**26  # letters of a map times its free cells at most: a letter is a bool for each
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,7 +39,8 @@ class Gridworld:
         """
         unknown = sorted(set(worth) - set(self.letters))
         if unknown:
-            raise InputError(f"letter {unknown[0]!r} is not on the map: it has {', '.join(sorted(self.letters))}")
+            there = ", ".join(sorted(self.letters)[:LISTED])
+            raise InputError(f"letter {unknown[0][:LISTED]!r} is not on the map: it has {there}")
         total = torch.zeros(self.mdp.states, dtype=torch.float64)
         for letter, value in worth.items():
             total = total + value * self.letters[letter]
@@ -53,18 +56,26 @@ def gridworld(rows: Sequence[str], *, discount: float, slip: float = 0.0) -> Gri
         slip: chance that a move goes to one of the other three sides, each as likely.
 
     Raises:
-        InputError: rows of different lengths, no free cell, a slip that is no chance.
+        InputError: rows of different lengths, no free cell, too many letters or one that cannot be printed, a slip
+            that is no chance.
     """
     if not rows or len({len(row) for row in rows}) != 1 or not rows[0]:
         raise InputError("grid: give rows of equal length, as ['..G', 'S#.']")
     if len(rows) * len(rows[0]) > CELLS:
         raise InputError(f"grid of {len(rows)} x {len(rows[0])} cells: give at most {CELLS:,}")
+    unprintable = {letter for row in rows for letter in set(row) if not letter.isprintable()}
+    if unprintable:
+        raise InputError(f"grid holds {min(unprintable)!r}, which cannot be printed: give another letter")
     if not 0 <= slip <= 1:
         raise InputError(f"slip = {slip}: give a chance from 0 to 1")
     cells = np.array([list(row) for row in rows])
     free = cells != WALL
     if not free.any():
         raise InputError("grid has no free cell: leave some without #")
+    names = cells[free]
+    letters, most = np.unique(names), MARKS // len(names)
+    if len(letters) > most:
+        raise InputError(f"grid of {len(names):,} free cells has {len(letters):,} letters: give at most {most:,}")
     number = np.cumsum(free).reshape(free.shape) - 1
     row, column = np.nonzero(free)
     states = np.arange(len(row))
@@ -77,11 +88,10 @@ def gridworld(rows: Sequence[str], *, discount: float, slip: float = 0.0) -> Gri
     np.fill_diagonal(share, 1 - slip)
     mixed = [[float(c) * step for c, step in zip(chances, steps, strict=True)] for chances in share]
     moves = [(a + b + c + d).tocsr() for a, b, c, d in mixed]
-    names = cells[free]
     first = (names == START) if (names == START).any() else np.ones(len(states), dtype=bool)
-    letters = {str(x): torch.as_tensor(names == x) for x in np.unique(names)}
+    standing = {str(x): torch.as_tensor(names == x) for x in letters}
     whole = np.stack([m.toarray() for m in moves], 1) if len(states) <= DENSE else moves
-    return Gridworld(MDP(whole, first / first.sum(), discount), letters)
+    return Gridworld(MDP(whole, first / first.sum(), discount), standing)
 
 
 __all__ = ["Gridworld", "gridworld"]

@@ -22,6 +22,7 @@ from thalweg.rl.probabilities import EPS
 KEPT = 16  # rewards of one process
 FINE = 1e-10  # of the return range, to which a planner is asked to know it
 SOME = 1e-4  # the first try
+FLAT = 8.0  # widths of a range that is told from 0
 LEAST = 1e-300  # width of anything
 FINEST = 1e-13  # of the largest range that returns could have: no planner knows more
 
@@ -127,13 +128,13 @@ class Valuation:
         return self.returns_of(self.best)
 
     def known_range(self, whose: str) -> Sides:
-        """The same, above 0.
+        """The same, above 0, and known to a share of itself.
 
         Raises:
             InputError: it cannot be told from 0, as a share of it must.
         """
         low, high = self.range
-        if not low > 0:
+        if not low > FLAT * self.range.width:
             at_most = f" (at most {high * self.reward.unit:.2g})" if high > 0 else ""
             raise InputError(
                 f"the return range of {whose} is 0 up to rounding{at_most}, every policy returns the same by it: give"

@@ -8,6 +8,8 @@ from torch import Tensor
 
 from thalweg.errors import InputError
 
+LARGEST = 1e100  # of features: likelihoods square their sums
+
 
 @dataclass(frozen=True, eq=False)
 class Linear:
@@ -18,7 +20,8 @@ class Linear:
         bound: largest absolute weight; None where weights are directions, whose scale does not matter.
 
     Raises:
-        InputError: another shape, numbers that are not finite, features that depend on each other.
+        InputError: another shape, numbers that are not finite or whose squares would not be, features that depend on
+            each other.
     """
 
     features: Tensor
@@ -28,6 +31,10 @@ class Linear:
         found = torch.as_tensor(self.features, dtype=torch.float64)
         if found.ndim not in (2, 3) or 0 in found.shape or not torch.isfinite(found).all():
             raise InputError(f"features of shape {tuple(found.shape)}: give finite numbers (S, D) or (S, A, D)")
+        largest = float(found.abs().max())
+        if largest > LARGEST or 0 < largest < 1 / LARGEST:
+            what, how = ("overflow", "down") if largest > 1 else ("underflow", "up")
+            raise InputError(f"features of at most {largest:.3g}: their squares {what}: scale the features {how}")
         if self.bound is not None and not 0 < self.bound < float("inf"):
             raise InputError(f"bound {self.bound}: give a number above 0, the largest absolute weight")
         flat = found.reshape(-1, found.shape[-1])

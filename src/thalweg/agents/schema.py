@@ -1,0 +1,207 @@
+"""What an agent file may say, key by key: kinds and ranges, and what one key says of another beside it.
+
+What may stand in which of two files: `roles`.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from thalweg.agents.reading import shown
+from thalweg.agents.toml import parsed
+from thalweg.errors import InputError
+from thalweg.values.rules import SHARPEST
+
+Chance = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[float, Field(gt=0)]
+AtLeast0 = Annotated[float, Field(ge=0)]
+Sharpness = Annotated[float, Field(gt=0, le=SHARPEST)]
+RANGES = {
+    "greater_than": ("gt", "above"),
+    "greater_than_equal": ("ge", "at least"),
+    "less_than": ("lt", "below"),
+    "less_than_equal": ("le", "at most"),
+}  # pydantic's words, and ours
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+    def given(self, key: str) -> bool:
+        """Whether the file has it, be it with the value that it has anyway."""
+        return key in self.model_fields_set
+
+
+class World(_Strict):
+    """The decision process: a map, or arrays `transitions` (S, A, S) and `start` (S,) of an .npz."""
+
+    discount: Annotated[float, Field(ge=0, lt=1)]
+    grid: list[str] | None = None
+    slip: Chance = 0.0
+    arrays: str | None = None
+
+
+class Values(_Strict):
+    """A reward: what letters of the map are worth a step, or the name of an array (S,), (S, A) or (S, A, S)."""
+
+    cells: dict[str, float] | None = None
+    array: str | None = None
+
+
+class Choices(_Strict):
+    """Recorded choices, a CSV with the columns state and action, and how they are read.
+
+    With `features` or with `candidates` and a sharpness; with neither, as counts of a chooser of any reward.
+    """
+
+    demonstrations: str
+    features: list[str] | str | None = None
+    candidates: str | None = None
+    sharpness: Sharpness | None = None
+    relative: bool = True
+    bound: Positive | None = None
+    delta: Annotated[float, Field(gt=0, lt=1)] = 0.05
+    contexts: int | None = Field(default=None, ge=1, le=100)  # of a column context, read from history: a reward each
+
+    @property
+    def counts(self) -> bool:
+        """Whether they are counts alone."""
+        return self.features is None and self.candidates is None
+
+
+class Answers(_Strict):
+    """Log probabilities that she told, the name of an array (S, A); and her rule."""
+
+    log_policy: str
+    sharpness: Sharpness | None = None
+    temperature: Positive | None = None
+
+
+class Departs(_Strict):
+    """How far Bob's process may be from the stated one."""
+
+    transitions: Annotated[float, Field(ge=0, le=2)] = 0.0
+    reward: AtLeast0 = 0.0
+    bob_reward: AtLeast0 = 0.0
+
+
+class AgentFile(_Strict):
+    """One agent, as its file says."""
+
+    name: Annotated[str, Field(max_length=100)] | None = None
+    arrays: str | None = None
+    world: World | None = None
+    values: Values | None = None
+    choices: Choices | None = None
+    answers: Answers | None = None
+    policy: str | None = None  # "optimal", or the name of an array (S, A), or (K, S, A) of a posterior
+    weights: str | None = None  # the name of an array (K,)
+    safe: str | None = None  # "even", or the name of an array (S, A)
+    suboptimality: AtLeast0 | None = None
+    suboptimality_share: Chance | None = None
+    drift: Departs = Departs()
+
+
+SECTIONS: dict[str, type[_Strict]] = {
+    "world": World,
+    "values": Values,
+    "choices": Choices,
+    "answers": Answers,
+    "drift": Departs,
+}
+
+
+def agent_file(path: Path) -> AgentFile:
+    """Read what a file says; every key of a kind and in its range, none that contradicts another of its section.
+
+    Raises:
+        InputError: the file, the key and what to do about it.
+    """
+    told = parsed(path)
+    try:
+        found = AgentFile.model_validate(told)
+    except ValidationError as error:
+        raise InputError(f"{path}: {_told(dict(error.errors(include_url=False)[0]))}") from error
+    except ValueError as error:  # a whole number of thousands of digits
+        raise InputError(f"{path}: a number of too many digits: give one that float64 holds") from error
+    for wrong in _contradictions(found):
+        raise InputError(f"{path}: {wrong}")
+    return found
+
+
+def _told(error: dict[str, Any]) -> str:
+    """What pydantic found, in our words: the place, the value, the remedy."""
+    *above, last = (shown(str(part)) for part in error["loc"])
+    place, given = ".".join([*above, last]), error["input"]
+    if error["type"] == "extra_forbidden":
+        return f"{place}: {_belongs(last, above)}"
+    if error["type"] in RANGES:
+        key, words = RANGES[error["type"]]
+        return f"{place} {given:.6g}: give a number {words} {error['ctx'][key]:g}"
+    return f"{place}: {error['msg']}"
+
+
+def _belongs(key: str, above: list[str]) -> str:
+    """Where a key stands that does not stand where it was found, or which keys do."""
+    places = [f"in [{name}]" for name, model in SECTIONS.items() if key in model.model_fields]
+    places += ["before the first [section]"] if key in AgentFile.model_fields and key not in SECTIONS else []
+    places += [f"as [{key}], no part of another section"] if key in SECTIONS else []
+    if places:
+        return f"nobody reads it here: it stands {' or '.join(places)}"
+    there = SECTIONS.get(above[0], AgentFile) if above else AgentFile
+    return f"nobody reads it: there are {', '.join(there.model_fields)}"
+
+
+def _contradictions(file: AgentFile) -> Iterator[str]:
+    """Of the keys of one section, whoever's file it is."""
+    if file.name is not None and not file.name.isprintable():
+        yield "name: give printable characters"
+    if file.suboptimality is not None and file.suboptimality_share is not None:
+        yield "suboptimality_share: give [values], and no suboptimality beside it"
+    world, values, answers = file.world, file.values, file.answers
+    if world is not None and (world.grid is None) == (world.arrays is None):
+        yield "world: give either grid or arrays"
+    if world is not None and world.grid is None and world.given("slip"):
+        yield "world.slip: nobody reads it beside arrays, whose transitions say all: it belongs to a grid"
+    if values is not None and (values.cells is None) == (values.array is None):
+        yield "values: give either cells or array"
+    if answers is not None and (answers.sharpness is None) == (answers.temperature is None):
+        yield "answers: give either sharpness or temperature"
+    if file.choices is not None:
+        yield from _of_choices(file.choices)
+
+
+def _of_choices(told: Choices) -> Iterator[str]:
+    """Of recorded choices and how they are read."""
+    if told.features is not None and told.candidates is not None:
+        yield "choices: give either features or candidates"
+    if told.contexts is not None and told.features is None:
+        yield "choices: contexts need features: a reward of the class for each"
+    if told.counts != (told.sharpness is None):
+        what = "features or candidates" if told.counts else "sharpness"
+        yield f"choices: give {what} too, or, for counts alone, no sharpness"
+    if told.counts and told.given("relative"):
+        yield "choices.relative: nobody reads it of counts alone: it belongs beside a sharpness"
+    if told.bound is not None and told.features is None:
+        yield "choices.bound: nobody reads it without features: it bounds their weights"
+    if told.bound is not None and told.relative:
+        yield f"choices.bound {told.bound:g}: a rule relative to the range sees no scale: leave it out"
+    if told.features is not None and not told.relative and told.bound is None:
+        yield "choices: a rule in units of reward sees its scale: give a bound of the weights"
+    if told.features == []:
+        yield "choices.features: give one letter of the map, or more"
+    if isinstance(told.features, list) and len(set(told.features)) < len(told.features):
+        yield "choices.features: a letter stands twice, and a feature that is a sum of others tells nothing"
+
+
+__all__ = [
+    "AgentFile",
+    "Answers",
+    "Choices",
+    "Departs",
+    "Values",
+    "World",
+    "agent_file",
+]
