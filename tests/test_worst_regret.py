@@ -8,8 +8,9 @@ import scipy.sparse as sparse
 import torch
 
 import thalweg as tw
-from thalweg.certificates import composed_bound, dual, programme, worst_inversion, worst_regret
+from thalweg.certificates import composed_bound, dual, worst_inversion, worst_regret
 from thalweg.rl.planning import Planned, plan
+from thalweg.values import programmes
 
 ROUNDING = 1e-8  # of a range
 
@@ -274,14 +275,14 @@ def test_wrong_input_is_refused(change, message):
 
 def test_a_programme_that_fails_gives_no_number(monkeypatch):
     mdp, alice, bob, _ = pair(4, states=5)
-    honest = programme.linprog
+    honest = programmes.linprog
 
     def failed(*args, **kwargs):
         found = honest(*args, **kwargs)
         found.status, found.message = 4, "Numerical difficulties"
         return found
 
-    monkeypatch.setattr(programme, "linprog", failed)
+    monkeypatch.setattr(programmes, "linprog", failed)
     with pytest.raises(tw.InputError, match="not solved: Numerical difficulties"):
         worst_regret(mdp, alice, bob, 0.1, method="programme")
 

@@ -12,14 +12,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from thalweg.certificates.dual import prepare, ranged, search
+from thalweg.certificates.dual import prepare, search
 from thalweg.certificates.programme import inversion, programmed
 from thalweg.errors import InputError
 from thalweg.rl.mdp import MDP
 from thalweg.rl.planning import single
 
 TOLERANCE = 1e-6  # of Alice's range, between the two bounds
-FINE = 1e-9  # of it, to which planning certifies the programme
 EVALUATIONS = 60  # multipliers
 
 
@@ -68,8 +67,9 @@ def worst_regret(
     max {V_A - J_A(pi) : J_B(pi) >= V_B - suboptimality} / rho(R_A), over all policies, randomised ones too.
 
     "dual" plans at one multiplier after another and suits large sparse processes. "programme" is the linear
-    programme over occupancies by HiGHS, for some thousands of states; its multiplier is then certified by planning
-    too, so that `value` is a bound by either method, and within `gap` of the truth; the programme's is about 1e-9.
+    programme over occupancies by HiGHS, for some thousands of states; what it finds is then proven by planning, with
+    a few multipliers more where that is not enough, so that `value` is a bound by either method, and within `gap` of
+    the truth; the programme's is about 1e-9, and more where the discount is so near 1 that rounding is.
 
     Args:
         mdp: the process in which Bob acts, dense or sparse.
@@ -95,9 +95,11 @@ def worst_regret(
         raise InputError(f"tolerance = {tolerance}, evaluations = {evaluations}: give above 0, and at least 0")
     alice, bob = single(mdp, alice_reward), single(mdp, bob_reward)
     if method == "programme":
-        tolerance = FINE
+        made = programmed(mdp, alice, bob, float(suboptimality))
+        mixture = tuple((chance, torch.as_tensor(policy)) for chance, policy in made.mixture)
+        return WorstRegret(made.value, made.lower, made.multiplier, mixture, made.slack, method, made.evaluations)
     problem = prepare(mdp, alice, bob, float(suboptimality), tolerance)
-    found = search(problem, tolerance, evaluations) if method == "dual" else programmed(problem, tolerance)
+    found = search(problem, tolerance, evaluations)
     low, high = problem.alice_range
     return WorstRegret(
         value=float(found.upper / low),
@@ -114,7 +116,10 @@ def worst_inversion(mdp: MDP, alice_reward: Any, bob_reward: Any) -> float:
     """The most that Alice can lose by a change of policy that Bob's reward does not mind, as a share of her range.
 
     max {J_A(pi1) - J_A(pi2) : J_B(pi2) >= J_B(pi1)} / rho(R_A). With d = rho(R_A / rho_A - R_B / rho_B), both ranges
-    above 0, it lies in [d / 2, d]. By one linear programme over two occupancies, to about 1e-9.
+    above 0, it lies in [d / 2, d]. A linear programme over two occupancies finds a multiplier l, and the number is
+    rho(R_A - l R_B) / rho(R_A), proven by planning: an upper bound by weak duality, rounding included. Further
+    multipliers bring it to about 1e-9 of what a pair of policies attains, or as near as float64 resolves both
+    rewards. It is 1 where Bob's return range is 0.
 
     Args:
         mdp: the process, up to some thousands of states.
@@ -127,9 +132,7 @@ def worst_inversion(mdp: MDP, alice_reward: Any, bob_reward: Any) -> float:
     Source: what soundness of a distance bounds, Skalse et al. 2024 (arXiv 2309.15257).
     """
     alice, bob = single(mdp, alice_reward), single(mdp, bob_reward)
-    _, _, span = ranged(mdp, alice, FINE)
-    size = float(mdp.return_range(bob))
-    return inversion(mdp, alice / span[0], bob / size if size > 0 else bob)
+    return inversion(mdp, alice, bob)[1]
 
 
 def composed_bound(distance: float, suboptimality: float, bob_range: float) -> float:

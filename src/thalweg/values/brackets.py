@@ -9,7 +9,7 @@ solve, V +- (I - discount P_pi)^-1 (residual + E), and then verified, so what is
 Rewards are centred and divided by a power of two first, and that is exact up to E. Rows, and the start, stand for
 themselves divided by their sums; E also covers what the sums miss.            S states, A actions
 
-Source: Puterman 1994, theorem 6.2.2; Higham 2002, *Accuracy and Stability of Numerical Algorithms*, chapters 3 and 8."""
+Source: Puterman 1994, theorem 6.2.2; Higham 2002, *Accuracy and Stability of Numerical Algorithms*, ch. 3 and 8."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -151,7 +151,7 @@ def centred(rows: Rows, reward: np.ndarray) -> Centred:
     best, worst = best_return(rows, gain, size), best_return(rows, -gain, size)
     third = int(np.frexp(max(best.high + worst.high, np.finfo(np.float64).tiny))[1]) if best.low > -worst.low else 0
     best, worst = (
-        Bracket(*(np.ldexp(x, -third) for x in (b.low, b.high)), b.policy, np.ldexp(b.value, -third))
+        Bracket(*(float(np.ldexp(x, -third)) for x in (b.low, b.high)), b.policy, np.ldexp(b.value, -third))
         for b in (best, worst)
     )
     return Centred(np.ldexp(gain, -third), first + second + third, best, worst)
@@ -178,7 +178,7 @@ def best_return(rows: Rows, gain: np.ndarray, size: np.ndarray) -> Bracket:
             break
         choice = new
     upper = _above(rows, gain, size, value, choice, solve)
-    low = return_of(rows, choice, gain[None], size[None])[0][0]
+    low = float(return_of(rows, choice, gain[None], size[None])[0][0])
     return Bracket(low, rows.total(upper, 1), choice, value)
 
 

@@ -26,7 +26,7 @@ from thalweg.errors import InputError
 from thalweg.rl import MDP
 from thalweg.values.brackets import EPS, Centred, Rows, best_return, centred, return_of
 from thalweg.values.occupancy import mean_gain, visited
-from thalweg.values.programmes import policy_of, scaled, solved
+from thalweg.values.programmes import lost_of, policy_of, scaled, solved
 
 FINE = 1e-9  # between the bounds, at which the search stops
 WIDE = 1e-6  # between the bounds, from which a floor says so
@@ -134,6 +134,7 @@ def gains_of(mdp: MDP, rewards: Sequence[Any]) -> Tensor:
 def _played(rows: Rows, known: Sequence[Centred]) -> tuple[float, float, np.ndarray, np.ndarray]:
     """Both bounds, the prior that proves the lower, and the policy that proves the upper."""
     prior, policy = _proposed(rows, known)
+    near = max(FINE, *(2 * (c.span[1] - c.span[0]) / c.span[0] for c in known))  # rounding: no cut takes it away
     upper, lower, best, hardest, cuts, visits = np.inf, -np.inf, policy, prior, [], []
 
     def joined(one: np.ndarray) -> None:
@@ -150,7 +151,7 @@ def _played(rows: Rows, known: Sequence[Centred]) -> tuple[float, float, np.ndar
         bound, answer = _answered(rows, known, prior)
         if bound > lower:
             lower, hardest = bound, prior
-        if upper - lower <= FINE or turn == CUTS - 1:
+        if upper - lower <= near or turn == CUTS - 1:
             break
         joined(answer)
         prior, mixed = _game(np.array(cuts))
@@ -171,11 +172,6 @@ def _proposed(rows: Rows, known: Sequence[Centred]) -> tuple[np.ndarray, np.ndar
         posed.starts,
     )
     return _normalised(-np.asarray(found.ineqlin.marginals)), posed.policy(found.x[:-1])
-
-
-def lost_of(rows: Rows, one: Centred) -> np.ndarray:
-    """(S, A): V* - Q*, what an action loses of the best return, at least 0 but for rounding."""
-    return one.best.value[:, None] - one.gain - rows.ahead(one.best.value)
 
 
 def _answered(rows: Rows, known: Sequence[Centred], prior: np.ndarray) -> tuple[float, np.ndarray]:
@@ -207,9 +203,9 @@ def _game(cuts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _normalised(given: np.ndarray) -> np.ndarray:
-    """At least 0, sum 1."""
+    """At least 0, sum 1; even where all are 0, as duals are where no context costs another anything."""
     positive = np.maximum(given, 0.0)
-    return positive / positive.sum()
+    return positive / positive.sum() if positive.any() else np.full(len(given), 1 / len(given))
 
 
-__all__ = ["Floor", "contextual_floor", "each_centred", "gains_of", "lost_of", "shares"]
+__all__ = ["Floor", "contextual_floor", "each_centred", "gains_of", "shares"]

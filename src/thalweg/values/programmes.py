@@ -12,7 +12,7 @@ m(s) of the order of the most that a policy visits s. A reward enters by what an
 so constants and shaping are gone before the solver sees it. With m(s) the largest occupancy, flows are at most
 1 / (1 - discount), losses at most that share of the return range, and x at most 1: what is still below 1e-9 is
 negligible. m is found from below (chances of the likeliest path, visits of the uniform policy and of given ones), in
-logarithms: chains of rare steps pass the end of the exponents. An answer is a proposal; who uses it proves its bounds.
+logarithms: chains of rare steps pass the end of the exponents. An answer is a proposal; its user proves bounds.
 
 Source: Puterman 1994, section 6.9.      S states, A actions"""
 
@@ -26,7 +26,7 @@ from scipy.optimize import linprog
 from scipy.sparse.csgraph import dijkstra
 
 from thalweg.errors import InputError
-from thalweg.values.brackets import Rows
+from thalweg.values.brackets import Centred, Rows
 
 ACCURACY = 1e-10  # to which HiGHS is asked to hold the conditions: its finest
 
@@ -54,6 +54,11 @@ class Scaled:
     def policy(self, found: np.ndarray) -> np.ndarray:
         """(S, A) of x, (S A,); uniform in states that it does not visit."""
         return policy_of(found.reshape(len(self.logs), -1))
+
+
+def lost_of(rows: Rows, one: Centred) -> np.ndarray:
+    """(S, A): V* - Q*, what an action loses of the best return, at least 0 but for rounding."""
+    return one.best.value[:, None] - one.gain - rows.ahead(one.best.value)
 
 
 def policy_of(visits: np.ndarray) -> np.ndarray:
@@ -115,4 +120,4 @@ def _likeliest(source: np.ndarray, into: np.ndarray, logs: np.ndarray, first: np
     return -dijkstra(graph, indices=states)[:-1]
 
 
-__all__ = ["Scaled", "policy_of", "scaled", "solved"]
+__all__ = ["Scaled", "lost_of", "policy_of", "scaled", "solved"]
