@@ -144,7 +144,7 @@ def programmed(mdp: MDP, alice: np.ndarray, bob: np.ndarray, suboptimality: floa
     closed = search(asked, known, first, slack, two.near, hers.span[1])
     exponent = hers.exponent - his.exponent
     return Programmed(
-        closed.upper / hers.span[0] + 8 * EPS,
+        min(1.0, closed.upper / hers.span[0] + 8 * EPS),
         max(0.0, closed.lower / hers.span[1] - 8 * EPS),
         float(np.ldexp(closed.multiplier, exponent)),
         tuple((chance, _whole(mdp, two.states, x.policies[0])) for chance, x in closed.mixture),

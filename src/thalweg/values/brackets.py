@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 import scipy.sparse as sparse
-from scipy.linalg import lu_factor, lu_solve
+from scipy.linalg.lapack import dgetrf, dgetrs
 from scipy.sparse.linalg import splu
 
 from thalweg.errors import InputError
@@ -25,8 +25,10 @@ from thalweg.rl import MDP, plan
 from thalweg.rl.rows import transition_rows
 
 EPS = float(np.finfo(np.float64).eps)
+TINY = float(np.finfo(np.float64).tiny)
 DENSE = 300  # states up to which solves are dense
 LARGE = 500  # states from which modified policy iteration makes the first policy
+SHORT = 0.99  # discount at which it does, at most: its work grows with 1 / (1 - discount)
 ROUNDS = 200  # of policy iteration: what it leaves undone widens the bounds
 REPAIRS = 6  # of a value that is to be proven
 Solve = Callable[[np.ndarray, bool], np.ndarray]
@@ -62,10 +64,13 @@ class Rows:
         if policy.ndim == 1:
             chosen = np.arange(states) * actions + policy
             return Rows(self.matrix[chosen], self.start, self.discount, self.error.reshape(-1)[chosen, None])
-        pairs = np.arange(states * actions)
-        mix = sparse.csr_matrix((policy.reshape(-1), (pairs // actions, pairs)), shape=(states, len(pairs)))
         missed = np.abs(1 - policy.sum(1, keepdims=True))
         error = self.error.max(1, keepdims=True) + 2 * (actions + 4) * EPS + missed
+        if not sparse.issparse(self.matrix):
+            mixed = (policy[:, None] @ self.matrix.reshape(states, actions, states))[:, 0]
+            return Rows(mixed, self.start, self.discount, error)
+        pairs = np.arange(states * actions)
+        mix = sparse.csr_matrix((policy.reshape(-1), (pairs // actions, pairs)), shape=(states, len(pairs)))
         return Rows(mix @ self.matrix, self.start, self.discount, error)
 
     def ahead(self, value: np.ndarray) -> np.ndarray:
@@ -75,7 +80,7 @@ class Rows:
     def backup(self, gain: np.ndarray, size: np.ndarray, value: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """(S, A): R + discount P V, and E."""
         near = np.abs(value)
-        error = self.error * (size + self.ahead(near)) + 4 * EPS * near[:, None] + np.finfo(np.float64).tiny
+        error = self.error * (size + self.ahead(near)) + 4 * EPS * near[:, None] + TINY
         return gain + self.ahead(value), error
 
     def solver(self) -> Solve:
@@ -86,8 +91,8 @@ class Rows:
         """
         states = len(self.start)
         if not sparse.issparse(self.matrix):
-            factors = lu_factor(np.eye(states) - self.discount * self.matrix.T, check_finite=False)
-            return lambda right, transposed: lu_solve(factors, right, 0 if transposed else 1, check_finite=False)
+            factors, pivots, _ = dgetrf(np.eye(states) - self.discount * self.matrix.T)
+            return lambda right, transposed: dgetrs(factors, pivots, right, trans=int(not transposed))[0]
         system = (sparse.identity(states, format="csr") - self.discount * self.matrix).T.tocsc()
         held = splu(system, permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options={"SymmetricMode": True})
         return lambda right, transposed: held.solve(right, "N" if transposed else "T")
@@ -149,7 +154,7 @@ def centred(rows: Rows, reward: np.ndarray) -> Centred:
     gain, second = _halved(gain - mean)
     size = np.abs(gain)
     best, worst = best_return(rows, gain, size), best_return(rows, -gain, size)
-    third = int(np.frexp(max(best.high + worst.high, np.finfo(np.float64).tiny))[1]) if best.low > -worst.low else 0
+    third = int(np.frexp(max(best.high + worst.high, TINY))[1]) if best.low > -worst.low else 0
     best, worst = (
         Bracket(*(float(np.ldexp(x, -third)) for x in (b.low, b.high)), b.policy, np.ldexp(b.value, -third))
         for b in (best, worst)
@@ -168,18 +173,20 @@ def best_return(rows: Rows, gain: np.ndarray, size: np.ndarray) -> Bracket:
     choice = _first(rows, gain)
     seen = set()
     while True:
-        value, solve = _valued(rows, choice, gain, size)
+        own = rows.under(choice)
+        solve = own.solver()
+        mean, near = (_under(choice, x)[:, None] for x in (gain, size))
+        value = _refined(own, mean, near, solve)
         after, error = rows.backup(gain, size, value)
-        held, noise = (np.take_along_axis(x, choice[:, None], 1)[:, 0] for x in (after, error))
-        better = after.max(1) > held + 2 * np.maximum(noise, error.max(1))
+        better = after.max(1) > _under(choice, after) + 2 * error.max(1)
         seen.add(choice.tobytes())
         new = np.where(better, after.argmax(1), choice)
         if new.tobytes() in seen or len(seen) == ROUNDS:
             break
         choice = new
     upper = _above(rows, gain, size, value, choice, solve)
-    low = float(return_of(rows, choice, gain[None], size[None])[0][0])
-    return Bracket(low, rows.total(upper, 1), choice, value)
+    lower = _above(own, -mean, near, -value, np.zeros(len(choice), np.int64), solve)
+    return Bracket(-own.total(lower, 1), rows.total(upper, 1), choice, value)
 
 
 def return_of(rows: Rows, policy: np.ndarray, gains: np.ndarray, sizes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -210,7 +217,7 @@ def _halved(reward: np.ndarray) -> tuple[np.ndarray, int]:
 
 def _under(policy: np.ndarray, gain: np.ndarray) -> np.ndarray:
     """(S,): the mean over a policy's actions."""
-    return np.take_along_axis(gain, policy[:, None], 1)[:, 0] if policy.ndim == 1 else (policy * gain).sum(1)
+    return gain[np.arange(len(gain)), policy] if policy.ndim == 1 else (policy * gain).sum(1)
 
 
 def _first(rows: Rows, gain: np.ndarray) -> np.ndarray:
@@ -218,15 +225,8 @@ def _first(rows: Rows, gain: np.ndarray) -> np.ndarray:
     states, actions = gain.shape
     if states < LARGE:
         return gain.argmax(1)
-    mdp = MDP([rows.matrix[a::actions] for a in range(actions)], rows.start, rows.discount)
-    return plan(mdp, gain).policy
-
-
-def _valued(rows: Rows, choice: np.ndarray, gain: np.ndarray, size: np.ndarray) -> tuple[np.ndarray, Solve]:
-    """The value of actions (S,), and the solver of their system."""
-    own = rows.under(choice)
-    solve = own.solver()
-    return _refined(own, *(_under(choice, x)[:, None] for x in (gain, size)), solve), solve
+    mdp = MDP([rows.matrix[a::actions] for a in range(actions)], rows.start, min(rows.discount, SHORT))
+    return plan(mdp, gain, tolerance=1e-6).policy
 
 
 def _refined(own: Rows, gain: np.ndarray, size: np.ndarray, solve: Solve) -> np.ndarray:
@@ -249,8 +249,8 @@ def _above(
         if not np.array_equal(greedy[short > 0], choice[short > 0]):
             choice = np.where(short > 0, greedy, choice)
             solve = rows.under(choice).solver()
-        margin = np.take_along_axis(error, choice[:, None], 1)[:, 0]
-        value = value + np.maximum(solve(2 * np.maximum(short, 0.0) + margin, False), 0.0)
+        margin = 2 * np.maximum(short, 0.0) + _under(choice, error)
+        value = value + np.maximum(solve(margin, False), 0.0)
     lift = float(np.abs(value).max()) * EPS
     for _ in range(64):  # the same everywhere: whatever the solves are worth, discount < 1 makes it suffice
         after, error = rows.backup(gain, size, value)

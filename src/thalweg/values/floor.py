@@ -82,16 +82,14 @@ def contextual_floor(mdp: MDP, rewards: Sequence[Any]) -> Floor:
     states, part = visited(mdp)
     rows, gains = Rows.of(part), gains_of(mdp, rewards)
     known = each_centred(rows, [gain[states].numpy() for gain in gains])
-    lower, upper, duals, policy = _played(rows, known)
-    wide = upper - lower > WIDE
-    why = f"the bounds are {upper - lower:.2g} apart after {CUTS} cuts: values differ by more than float64 resolves"
+    lower, upper, duals, policy, reasons = _played(rows, known)
     spans = torch.tensor([np.ldexp(sum(one.span) / 2, one.exponent) for one in known])
     full = torch.full((mdp.states, mdp.actions), 1 / mdp.actions, dtype=torch.float64)
     full[states] = torch.as_tensor(policy)
     visits = torch.zeros_like(full)
     visits[states] = torch.as_tensor(rows.under(policy).visits()[:, None] * policy)
     supported = torch.einsum("k,ksa->sa", torch.as_tensor(duals), gains / spans[:, None, None])
-    return Floor(lower, upper, torch.as_tensor(duals), full, visits, supported, (why,) if wide else ())
+    return Floor(lower, upper, torch.as_tensor(duals), full, visits, supported, reasons)
 
 
 def each_centred(rows: Rows, gains: Sequence[np.ndarray]) -> list[Centred]:
@@ -104,7 +102,7 @@ def each_centred(rows: Rows, gains: Sequence[np.ndarray]) -> list[Centred]:
     for k, one in enumerate(known):
         if not one.span[0] > 0:
             raise InputError(
-                f"the return range of reward {k} is 0: every policy returns the same by it, leave it out"
+                f"the return range of reward {k} is 0 up to rounding, every policy returns the same: leave it out"
             )
     return known
 
@@ -131,8 +129,8 @@ def gains_of(mdp: MDP, rewards: Sequence[Any]) -> Tensor:
     return torch.stack([mean_gain(mdp, reward) for reward in rewards])
 
 
-def _played(rows: Rows, known: Sequence[Centred]) -> tuple[float, float, np.ndarray, np.ndarray]:
-    """Both bounds, the prior that proves the lower, and the policy that proves the upper."""
+def _played(rows: Rows, known: Sequence[Centred]) -> tuple[float, float, np.ndarray, np.ndarray, tuple[str, ...]]:
+    """Both bounds, the prior that proves the lower, the policy that proves the upper, and why they are far apart."""
     prior, policy = _proposed(rows, known)
     near = max(FINE, *(2 * (c.span[1] - c.span[0]) / c.span[0] for c in known))  # rounding: no cut takes it away
     upper, lower, best, hardest, cuts, visits = np.inf, -np.inf, policy, prior, [], []
@@ -144,7 +142,7 @@ def _played(rows: Rows, known: Sequence[Centred]) -> tuple[float, float, np.ndar
         chances = one if one.ndim == 2 else np.eye(rows.error.shape[1])[one]
         visits.append(rows.under(one).visits()[:, None] * chances)
         if most.max() < upper:
-            upper, best = float(most.max()), chances
+            upper, best = min(float(most.max()), 1.0), chances
 
     joined(policy)
     for turn in range(CUTS):
@@ -156,7 +154,13 @@ def _played(rows: Rows, known: Sequence[Centred]) -> tuple[float, float, np.ndar
         joined(answer)
         prior, mixed = _game(np.array(cuts))
         joined(policy_of(np.tensordot(mixed, np.array(visits), 1)))
-    return lower, upper, hardest, best
+    why = (
+        "float64 does not resolve it, rewards and chances differ too much"
+        if upper - lower <= near
+        else f"{CUTS} cuts"
+    )
+    words = f"the floor is known to {upper - lower:.2g} only, between {lower:.6g} and {upper:.6g}: {why}"
+    return lower, upper, hardest, best, (words,) if upper - lower > WIDE else ()
 
 
 def _proposed(rows: Rows, known: Sequence[Centred]) -> tuple[np.ndarray, np.ndarray]:
