@@ -9,7 +9,7 @@ import torch
 
 import rationals
 import thalweg as tw
-from thalweg.certificates import composed_bound, dual, programme, worst_inversion, worst_regret
+from thalweg.certificates import composed_bound, dual, multipliers, programme, worst_inversion, worst_regret
 from thalweg.rl.planning import Planned, plan
 from thalweg.values import flow, programmes
 
@@ -330,12 +330,12 @@ def test_the_programme_sees_what_is_chosen_in_a_rare_state(monkeypatch):
     alice, bob = (np.array([[0, 0, 0], row]) / chance for row in ([1, 0.4, 0], [1, 0.9, 0]))
     mdp = tw.MDP(moves, start, 0.9)
     lost = 0.05 * 0.9 / 0.1 / (0.1 + 0.9 * chance)
-    monkeypatch.setattr(programme, "LIMIT", 0)  # its policy alone, without further multipliers
+    monkeypatch.setattr(multipliers, "LIMIT", 0)  # its policy alone, without further multipliers
     assert worst_regret(mdp, alice, bob, lost, method="programme").lower == pytest.approx(0.3, abs=1e-8)
     unscaled = programmes.Scaled(np.zeros(2), flow(mdp), start)
     monkeypatch.setattr(programme, "scaled", lambda rows, policies: unscaled)
     assert worst_regret(mdp, alice, bob, lost, method="programme").lower < 0.1  # negative control
-    monkeypatch.setattr(programme, "LIMIT", 40)
+    monkeypatch.setattr(multipliers, "LIMIT", 40)
     found = worst_regret(mdp, alice, bob, lost, method="programme")  # multipliers make up for it
     assert (found.value, found.lower) == (pytest.approx(0.3, abs=1e-8),) * 2
 

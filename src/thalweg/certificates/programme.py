@@ -1,22 +1,18 @@
 """Worst regret and worst inversion: a linear programme over occupancies proposes, planning proves.
 
-Both are  max a(x)  under  b(x) <= 0  for x of a convex set: policies, or pairs of them. For any multiplier l >= 0
+Both are  max a(x)  under  b(x) <= 0  for x of a convex set: policies, or pairs of them. The programme's multiplier
+is close to the best and its policies attain nearly as much; `multipliers.py` proves both sides, and goes on where
+they are apart.
 
-    max { a(x) : b(x) <= 0 }  <=  h(l) = max_x a(x) - l b(x),
-
-and h is planning for one reward. The programme's multiplier is close to the best; a mixture of two x, of which one
-has b <= 0, is a lower bound. Where both are apart, the x of h(l) is a line below h, and the lines known so far meet
-at the next multiplier (Kelley's method).
-
-Source: Puterman 1994, *Markov Decision Processes*, section 6.9; Kelley 1960, *The cutting-plane method*.
+Source: Puterman 1994, *Markov Decision Processes*, section 6.9.
 """
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import scipy.sparse as sparse
 
+from thalweg.certificates.multipliers import Bounds, Point, rounded_up, search
 from thalweg.errors import InputError
 from thalweg.rl.mdp import MDP
 from thalweg.values import visited
@@ -24,28 +20,6 @@ from thalweg.values.brackets import EPS, Centred, Rows, best_return, centred, re
 from thalweg.values.programmes import Scaled, lost_of, scaled, solved
 
 FINE = 1e-9  # of Alice's range, between the bounds, at which the search stops
-LIMIT = 40  # multipliers
-Bounds = tuple[float, float]
-
-
-@dataclass(frozen=True, eq=False)
-class Point:
-    """One x: proven bounds of a and b, and the policies that it is made of."""
-
-    gain: Bounds
-    excess: Bounds
-    policies: tuple[np.ndarray, ...]
-
-
-@dataclass(frozen=True, eq=False)
-class Closed:
-    """Bounds of the largest a under b <= `slack`, and the mixture that has the lower one."""
-
-    upper: float
-    lower: float
-    multiplier: float
-    mixture: tuple[tuple[float, Point], ...]
-    evaluations: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,7 +108,7 @@ def programmed(mdp: MDP, alice: np.ndarray, bob: np.ndarray, suboptimality: floa
         gain, size = two.priced(multiplier)
         planned = best_return(two.rows, -gain, size)
         parts = hers.best.high, planned.high, -multiplier * his.best.low, multiplier * allowed
-        return _up(*parts), point(planned.policy)
+        return rounded_up(*parts), point(planned.policy)
 
     posed = two.posed()
     a, b = two.losses(posed)
@@ -173,7 +147,7 @@ def inversion(mdp: MDP, alice: np.ndarray, bob: np.ndarray) -> Bounds:
     def asked(multiplier: float) -> tuple[float, Point]:
         gain, size = two.priced(multiplier)
         best, worst = best_return(two.rows, gain, size), best_return(two.rows, -gain, size)
-        return _up(best.high, worst.high), point(best.policy, worst.policy)
+        return rounded_up(best.high, worst.high), point(best.policy, worst.policy)
 
     posed = two.posed()
     a, b = two.losses(posed)
@@ -190,67 +164,6 @@ def inversion(mdp: MDP, alice: np.ndarray, bob: np.ndarray) -> Bounds:
     closed = search(asked, known, first, 0.0, two.near, hers.span[1])
     lower, upper = closed.lower / hers.span[1] - 8 * EPS, closed.upper / hers.span[0] + 8 * EPS
     return max(0.0, lower), min(1.0, upper)
-
-
-def search(
-    asked: Callable[[float], tuple[float, Point]],
-    known: Sequence[Point],
-    first: float,
-    slack: float,
-    near: float,
-    most: float,
-) -> Closed:
-    """Close in on the best multiplier until the bounds are `near`.
-
-    Args:
-        asked: l -> a proven bound of h(l), and the x that has it.
-        known: x to begin with, one of which has b <= slack.
-        first: the first multiplier.
-        slack: by which b may exceed 0.
-        near: where to stop.
-        most: bound of h(0).
-    """
-    points, upper, multiplier, tried = list(known), most, 0.0, set()
-    lower, mixture, following = _mixed(points, slack)
-    proposed = first
-    while upper - lower > near and len(tried) < LIMIT:
-        if not 0 < proposed < np.inf or proposed in tried:
-            proposed = following
-        if not 0 < proposed < np.inf or proposed in tried:
-            break
-        bound, new = asked(proposed)
-        tried.add(proposed)
-        if bound < upper:
-            upper, multiplier = bound, proposed
-        points.append(new)
-        lower, mixture, following = _mixed(points, slack)
-        proposed = following
-    return Closed(upper, lower, multiplier, mixture, len(tried))
-
-
-def _mixed(points: Sequence[Point], slack: float) -> tuple[float, tuple[tuple[float, Point], ...], float]:
-    """The best mixture of one or two points with b <= slack: its a, itself, and the multiplier where lines meet."""
-    held = [x for x in points if x.excess[1] <= slack]
-    if not held:
-        return -np.inf, (), np.nan
-    best = max(held, key=lambda x: x.gain[0])
-    lower, mixture, meets = best.gain[0], ((1.0, best),), (-np.inf, np.nan)
-    for over in points:
-        if over.excess[1] <= slack:
-            continue
-        for under in held:
-            weight = (slack - under.excess[1]) / (over.excess[1] - under.excess[1])
-            weight *= 1 - 4 * EPS  # towards the one that is held
-            gain = weight * over.gain[0] + (1 - weight) * under.gain[0]
-            meets = max(meets, (gain, (over.gain[0] - under.gain[0]) / (over.excess[1] - under.excess[1])))
-            if gain > lower:
-                lower, mixture = gain, ((weight, over), (1 - weight, under))
-    return lower, mixture, meets[1]
-
-
-def _up(*parts: float) -> float:
-    """A sum, rounded up."""
-    return sum(parts) + 4 * len(parts) * EPS * sum(abs(part) for part in parts)
 
 
 def _whole(mdp: MDP, states: np.ndarray, policy: np.ndarray) -> np.ndarray:

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 import scipy.sparse as sparse
-from scipy.linalg.lapack import dgetrf, dgetrs
+from scipy.linalg import get_lapack_funcs
 from scipy.sparse.linalg import splu
 
 from thalweg.errors import InputError
@@ -26,6 +26,7 @@ from thalweg.rl.rows import transition_rows
 
 EPS = float(np.finfo(np.float64).eps)
 TINY = float(np.finfo(np.float64).tiny)
+GETRF, GETRS = get_lapack_funcs(("getrf", "getrs"), dtype=np.float64)  # without the wrappers' checks
 DENSE = 300  # states up to which solves are dense
 LARGE = 500  # states from which modified policy iteration makes the first policy
 SHORT = 0.99  # discount at which it does, at most: its work grows with 1 / (1 - discount)
@@ -91,8 +92,8 @@ class Rows:
         """
         states = len(self.start)
         if not sparse.issparse(self.matrix):
-            factors, pivots, _ = dgetrf(np.eye(states) - self.discount * self.matrix.T)
-            return lambda right, transposed: dgetrs(factors, pivots, right, trans=int(not transposed))[0]
+            factors, pivots, _ = GETRF(np.eye(states) - self.discount * self.matrix.T)
+            return lambda right, transposed: GETRS(factors, pivots, right, trans=int(not transposed))[0]
         system = (sparse.identity(states, format="csr") - self.discount * self.matrix).T.tocsc()
         held = splu(system, permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options={"SymmetricMode": True})
         return lambda right, transposed: held.solve(right, "N" if transposed else "T")
@@ -122,6 +123,11 @@ class Bracket:
     high: float
     policy: np.ndarray
     value: np.ndarray
+
+    def over(self, exponent: int) -> "Bracket":
+        """Of the reward divided by a power of two."""
+        low, high = (float(np.ldexp(x, -exponent)) for x in (self.low, self.high))
+        return Bracket(low, high, self.policy, np.ldexp(self.value, -exponent))
 
 
 @dataclass(frozen=True, eq=False)
@@ -155,10 +161,7 @@ def centred(rows: Rows, reward: np.ndarray) -> Centred:
     size = np.abs(gain)
     best, worst = best_return(rows, gain, size), best_return(rows, -gain, size)
     third = int(np.frexp(max(best.high + worst.high, TINY))[1]) if best.low > -worst.low else 0
-    best, worst = (
-        Bracket(*(float(np.ldexp(x, -third)) for x in (b.low, b.high)), b.policy, np.ldexp(b.value, -third))
-        for b in (best, worst)
-    )
+    best, worst = (b.over(third) for b in (best, worst))
     return Centred(np.ldexp(gain, -third), first + second + third, best, worst)
 
 

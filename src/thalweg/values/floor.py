@@ -181,8 +181,8 @@ def _proposed(rows: Rows, known: Sequence[Centred]) -> tuple[np.ndarray, np.ndar
 def _answered(rows: Rows, known: Sequence[Centred], prior: np.ndarray) -> tuple[float, np.ndarray]:
     """The lower bound of a prior, and the policy (S,) that loses least under it."""
     mu = [p / c.span[0] for p, c in zip(prior, known, strict=True)]
-    gain = sum(m * c.gain for m, c in zip(mu, known, strict=True))
-    size = sum(m * np.abs(c.gain) for m, c in zip(mu, known, strict=True))
+    gains = np.stack([m * c.gain for m, c in zip(mu, known, strict=True)])
+    gain, size = gains.sum(0), np.abs(gains).sum(0)
     planned = best_return(rows, gain, (1 + len(known) * EPS) * size)
     each = np.array([m * c.best.low for m, c in zip(mu, known, strict=True)])
     rounding = 4 * (len(known) + 4) * EPS * (np.abs(each).sum() + abs(planned.high))
