@@ -127,14 +127,14 @@ def worst_context(mdp: MDP, rewards: Sequence[Any], policy: Tensor) -> tuple[flo
         policy: (S, A).
 
     Returns:
-        max_k Reg_k / rho_k in [0, 1], rounded up, and k.
+        max_k Reg_k / rho_k in [0, 1], rounded up, and k, the last of those that rounding does not tell apart.
 
     Raises:
         InputError: a reward without a return range.
     """
     rows, gains, (given,) = _met(mdp, rewards, policy)
-    _, most = shares(rows, each_centred(rows, gains), given)
-    return min(float(most.max()), 1.0), int(most.argmax())
+    least, most = shares(rows, each_centred(rows, gains), given)
+    return min(float(most.max()), 1.0), int(np.flatnonzero(most >= least.max())[-1])
 
 
 def _met(mdp: MDP, rewards: Sequence[Any], *policies: Tensor) -> tuple[Rows, list[np.ndarray], list[np.ndarray]]:

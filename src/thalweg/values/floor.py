@@ -19,7 +19,6 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sparse
 import torch
-from scipy.optimize import linprog
 from torch import Tensor
 
 from thalweg.errors import InputError
@@ -111,9 +110,8 @@ def shares(rows: Rows, known: Sequence[Centred], policy: np.ndarray) -> tuple[np
     """(K,) lower and upper bounds of a policy's regret, as shares of the return ranges."""
     gains = np.stack([one.gain for one in known])
     low, high = return_of(rows, policy, gains, np.abs(gains))
-    best, span = (
-        np.array([x for x in part]) for part in ([(c.best.low, c.best.high) for c in known], [c.span for c in known])
-    )
+    best = np.array([(c.best.low, c.best.high) for c in known])
+    span = np.array([c.span for c in known])
     least, most = best[:, 0] - high, best[:, 1] - low
     return np.maximum(least, 0.0) / span[:, 1], np.maximum(most, 0.0) / span[:, 0] + 8 * EPS
 
@@ -154,13 +152,13 @@ def _played(rows: Rows, known: Sequence[Centred]) -> tuple[float, float, np.ndar
         joined(answer)
         prior, mixed = _game(np.array(cuts))
         joined(policy_of(np.tensordot(mixed, np.array(visits), 1)))
+    if upper - lower <= WIDE:
+        return lower, upper, hardest, best, ()
     why = (
-        "float64 does not resolve it, rewards and chances differ too much"
-        if upper - lower <= near
-        else f"{CUTS} cuts"
+        "rewards and chances differ by more than float64 resolves" if upper - lower <= near else f"after {CUTS} cuts"
     )
     words = f"the floor is known to {upper - lower:.2g} only, between {lower:.6g} and {upper:.6g}: {why}"
-    return lower, upper, hardest, best, (words,) if upper - lower > WIDE else ()
+    return lower, upper, hardest, best, (words,)
 
 
 def _proposed(rows: Rows, known: Sequence[Centred]) -> tuple[np.ndarray, np.ndarray]:
@@ -193,16 +191,13 @@ def _answered(rows: Rows, known: Sequence[Centred], prior: np.ndarray) -> tuple[
 def _game(cuts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The prior (K,) and the chances (J,) of the game whose losses are cuts (J, K)."""
     count, contexts = cuts.shape
-    found = linprog(
+    found = solved(
         np.append(np.zeros(count), 1.0),
-        A_ub=np.hstack([cuts.T, -np.ones((contexts, 1))]),
-        b_ub=np.zeros(contexts),
-        A_eq=np.append(np.ones(count), 0.0)[None],
-        b_eq=[1.0],
-        method="highs",
+        np.hstack([cuts.T, -np.ones((contexts, 1))]),
+        np.zeros(contexts),
+        np.append(np.ones(count), 0.0)[None],
+        np.ones(1),
     )
-    if found.status != 0:  # a small game, bounded and feasible
-        raise InputError(f"the game of {contexts} contexts was not solved: {found.message}: leave some of them out")
     return _normalised(-np.asarray(found.ineqlin.marginals)), _normalised(found.x[:-1])
 
 
