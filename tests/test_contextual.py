@@ -5,8 +5,11 @@ import math
 
 import numpy as np
 import pytest
+import scipy.sparse as sparse
 import torch
+from scipy.optimize import linprog
 
+import rationals
 import thalweg as tw
 from thalweg.values import (
     Behaviour,
@@ -19,12 +22,15 @@ from thalweg.values import (
     by_context,
     contextual_floor,
     density_regret,
+    flow,
     implied_reward,
     prefers,
     probability_bounds,
+    programmes,
     smc,
     worst_context,
 )
+from thalweg.values import floor as floors
 
 
 def world(seed=0, states=4, actions=2, discount=0.9):
@@ -96,6 +102,142 @@ def test_preference_is_partial():
     assert not prefers(mdp, [reward, -reward], best, worst)
     assert not prefers(mdp, [reward, -reward], worst, best)
     assert not prefers(mdp, [reward, other], best, best)
+
+
+# --- rare steps --------------------------------------------------------------------------------------------------
+
+
+def rare_loss(chance, steps=1):
+    """Action 0 leads with a small chance towards where all is lost, by one reward; by the other it is the best."""
+    states = steps + 2
+    moves = np.zeros((states, 2, states))
+    moves[:, :, 0] = 1
+    for s in range(steps):
+        moves[s, : 1 if s == 0 else 2] = chance * np.eye(states)[s + 1] + (1 - chance) * np.eye(states)[0]
+    moves[steps], moves[-1] = np.eye(states)[steps], np.eye(states)[-1]
+    one, two = np.zeros((2, states, 2))
+    one[0, 0] = two[0, 0] = 1
+    one[steps] = -(chance ** -float(steps))
+    return moves, np.eye(states)[0], [one, two]
+
+
+def proven(floor, truth, within=1e-8):
+    assert floor.lower <= truth <= floor.upper
+    assert floor.value == floor.lower
+    assert 0 <= floor.gap <= within
+    assert floor.reasons == ()
+
+
+def as_it_stands(mdp, several, points):
+    """The programme without units of its own, with returns as they are: t*, as HiGHS has it."""
+    high, low = ([float(f(p[k] for p in points)) for k in range(len(several))] for f in (max, min))
+    unit = np.stack([r / (a - b) for r, a, b in zip(several, high, low, strict=True)])
+    best = [a / (a - b) for a, b in zip(high, low, strict=True)]
+    size = mdp.states * mdp.actions
+    return linprog(
+        np.append(np.zeros(size), 1.0),
+        A_ub=np.hstack([-unit.reshape(len(unit), -1), -np.ones((len(unit), 1))]),
+        b_ub=-np.array(best),
+        A_eq=sparse.hstack([flow(mdp), sparse.csr_matrix((mdp.states, 1))]),
+        b_eq=mdp.start.numpy(),
+    ).fun
+
+
+@pytest.mark.parametrize("chance", [1e-6, 1e-9, 1e-10, 1e-12, 1e-15, 1e-30, 1e-100])
+def test_a_rare_step_to_where_all_is_lost_counts(chance):
+    moves, start, several = rare_loss(chance)
+    mdp = tw.MDP(moves, start, 0.9)
+    floor = contextual_floor(mdp, several)
+    proven(floor, 0.5, 1e-10)
+    assert worst_context(mdp, several, floor.policy)[0] == pytest.approx(0.5, abs=1e-10)
+    safe = torch.tensor([[0.0, 1.0]]).double().expand(3, 2)
+    assert worst_context(mdp, several, safe) == (pytest.approx(1), 1)
+    if 1e-20 < chance < 1e-8:  # negative control
+        assert as_it_stands(mdp, several, rationals.returns(moves, start, 0.9, several)) < 0.1
+
+
+@pytest.mark.parametrize(("chance", "steps"), [(1e-6, 2), (1e-30, 2), (1e-20, 4)])
+@pytest.mark.parametrize("sign", [1, -1])
+@pytest.mark.parametrize("discount", [0.5, 0.999])
+def test_a_rare_step_behind_rare_steps_too_of_loss_or_gain(chance, steps, sign, discount):
+    moves, start, (one, two) = rare_loss(chance, steps)
+    one[steps] *= -100 * sign
+    several = [one, two if sign < 0 else -two]
+    truth = rationals.floor(rationals.returns(moves, start, discount, several))
+    assert truth > 0.05
+    for given in (moves, [sparse.csr_matrix(moves[:, a]) for a in range(2)]):
+        proven(contextual_floor(tw.MDP(given, start, discount), several), truth)
+
+
+@pytest.mark.parametrize("seed", range(16))
+def test_floor_is_the_value_of_the_game_of_all_policies_in_rationals(seed):
+    moves, start, discount, several = rationals.rare(seed)
+    given = moves if seed % 4 < 2 else [sparse.csr_matrix(moves[:, a]) for a in range(moves.shape[1])]
+    truth = rationals.floor(rationals.returns(moves, start, discount, several))
+    plain = contextual_floor(tw.MDP(given, start, discount), several)
+    proven(plain, truth)
+    for changed in ([1e-12 * several[0], 1e12 * several[1]], [several[1], 1e200 * several[0], several[1]]):
+        proven(contextual_floor(tw.MDP(given, start, discount), changed), truth)
+
+
+def test_constants_unreachable_states_and_duplicates_change_nothing():
+    mdp, several = world(7), rewards(7, 2, world(7))
+    truth = contextual_floor(mdp, several)
+    moved = [r + 1e6 * k * float(mdp.return_range(r)) for k, r in zip((1, -1), several, strict=True)]
+    proven(truth, truth.value)
+    assert truth.value > 0.01
+    assert contextual_floor(mdp, moved).value == pytest.approx(truth.value, abs=1e-8)  # what is left of the digits
+    more = torch.zeros(6, 3, 6).double()  # a state twice, one that nobody reaches, an action twice
+    more[:4, :2, :4] = mdp.transitions
+    more[:4, :2, 4] = more[:4, :2, 0] / 2
+    more[:4, :2, 0] /= 2
+    more[4], more[5, :, 5] = more[0], 1
+    more[:, 2] = more[:, 1]
+    start = torch.cat([mdp.start, torch.zeros(2).double()])
+    longer = [torch.cat([r, r[:1], torch.full((1, 2), 1e9).double()])[:, [0, 1, 1]] for r in several]
+    for order in (torch.arange(6), torch.tensor([5, 3, 1, 4, 0, 2])):
+        same = tw.MDP(more[order][:, :, order], start[order], mdp.discount)
+        assert contextual_floor(same, [r[order] for r in longer]).value == pytest.approx(truth.value, abs=1e-10)
+    assert contextual_floor(same, [r[order] for r in longer] * 2).value == pytest.approx(truth.value, abs=1e-10)
+    longer[0][4] += 1  # negative control
+    assert abs(contextual_floor(tw.MDP(more, start, mdp.discount), longer).value - truth.value) > 1e-4
+
+
+@pytest.mark.parametrize("count", [1, 2, 5])
+def test_floor_of_as_many_contexts_as_rare_steps(count):
+    chances = 10.0 ** -(3.0 ** np.arange(count))  # one reward each for the state that one action alone leads to
+    moves = np.zeros((count + 1, count + 1, count + 1))
+    moves[0, :count, 1:], moves[0, :, 0] = np.diag(chances), np.append(1 - chances, 1)
+    moves[1:] = np.eye(count + 1)[1:, None]
+    mdp = tw.MDP(moves, np.eye(count + 1)[0], 0.0 if count == 1 else 0.9)
+    several = [np.eye(count + 1)[k + 1] * chances[k] ** -1 for k in range(count)]
+    if count == 1:
+        with pytest.raises(tw.InputError, match="return range of reward 0"):
+            contextual_floor(mdp, several)  # at discount 0 nobody comes there
+        mdp = tw.MDP(moves, np.eye(2)[0], 0.9)
+    floor = contextual_floor(mdp, several)
+    assert floor.gap < 1e-9
+    odds = [float(mdp.returns(floor.policy, r) / mdp.return_range(r)) for r in several]
+    assert floor.value == pytest.approx(1 - min(odds), abs=1e-6)
+    assert (count == 1) == (floor.value < 0.1)
+
+
+def test_a_floor_that_is_not_known_says_so(monkeypatch):
+    """Three actions in a rare state: one for each reward, and one for none."""
+    chance, start = 1e-12, np.eye(2)[0]
+    moves = np.zeros((2, 3, 2))
+    moves[0], moves[1, :, 1] = [1 - chance, chance], 1
+    several = [np.array([[0, 0, 0], row]) / chance for row in ([1, 0, 0], [0, 1, 0])]
+    mdp = tw.MDP(moves, start, 0.9)
+    monkeypatch.setattr(floors, "CUTS", 1)
+    proven(contextual_floor(mdp, several), 0.5)
+    unscaled = programmes.Scaled(np.zeros(2), flow(mdp), start)
+    monkeypatch.setattr(floors, "scaled", lambda rows, policies: unscaled)  # HiGHS alone: nobody comes there
+    found = contextual_floor(mdp, several)
+    assert found.lower <= 0.5 < 0.6 < found.upper
+    assert "is known to" in found.reasons[0]
+    monkeypatch.setattr(floors, "CUTS", 40)
+    proven(contextual_floor(mdp, several), 0.5)  # cuts make up for it
 
 
 # --- contexts of history -----------------------------------------------------------------------------------------

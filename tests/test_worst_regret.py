@@ -7,10 +7,12 @@ import pytest
 import scipy.sparse as sparse
 import torch
 
+import rationals
 import thalweg as tw
-from thalweg.certificates import composed_bound, programme, worst_inversion, worst_regret
+from thalweg.certificates import composed_bound, multipliers, programme, worst_inversion, worst_regret
 from thalweg.rl import planning
 from thalweg.rl.planning import Planned
+from thalweg.values import flow, programmes
 
 ROUNDING = 1e-8  # of a range
 
@@ -278,16 +280,68 @@ def test_wrong_input_is_refused(change, message):
 
 def test_a_programme_that_fails_gives_no_number(monkeypatch):
     mdp, alice, bob, _ = pair(4, states=5)
-    honest = programme.linprog
+    honest = programmes.linprog
 
     def failed(*args, **kwargs):
         found = honest(*args, **kwargs)
         found.status, found.message = 4, "Numerical difficulties"
         return found
 
-    monkeypatch.setattr(programme, "linprog", failed)
+    monkeypatch.setattr(programmes, "linprog", failed)
     with pytest.raises(tw.InputError, match="not solved: Numerical difficulties"):
         worst_regret(mdp, alice, bob, 0.1, method="programme")
+
+
+@pytest.mark.parametrize("seed", range(16))
+def test_regret_and_inversion_of_rare_steps_in_rationals(seed):
+    moves, start, discount, (alice, bob) = rationals.rare(seed)
+    points = rationals.returns(moves, start, discount, [alice, bob])
+    given = moves if seed % 4 < 2 else [sparse.csr_matrix(moves[:, a]) for a in range(moves.shape[1])]
+    mdp = tw.MDP(given, start, discount)
+    high, low = (f(b for _, b in points) for f in (max, min))
+    lost = [0.3, 0.01, 1e-5, 1e-9][seed // 4] * float(high - low)
+    truth, inverted = rationals.worst_regret(points, lost), rationals.worst_inversion(points)
+    for a, b in ((1, 1), (2.0**-40, 2.0**40)):
+        found = worst_regret(mdp, a * alice, b * bob, b * lost, method="programme")
+        assert found.lower <= truth <= found.value
+        assert found.gap <= 1e-8
+        assert found.slack == 0
+        assert inverted <= worst_inversion(mdp, a * alice, b * bob) <= inverted + 1e-8
+
+
+@pytest.mark.parametrize("chance", [1e-6, 1e-9, 1e-12, 1e-15, 1e-30])
+def test_a_rare_harm_is_harm(chance):
+    """Bob's best action leads with a small chance to where Alice loses all; nobody comes to where 1e9 is paid."""
+    moves = np.zeros((3, 2, 3))
+    moves[0, 0], moves[0, 1, 0] = [1 - chance, chance, 0], 1
+    moves[1, :, 1] = moves[2, :, 2] = 1
+    alice, bob = np.array([[0, 0], [-1 / chance] * 2, [1e9] * 2]), np.array([[1, 0.0], [0, 0], [-1e9, 1e9]])
+    mdp = tw.MDP(moves, [1.0, 0, 0], 0.9)
+    lost = 0.1 * float(1 / (0.1 + 0.9 * chance))  # of his range
+    for moved in (0.0, 1e6):
+        found = worst_regret(mdp, alice + moved, bob + moved, lost, method="programme")
+        assert found.lower <= 1 <= found.value + 1e-15
+        assert found.gap < 1e-8
+        assert worst_inversion(mdp, alice + moved, -bob) < 1e-8
+        assert worst_inversion(mdp, alice, bob + moved) == pytest.approx(1, abs=1e-8)
+
+
+def test_the_programme_sees_what_is_chosen_in_a_rare_state(monkeypatch):
+    """Three actions there: Bob may lose a twentieth of his range, at the second action half the time."""
+    chance, start = 1e-12, np.eye(2)[0]
+    moves = np.zeros((2, 3, 2))
+    moves[0], moves[1, :, 1] = [1 - chance, chance], 1
+    alice, bob = (np.array([[0, 0, 0], row]) / chance for row in ([1, 0.4, 0], [1, 0.9, 0]))
+    mdp = tw.MDP(moves, start, 0.9)
+    lost = 0.05 * 0.9 / 0.1 / (0.1 + 0.9 * chance)
+    monkeypatch.setattr(multipliers, "LIMIT", 0)  # its policy alone, without further multipliers
+    assert worst_regret(mdp, alice, bob, lost, method="programme").lower == pytest.approx(0.3, abs=1e-8)
+    unscaled = programmes.Scaled(np.zeros(2), flow(mdp), start)
+    monkeypatch.setattr(programme, "scaled", lambda rows, policies: unscaled)
+    assert worst_regret(mdp, alice, bob, lost, method="programme").lower < 0.1  # negative control
+    monkeypatch.setattr(multipliers, "LIMIT", 40)
+    found = worst_regret(mdp, alice, bob, lost, method="programme")  # multipliers make up for it
+    assert (found.value, found.lower) == (pytest.approx(0.3, abs=1e-8),) * 2
 
 
 def test_composed_bound_divides_by_bobs_range():

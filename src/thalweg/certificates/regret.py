@@ -12,15 +12,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from thalweg.certificates.dual import prepare, ranged, search
+from thalweg.certificates.dual import prepare, search
 from thalweg.certificates.programme import inversion, programmed
 from thalweg.errors import InputError
 from thalweg.rl.mdp import MDP
+from thalweg.rl.planning import single
 from thalweg.rl.probabilities import EPS
-from thalweg.rl.valuation import Valuation, valuation
+from thalweg.rl.valuation import valuation
 
 TOLERANCE = 1e-6  # of Alice's range, between the two bounds
-FINE = 1e-9  # of it, to which planning certifies the programme
 EVALUATIONS = 60  # multipliers
 
 
@@ -69,8 +69,9 @@ def worst_regret(
     max {V_A - J_A(pi) : J_B(pi) >= V_B - suboptimality} / rho(R_A), over all policies, randomised ones too.
 
     "dual" plans at one multiplier after another and suits large sparse processes. "programme" is the linear
-    programme over occupancies by HiGHS, for some thousands of states; its multiplier is then certified by planning
-    too, so that `value` is a bound by either method, and within `gap` of the truth; the programme's is about 1e-9.
+    programme over occupancies by HiGHS, for some thousands of states; what it finds is then proven by planning, with
+    a few multipliers more where that is not enough, so that `value` is a bound by either method, and within `gap` of
+    the truth; the programme's is about 1e-9, and more where the discount is so near 1 that rounding is.
 
     Args:
         mdp: the process in which Bob acts, dense or sparse.
@@ -95,9 +96,11 @@ def worst_regret(
     if not tolerance > 0 or evaluations < 0:
         raise InputError(f"tolerance = {tolerance}, evaluations = {evaluations}: give above 0, and at least 0")
     if method == "programme":
-        tolerance = FINE
-    problem = prepare(*_read(mdp, alice_reward, bob_reward), float(suboptimality), tolerance)
-    found = search(problem, tolerance, evaluations) if method == "dual" else programmed(problem, tolerance)
+        made = programmed(mdp, single(mdp, alice_reward), single(mdp, bob_reward), float(suboptimality))
+        mixture = tuple((chance, torch.as_tensor(policy)) for chance, policy in made.mixture)
+        return WorstRegret(made.value, made.lower, made.multiplier, mixture, made.slack, method, made.evaluations)
+    problem = prepare(valuation(mdp, alice_reward), valuation(mdp, bob_reward), float(suboptimality), tolerance)
+    found = search(problem, tolerance, evaluations)
     low, high = problem.alice_range
     her, his = problem.her.reward, problem.his.reward
     return WorstRegret(
@@ -111,11 +114,6 @@ def worst_regret(
     )
 
 
-def _read(mdp: MDP, alice_reward: Any, bob_reward: Any) -> tuple[Valuation, Valuation]:
-    """What both rewards say of a process."""
-    return valuation(mdp, alice_reward), valuation(mdp, bob_reward)
-
-
 def _outward(x: float, sign: int = 1) -> float:
     """Beyond the roundings of a few operations."""
     return float(x) + sign * 4 * EPS * abs(float(x))
@@ -125,7 +123,10 @@ def worst_inversion(mdp: MDP, alice_reward: Any, bob_reward: Any) -> float:
     """The most that Alice can lose by a change of policy that Bob's reward does not mind, as a share of her range.
 
     max {J_A(pi1) - J_A(pi2) : J_B(pi2) >= J_B(pi1)} / rho(R_A). With d = rho(R_A / rho_A - R_B / rho_B), both ranges
-    above 0, it lies in [d / 2, d]. By one linear programme over two occupancies, to about 1e-9.
+    above 0, it lies in [d / 2, d]. A linear programme over two occupancies finds a multiplier l, and the number is
+    rho(R_A - l R_B) / rho(R_A), proven by planning: an upper bound by weak duality, rounding included. Further
+    multipliers bring it to about 1e-9 of what a pair of policies attains, or as near as float64 resolves both
+    rewards. It is 1 where Bob's return range is 0.
 
     Args:
         mdp: the process, up to some thousands of states.
@@ -137,10 +138,7 @@ def worst_inversion(mdp: MDP, alice_reward: Any, bob_reward: Any) -> float:
 
     Source: what soundness of a distance bounds, Skalse et al. 2024 (arXiv 2309.15257).
     """
-    her, his = _read(mdp, alice_reward, bob_reward)
-    span, size = ranged(her, FINE), his.range.low
-    alice, bob = her.reward.gain.numpy() / span[0], his.reward.gain.numpy()
-    return inversion(her.reward.mdp, alice, bob / size if size > 0 else bob)
+    return inversion(mdp, single(mdp, alice_reward), single(mdp, bob_reward))[1]
 
 
 def composed_bound(distance: float, suboptimality: float, bob_range: float) -> float:

@@ -2,9 +2,10 @@
 
 from thalweg.values.behaviour import Behaviour
 from thalweg.values.calibration import Calibration, Statistic, calibrate, dimensions_tested
-from thalweg.values.contextual import Contexts, Floor, by_context, contextual_floor, prefers, worst_context
+from thalweg.values.contextual import Contexts, by_context, prefers, worst_context
 from thalweg.values.distances import KINDS, levelled, regret_bound, return_range, reward_distance
 from thalweg.values.fitting import most_likely
+from thalweg.values.floor import Floor, contextual_floor
 from thalweg.values.identifiability import Direction, Identifiability, identifiability, reward_kind
 from thalweg.values.inference import Posterior, hmc, smc
 from thalweg.values.likelihood import Likelihood

@@ -5,10 +5,9 @@ policy is judged by the worst of them,
 
     worst(pi) = max_k Reg_k(pi) / rho_k,        t* = min_pi worst(pi),
 
-and t* is a linear programme over occupancies, for each k:  V*_k / rho_k - <eta, R_k / rho_k> <= t. Its duals lambda
-are at least 0 and sum to 1 since rows are divided by rho_k, and sum_k lambda_k R_k / rho_k supports the minimax
-policy: that is one of its optima, and the worst of its other optima may lose more than t*. t* is of the policy
-alone.
+and t*, the floor, is a linear programme over occupancies: see `floor.py`. Its duals lambda are at least 0 and sum to
+1, and sum_k lambda_k R_k / rho_k supports the minimax policy: that is one of its optima, and the worst of its other
+optima may lose more than t*. t* is of the policy alone.
 
 A context that is read from the state is none: rewards that differ by state are one reward.   K contexts, n choices
 Source: our own, after minimax regret over a set of rewards (Regan & Boutilier 2009)."""
@@ -18,17 +17,17 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import scipy.sparse as sparse
 import torch
-from scipy.optimize import linprog
 from torch import Tensor
 
 from thalweg.errors import InputError
-from thalweg.rl import MDP, Gains
+from thalweg.rl import MDP
 from thalweg.values.behaviour import Behaviour
+from thalweg.values.brackets import Rows, centred, return_of
+from thalweg.values.floor import each_centred, gains_of, shares
 from thalweg.values.likelihood import Likelihood
 from thalweg.values.linear import Linear
-from thalweg.values.occupancy import flow, mean_gain
+from thalweg.values.occupancy import visited
 from thalweg.values.rules import Rule
 
 
@@ -104,7 +103,8 @@ def by_context(
 def prefers(mdp: MDP, rewards: Sequence[Any], policy: Tensor, other: Tensor) -> bool:
     """Whether every R_k prefers a policy to another, at least weakly, and one of them strictly.
 
-    False of both orders means that they are not comparable, or equal.
+    Strictly where proven, weakly where the opposite is not: what rounding hides counts as equal. False of both orders
+    means that they are not comparable, or equal.
 
     Args:
         mdp: the process.
@@ -112,10 +112,10 @@ def prefers(mdp: MDP, rewards: Sequence[Any], policy: Tensor, other: Tensor) -> 
         policy: (S, A).
         other: (S, A).
     """
-    gains = _gains(mdp, rewards)
-    gap = mdp.returns(policy, Gains(gains)) - mdp.returns(other, Gains(gains))
-    noise = 1e-12 * gains.abs().amax((-1, -2)) / (1 - mdp.discount)
-    return bool((gap >= -noise).all() and (gap > noise).any())
+    rows, gains, policies = _met(mdp, rewards, policy, other)
+    known = np.stack([centred(rows, gain).gain for gain in gains])
+    (low, high), (least, most) = (return_of(rows, one, known, np.abs(known)) for one in policies)
+    return bool((high >= least).all() and (low > most).any())
 
 
 def worst_context(mdp: MDP, rewards: Sequence[Any], policy: Tensor) -> tuple[float, int]:
@@ -127,90 +127,21 @@ def worst_context(mdp: MDP, rewards: Sequence[Any], policy: Tensor) -> tuple[flo
         policy: (S, A).
 
     Returns:
-        max_k Reg_k / rho_k in [0, 1], and k.
+        max_k Reg_k / rho_k in [0, 1], rounded up, and k, the last of those that rounding does not tell apart.
 
     Raises:
         InputError: a reward without a return range.
     """
-    shares = mdp.regret(policy, Gains(_gains(mdp, rewards)), normalised=True)
-    return float(shares.max()), int(shares.argmax())
+    rows, gains, (given,) = _met(mdp, rewards, policy)
+    least, most = shares(rows, each_centred(rows, gains), given)
+    return min(float(most.max()), 1.0), int(np.flatnonzero(most >= least.max())[-1])
 
 
-@dataclass(frozen=True, eq=False)
-class Floor:
-    """The least worst regret over contexts.
-
-    Attributes:
-        value: t*, as the programme has it.
-        lower: proven from the duals by planning: no policy has less.
-        upper: of `policy`, evaluated; t* lies between the two.
-        duals: (K,) at least 0, sum 1: the prior over contexts that is hardest.
-        policy: (S, A) that is minimax; uniform in states that it never visits.
-        occupancy: (S, A) discounted visits.
-        reward: (S, A) sum_k lambda_k R_k / rho_k, of which the policy is one optimum.
-    """
-
-    value: float
-    lower: float
-    upper: float
-    duals: Tensor
-    policy: Tensor
-    occupancy: Tensor
-    reward: Tensor
+def _met(mdp: MDP, rewards: Sequence[Any], *policies: Tensor) -> tuple[Rows, list[np.ndarray], list[np.ndarray]]:
+    """The process where policies visit it, the rewards and the policies there."""
+    states, part = visited(mdp)
+    there = [mdp.checked(policy).detach()[states].numpy() for policy in policies]
+    return Rows.of(part), [gain[states].numpy() for gain in gains_of(mdp, rewards)], there
 
 
-def contextual_floor(mdp: MDP, rewards: Sequence[Any]) -> Floor:
-    """t* = min over policies of the largest normalised regret over contexts, by a linear programme.
-
-    Args:
-        mdp: the process.
-        rewards: R_k, each (S,), (S, A) or (S, A, S).
-
-    Returns:
-        The floor, between a proven lower and an attained upper bound.
-
-    Raises:
-        InputError: no reward, a reward without a return range, a programme that the solver gave up.
-    """
-    gains = _gains(mdp, rewards)
-    span = mdp.return_range(Gains(gains))
-    if not (span > 0).all():
-        wrong = int((~(span > 0)).nonzero()[0, 0])
-        raise InputError(
-            f"the return range of reward {wrong} is 0: every policy returns the same by it, leave it out"
-        )
-    unit = gains / span[:, None, None]
-    best = mdp.optimal(Gains(unit)).value @ mdp.start
-    count = len(unit)
-    size = mdp.states * mdp.actions
-    rows = sparse.csr_matrix(np.hstack([-unit.reshape(count, -1).numpy(), -np.ones((count, 1))]))
-    found = linprog(
-        np.append(np.zeros(size), 1.0),
-        A_ub=rows,
-        b_ub=-best.numpy(),
-        A_eq=sparse.hstack([flow(mdp), sparse.csr_matrix((mdp.states, 1))]).tocsr(),
-        b_eq=mdp.start.numpy(),
-        bounds=[(0, None)] * size + [(None, None)],
-        method="highs",
-    )
-    if not found.success:
-        raise InputError(f"the linear programme was not solved: {found.message}: scale the rewards to similar sizes")
-    occupancy = torch.as_tensor(found.x[:-1]).reshape(mdp.states, mdp.actions).clamp(min=0)  # the solver's rounding
-    visits = occupancy.sum(-1, keepdim=True)
-    policy = torch.where(visits > 0, occupancy / torch.where(visits > 0, visits, 1.0), 1 / mdp.actions)
-    duals = torch.as_tensor(-np.asarray(found.ineqlin.marginals))
-    supported = torch.einsum("k,ksa->sa", duals, unit)
-    hardest = duals.clamp(min=0) / duals.clamp(min=0).sum()  # without rounding: any prior at all bounds t*
-    lower = hardest @ best - mdp.optimal(torch.einsum("k,ksa->sa", hardest, unit)).value @ mdp.start
-    upper = worst_context(mdp, rewards, policy)[0]
-    return Floor(float(found.x[-1]), float(lower), upper, duals, policy, occupancy, supported)
-
-
-def _gains(mdp: MDP, rewards: Sequence[Any]) -> Tensor:
-    """(K, S, A)."""
-    if not len(rewards):
-        raise InputError("no reward is given: contextual values need at least one")
-    return torch.stack([mean_gain(mdp, reward) for reward in rewards])
-
-
-__all__ = ["Contexts", "Floor", "by_context", "contextual_floor", "prefers", "worst_context"]
+__all__ = ["Contexts", "by_context", "prefers", "worst_context"]
