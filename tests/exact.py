@@ -1,6 +1,6 @@
 """Truth in exact rationals: what certificates are held to, on processes of a few states. Not a test.
 
-A float is taken for the rational that it is. A row of transitions, `start`, a row of a policy is a distribution: it is
+A float is the rational that it is. A row of transitions, `start`, a row of a policy is a distribution: it is
 divided by its exact sum. Only states that some policy visits are kept. Linear systems are solved in whole numbers
 without fractions (Bareiss 1968), policies are improved while an action is strictly better: no tolerance anywhere.
                                                                                                   S states, A actions

@@ -1,4 +1,4 @@
-"""Random and adversarial decision processes, each a function of its seed: what certificates are tried on. Not a test."""
+"""Random and adversarial processes, each a function of its seed: what certificates are tried on. Not a test."""
 
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -165,7 +165,7 @@ REWARDS = (
 
 
 def detour(rng: Generator) -> Case:
-    """Staying is beaten by a detour that gains d a step, little beside the constant c: it pays over 1 / (1 - discount).
+    """Staying is beaten by a detour that gains little a step beside a constant, and much over all steps.
 
     0: stay | over 2 and back, gains d | to 1 for ever, costs h.
     """
