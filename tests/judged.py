@@ -17,6 +17,7 @@ from thalweg.certificates import Bob, Certificate, Known, certify
 
 QUANTITIES = ("exact", "per_start", "beside_safe", "lp", "t1")
 SAID = 1e-6  # a slack above it is said in words
+OPEN = 64  # times what the digits of the input leave open: a range below it may be refused
 Truth = dict[str, Fraction | None]
 
 
@@ -51,6 +52,17 @@ def truth(case: Case) -> Truth:
     return found
 
 
+def left_open(case: Case, given: np.ndarray) -> Fraction:
+    """What half a unit in the last place of every number that is given may change a return by, to the first order."""
+    process = case.process()
+    gain = process.gain(given)
+    largest = max(abs(x) for of in gain for x in of)
+    spread = max(process.plan(gain)[0]) + max(process.plan(exact.scaled(gain, -1))[0])
+    arrays = [x for x in (given, case.moves, case.start, case.policy, case.safe) if x is not None]
+    half = max(Fraction(float(np.finfo(x.dtype).eps)) / 2 for x in arrays)
+    return half * (largest + spread) / (1 - process.discount)
+
+
 def process_of(case: Case, thin: bool = False) -> tw.MDP:
     """Dense, or of sparse matrices."""
     moves = [sparse.csr_matrix(case.moves[:, a]) for a in range(case.moves.shape[1])] if thin else case.moves
@@ -70,13 +82,11 @@ class Docket:
 
     Attributes:
         faults: in words, one each.
-        counts: of what came of each case: issued, degenerate, refused, failed; and of slacks that are said.
-        refused: name of the case and message.
+        counts: of what came of each case: issued, degenerate (a range of 0), unresolved, refused; of slacks said.
     """
 
     faults: list[str] = field(default_factory=list)
     counts: Counter = field(default_factory=Counter)
-    refused: list[str] = field(default_factory=list)
 
     def hear(
         self, where: str, case: Case, true: Truth, *more: Truth, make: Callable[[Case], Any] = certified
@@ -86,11 +96,10 @@ class Docket:
         try:
             found = make(case)
         except tw.InputError as error:
-            self.counts["degenerate" if degenerate else "refused"] += 1
-            if not degenerate:
-                self.refused.append(f"{where}: {error}")
-            if "\n" in str(error):
-                self.faults.append(f"{where}: a refusal of several lines: {error}")
+            kind = "degenerate" if degenerate else "unresolved" if unresolved(case, true) else "refused"
+            self.counts[kind] += 1
+            if kind == "refused" or "\n" in str(error):
+                self.faults.append(f"{where}: refused, {error}")
             return None
         except Exception as error:
             self.faults.append(f"{where}: escapes, {type(error).__name__}: {error}")
@@ -99,8 +108,7 @@ class Docket:
             self.faults.append(f"{where}: a range of 0 has a certificate")
             return None
         if not found.issued:
-            self.counts["failed"] += 1
-            self.refused.append(f"{where}: {found.summary}")
+            self.faults.append(f"{where}: {found.summary}")
             return None
         self.counts["issued"] += 1
         for one in (true, *more):
@@ -111,6 +119,12 @@ class Docket:
             if "rounding" not in words:
                 self.faults.append(f"{where}: a slack of {found.slack:.2g} is not said")
         return found
+
+
+def unresolved(case: Case, true: Truth) -> bool:
+    """Whether the digits of the input leave open what a range is, Alice's or Bob's."""
+    ranges = [(case.alice, true["alice"])] + ([(case.bob, true["bob"])] if "bob" in true else [])
+    return any(size <= OPEN * left_open(case, reward) for reward, size in ranges)
 
 
 def faults(found: Certificate, true: Truth) -> list[str]:

@@ -13,7 +13,7 @@ import torch
 
 import exact
 import thalweg as tw
-from judged import Docket, certified, faults, process_of, truth
+from judged import OPEN, QUANTITIES, Docket, certified, faults, left_open, process_of, truth
 from processes import draw
 from thalweg.certificates import worst_regret
 from thalweg.rl import Gains
@@ -22,12 +22,11 @@ from variants import VARIANTS, single_precision
 
 LEAN, LONG, CHUNK = 150, 2000, 50
 RESOLVED = 0.97  # of the cases whose truth is no 0 over 0, that must have a number
-UNITS = 256  # half units in the last place of every number that was given, by which a plain number may be off
 
 
 def heard(seeds, *, whole):
     """Every seed's case: as it is, in one variant or in all, sparse, in single precision."""
-    docket = Docket()
+    docket, coarse = Docket(), Docket()
     for seed in seeds:
         case = draw(seed)
         true = truth(case)
@@ -36,41 +35,34 @@ def heard(seeds, *, whole):
         docket.hear(f"{where}, sparse", case, true, make=lambda c: certified(c, thin=True))
         for variant in VARIANTS if whole else VARIANTS[seed % len(VARIANTS) :][:1]:
             kept, other = variant(np.random.default_rng([seed, 1]), case)
-            right, told = truth(kept), f"{where}, {variant.__name__}"
-            assert variant.__name__ == "scale" or truth(other) == right, told
-            docket.hear(told, other, truth(other))
+            told, right, same = f"{where}, {variant.__name__}", true if kept is case else truth(kept), truth(other)
+            assert all(right.get(name) == same.get(name) for name in QUANTITIES), told
+            docket.hear(told, other, same)
             if kept is not case:
                 docket.hear(f"{told} to be", kept, right)
         if whole or seed % 2:
             cast = single_precision(np.random.default_rng([seed, 2]), case)
-            docket.hear(f"{where}, float32", cast, truth(cast), true)
-    return docket
+            coarse.hear(f"{where}, float32", cast, truth(cast), true)
+    return docket, coarse
 
 
-def settled(docket):
-    """No fault, and few refusals."""
-    told = "\n".join(docket.faults[:40])
-    assert not docket.faults, f"{len(docket.faults)} faults, {dict(docket.counts)}:\n{told}"
-    asked = docket.counts["issued"] + docket.counts["refused"]
-    assert docket.counts["issued"] >= RESOLVED * asked, "\n".join([str(dict(docket.counts)), *docket.refused[:40]])
+def settled(docket, coarse):
+    """No fault, and a number for nearly all: single precision leaves more open."""
+    wrong = docket.faults + coarse.faults
+    told = f"{dict(docket.counts)}, in single precision {dict(coarse.counts)}"
+    assert not wrong, "\n".join([f"{len(wrong)} faults, {told}", *wrong[:40]])
+    assert docket.counts["issued"] >= RESOLVED * (docket.counts["issued"] + docket.counts["unresolved"]), told
 
 
 @pytest.mark.parametrize("first", range(0, LEAN, CHUNK))
 def test_certificates_keep_their_laws(first):
-    settled(heard(range(first, first + CHUNK), whole=False))
+    settled(*heard(range(first, first + CHUNK), whole=False))
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("first", range(0, LONG, CHUNK))
 def test_certificates_keep_their_laws_throughout(first):
-    settled(heard(range(first, first + CHUNK), whole=True))
-
-
-def open_to(case, process, gain):
-    """What half a unit in the last place of each reward and chance may change a return by, to the first order."""
-    largest = max(abs(x) for of in gain for x in of)
-    spread = max(process.plan(gain)[0]) + max(process.plan(exact.scaled(gain, -1))[0])
-    return UNITS * Fraction(1, 2**53) * (largest + spread) / (1 - process.discount)
+    settled(*heard(range(first, first + CHUNK), whole=True))
 
 
 def plain(seeds):
@@ -80,7 +72,7 @@ def plain(seeds):
         case = draw(seed)
         process, mdp = case.process(), process_of(case)
         gain = process.gain(case.alice)
-        right, off = process.span(gain), open_to(case, process, gain)
+        right, off = process.span(gain), OPEN * left_open(replace(case, policy=None, safe=None), case.alice)
         found = float(mdp.return_range(case.alice))
         if found != tw.return_range(mdp, case.alice):
             wrong.append(f"seed {seed}, {case.name}: two ranges, {found!r} and {tw.return_range(mdp, case.alice)!r}")
@@ -92,7 +84,7 @@ def plain(seeds):
             wrong.append(f"seed {seed}, {case.name}: ranges of a batch, {batch}")
         if case.policy is None or case.policy.ndim == 3 or right <= 2 * off:
             continue
-        policy = torch.as_tensor(case.policy)
+        policy, off = torch.as_tensor(case.policy), OPEN * left_open(case, case.alice)
         lost = process.best(gain) - process.returns(process.policy(case.policy), gain)
         try:
             share = float(mdp.regret(policy, case.alice, normalised=True))
@@ -134,7 +126,7 @@ def two_rewards(seeds):
         except tw.InputError:
             refused += 1
             continue
-        off = 2 * sum(open_to(case, process, gain) / true[who] for who, gain in (("alice", alice), ("bob", bob)))
+        off = 2 * OPEN * (left_open(case, case.alice) / true["alice"] + left_open(case, case.bob) / true["bob"])
         if abs(Fraction(apart) - process.distance(alice, bob)) > 2 * off:
             wrong.append(f"{where}: distance {apart!r}, right {float(process.distance(alice, bob))!r}")
         least = exact.contextual_floor(process, [alice, bob])
