@@ -7,7 +7,7 @@ without fractions (Bareiss 1968), policies are improved while an action is stric
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property
 from itertools import product
@@ -36,6 +36,7 @@ class Process:
         whole: [s][a]: chances over all states, for rewards of whole steps.
         start: chances.
         discount: exact.
+        planned: what is known of rewards.
     """
 
     kept: list[int]
@@ -43,6 +44,7 @@ class Process:
     whole: list[list[list[Fraction]]]
     start: list[Fraction]
     discount: Fraction
+    planned: dict[Any, Any] = field(default_factory=dict, repr=False)
 
     @classmethod
     def of(cls, transitions: Any, start: Any, discount: float) -> "Process":
@@ -110,9 +112,15 @@ class Process:
             for s, of in enumerate(self.rows)
         ]
 
-    def plan(self, gain: Reward, allowed: list[list[int]] | None = None) -> tuple[list[Fraction], list[int]]:
-        """V* and a policy that has it, among the allowed actions of each state."""
-        allowed = allowed or [list(range(self.actions))] * len(self.kept)
+    def plan(self, gain: Reward) -> tuple[list[Fraction], list[int]]:
+        """V* and a policy that has it; read once for each reward."""
+        key = tuple(map(tuple, gain))
+        if key not in self.planned:
+            self.planned[key] = self.improved(gain, [list(range(self.actions))] * len(self.kept))
+        return self.planned[key]
+
+    def improved(self, gain: Reward, allowed: list[list[int]]) -> tuple[list[Fraction], list[int]]:
+        """The same among the allowed actions of each state."""
         policy = [max(of, key=lambda a, s=s: gain[s][a]) for s, of in enumerate(allowed)]
         while True:
             value = self.values(policy, gain)
@@ -175,7 +183,7 @@ def worst_return(process: Process, alice: Reward, bob: Reward, least: Fraction) 
     def corner(first: Reward, then: Reward) -> tuple[Fraction, Fraction]:
         """J_A and J_B of the best policy by one reward, and among these by the other."""
         value, _ = process.plan(first)
-        _, policy = process.plan(then, process.tied(value, first))
+        _, policy = process.improved(then, process.tied(value, first))
         return process.returns(policy, alice), process.returns(policy, bob)
 
     low = corner(scaled(alice, -1), bob)
