@@ -14,6 +14,7 @@ BITS = 24  # of a reward's range that are kept where a constant is added: the su
 def constant(rng: Generator, case: Case) -> tuple[Case, Case]:
     """A constant of about a million ranges in every state and action, ends included."""
     kept = replace(case, alice=_rounded(case.alice), bob=None if case.bob is None else _rounded(case.bob))
+    kept = kept if case.policy is None else replace(kept, suboptimality=None)  # rounding changes what he loses
     sign = float(rng.choice([-1, 1]))
     return kept, replace(
         kept, alice=_added(kept.alice, sign), bob=None if kept.bob is None else _added(kept.bob, sign)
