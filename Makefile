@@ -3,7 +3,7 @@ PYTHON ?= $(firstword $(shell command -v python3.11 python3 python))
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: map test lint bench clean
+.PHONY: map test long lint bench clean
 
 map: $(VENV)/.installed
 	@$(BIN)/thalweg recipe run modular-addition
@@ -13,6 +13,9 @@ test: $(VENV)/.installed-test
 	$(BIN)/ruff format --check
 	$(BIN)/pyright
 	$(BIN)/pytest -n 2
+
+long: $(VENV)/.installed-test
+	$(BIN)/pytest -n 2 -m long
 
 bench: $(VENV)/.installed-test
 	$(BIN)/python benchmarks/sgld.py
