@@ -113,10 +113,11 @@ def _worst(her: Valuation, his: Valuation, allowed: Sides) -> Sides:
     """The regret of any Bob within a suboptimality.
 
     It is concave in the suboptimality and not below 0: so what it is at the low side is at least its share of what
-    it is at the high one.
+    it is at the high one, and a little above that, where the lower bound was found.
     """
     found = worst_regret(her.reward.whole, her.reward, his.reward, allowed.high, tolerance=FINE)
-    share = allowed.low / allowed.high if allowed.high > 0 else 1.0
+    most = allowed.high + found.slack * (1 + 4 * EPS)
+    share = allowed.low / most if most > 0 else 1.0
     return Sides(found.lower * share * (1 - 4 * EPS), found.value)
 
 

@@ -13,6 +13,7 @@ STATEMENT = (
     " bounds harm outside the model, rare harm inside the expectation, or values that Alice comes to hold later."
 )
 
+PARTS = ("exact", "lp", "t1")  # of which the least is the bound
 SEEN = 1e-6  # slack that is said in words
 
 
@@ -93,7 +94,7 @@ class Certificate:
     @property
     def statement(self) -> str:
         """What is certified, in the words that stand on every certificate, and its numbers."""
-        known = [name for name in ("exact", "lp", "t1") if getattr(self, name) is not None]
+        known = [name for name in PARTS if getattr(self, name) is not None]
         loose = self._loose(min(known, key=lambda name: getattr(self, name)))
         return f"{STATEMENT} Here t = {self.bound:.4g}{loose} and δ = {self.delta:g}."
 
@@ -104,8 +105,8 @@ class Certificate:
             return f"No certificate: {'; '.join(a.words for a in self.failed)}."
         parts = ", ".join(
             f"{name} {x:.4g}{self._loose(name)}"
-            for name in ("exact", "lp", "t1")
-            if (x := getattr(self, name)) is not None
+            for name in ("exact", "lp", "t1", "per_start", "beside_safe")
+            if (x := getattr(self, name)) is not None and (name in PARTS or self.slacks.get(name, 0.0) > SEEN)
         )
         sure = "" if self.delta == 0 else f", with probability {1 - self.delta:g} over the data"
         return f"Regret at most {self.bound:.4g} of Alice's return range ({parts}){sure}, if:"

@@ -149,9 +149,10 @@ def levelled(mdp: MDP, reward: Any) -> Tensor:
 
 
 def _visited(mdp: MDP, reward: Any) -> tuple[MDP, Tensor]:
-    """The process and a mean reward (..., S', A) on the states that policies visit."""
+    """The process and a mean reward (..., S', A) on the states that policies visit, less a constant."""
     states, part = visited(mdp)
-    return part, mean_gain(mdp, reward)[..., states, :]
+    gain = mean_gain(mdp, reward)[..., states, :]
+    return part, gain - part.level(gain)[..., None, None]
 
 
 def _levelled(part: MDP, gain: Tensor) -> tuple[Tensor, Tensor]:
