@@ -54,6 +54,7 @@ class Choices(_Strict):
     relative: bool = True
     bound: float | None = None
     delta: float = 0.05
+    untested: bool = False  # take the rule as it is though no test of it is possible
     contexts: int | None = Field(default=None, ge=1, le=100)  # of a column context, read from history: a reward each
 
 
@@ -102,6 +103,7 @@ class Seen:
         delta: of the confidence set.
         contexts: (n,) from 0 on; None where there is one reward.
         shards: how many contexts there are, visited or not.
+        untested: whether the rule is taken as it is though no test of it is possible.
     """
 
     behaviour: Behaviour
@@ -111,6 +113,7 @@ class Seen:
     delta: float
     contexts: Tensor | None
     shards: int
+    untested: bool = False
 
 
 class Agent:
@@ -241,6 +244,7 @@ class Agent:
             told.delta,
             contexts,
             told.contexts or 1,
+            told.untested,
         )
 
     def _features(self, told: list[str] | str, bound: float | None) -> Linear:

@@ -33,22 +33,24 @@ ROWS = {
 }
 
 
-def of_files(alice_file: Path, bob_file: Path) -> Certificate:
-    """The certificate of two agent files; Bob's world is Alice's where his file has none."""
+def of_files(alice_file: Path, bob_file: Path, *, untested: bool = False) -> Certificate:
+    """The certificate of two agent files; Bob's world is Alice's where his file has none; `untested` as in hers."""
     alice = Agent(alice_file)
     bob = Agent(bob_file, alice)
     known = Bob(bob.policy, bob.reward, bob.suboptimality, bob.weights)
     if not alice.mdp.same(bob.mdp):
         words = f"the decision process of {bob_file.name} is not the one that {alice_file.name} declares"
         return Certificate((Assumption("deployment", "failed", words),))
-    return certify(_known(alice), known, alice.mdp, safe=bob.safe, drift=Drift(**bob.file.drift.model_dump()))
+    return certify(
+        _known(alice, untested), known, alice.mdp, safe=bob.safe, drift=Drift(**bob.file.drift.model_dump())
+    )
 
 
-def _known(alice: Agent) -> Alice:
+def _known(alice: Agent, untested: bool) -> Alice:
     """What her file says of her, the most telling of it."""
     seen, asked = alice.observed, alice.asked
     if seen is not None:
-        return _read(seen, alice.reward)
+        return _read(seen, alice.reward, untested or seen.untested)
     if asked is not None:
         return Asked(*asked)
     if alice.reward is None:
@@ -56,13 +58,15 @@ def _known(alice: Agent) -> Alice:
     return Known(alice.reward)
 
 
-def _read(seen: Seen, reward: Tensor | None) -> Alice:
+def _read(seen: Seen, reward: Tensor | None, untested: bool) -> Alice:
     """Her choices, tested against the rule where there is a class to test."""
     behaviour, rule = seen.behaviour, seen.rule
     if rule is None:
+        if seen.untested:
+            raise InputError("choices: untested: counts alone stand on no rule that is tested: leave it out")
         return Counted(behaviour, seen.delta)
     if seen.candidates is not None:
-        return Candidates(behaviour, list(seen.candidates), rule, seen.delta, reward=reward)
+        return Candidates(behaviour, list(seen.candidates), rule, seen.delta, reward=reward, untested=untested)
     values = seen.values
     if values is None:
         raise InputError("choices with a sharpness: give features or candidates")
@@ -70,10 +74,13 @@ def _read(seen: Seen, reward: Tensor | None) -> Alice:
         for number, world in enumerate(behaviour.environments):
             check_ranges(values, world, number)  # before anything is fitted to them
     if seen.contexts is None:
-        return Observed(behaviour, values, rule, seen.delta, calibrate(behaviour, values, rule), reward)
+        found = calibrate(behaviour, values, rule)
+        return Observed(behaviour, values, rule, seen.delta, found, reward, untested=untested)
     parts = [behaviour.only(seen.contexts == k) for k in range(seen.shards)]  # a number that no choice decides
     each = seen.delta / len(parts)
-    return Contextual(tuple(Observed(part, values, rule, each, calibrate(part, values, rule)) for part in parts))
+    found = [calibrate(part, values, rule) for part in parts]
+    both = zip(parts, found, strict=True)
+    return Contextual(tuple(Observed(part, values, rule, each, one, untested=untested) for part, one in both))
 
 
 def page(found: Certificate, out: Path, title: str) -> Path:

@@ -124,6 +124,7 @@ def calibrate(
         if freedom <= 0:
             reason = (
                 "the class of values and its sharpness fit any choices in the visited states: give a narrower class"
+                " or choices in more states"
             )
         return Calibration(None, (), "untestable", reason, freedom, level)
     parts = [Likelihood.of(behaviour.only(keep), values, rule, spread=spread).counts for keep in (~held, held)]
