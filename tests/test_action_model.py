@@ -204,7 +204,7 @@ def test_a_score_does_not_depend_on_the_fit():
     kept = last >= 0
     for at in (best, near / near.abs().sum()):
         chance = likelihood.log_policy(at, 0).exp()[seen.states[kept], last[kept]]
-        plain = ((seen.actions == last)[kept] - chance).sum() / (chance * (1 - chance)).sum().sqrt()
+        plain = ((seen.actions == last)[kept].double() - chance).sum() / (chance * (1 - chance)).sum().sqrt()
         moved.append((float(by_order(seen, likelihood, at, 0)["repeats here"][0][0]), float(plain)))
     score, plain = np.abs(np.subtract(*moved))
     assert score < 0.05 < 0.5 < plain
