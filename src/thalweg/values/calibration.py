@@ -3,7 +3,7 @@
 Held-out log loss, hits in bins of predicted probability, and a likelihood ratio against free probabilities see choice
 probabilities that the class cannot fit (`counted`); statistics of order see habits, and values that change (`order`).
 Each is compared with itself on simulated data. The three of counts are taken together, by the one that lies farthest
-out; their p-value and the three of order are combined by Holm's rule, each with its share of the level: a habit is
+out; their p-value and those of order are combined by Holm's rule, each with its share of the level: a habit is
 refused nearly as often as by a test of that habit alone. Passing proves nothing: behaviour cannot separate an agent's
 planner from its values where the class is wide enough, and then there is nothing to test.
                                                                          K data sets, of which row 0 is recorded
@@ -28,7 +28,8 @@ from thalweg.values.rules import Boltzmann, Rule
 
 FEWEST = 20  # held-out choices
 RANK = 1e-8  # of the largest singular value
-SHARES = {"counts": 0.28, "repeats": 0.46, "repeats here": 0.16, "drift": 0.1}  # of the level
+# Of the level; what is left is kept for what a bootstrap neglects. A habit is likelier than its opposite.
+SHARES = {"counts": 0.28, "repeats": 0.28, "alternates": 0.14, "repeats here": 0.11, "drift": 0.07}
 FEWEST_REPLICATES = 7.5  # over the level: of fewer none can be far enough out for the first share
 TIE = 1e-9
 
@@ -38,7 +39,7 @@ class Statistic:
     """One comparison.
 
     Attributes:
-        name: of the six.
+        name: of the seven.
         value: on the recorded choices.
         p: share of simulated data sets that are as extreme, the recorded one counted, and a standard error of it.
         adjusted: the same over all statistics, at most the level where it refuses.
@@ -89,8 +90,8 @@ def calibrate(
 ) -> Calibration:
     """Test the action model: the rule of choice, the class of values, the dynamics and discount that Alice plans by.
 
-    Simulated choices keep the recorded states. Where states depend on choices that is an approximation, good where
-    each state was visited often.
+    Simulated choices keep the recorded states. Where states depend on choices that is an approximation for statistics
+    of counts, good where each state was visited often; those of order hold whatever picks the states.
 
     Args:
         behaviour: recorded choices.
@@ -192,13 +193,12 @@ def _adjusted(counted: Compared, ordered: Compared) -> list[Statistic]:
 
 
 def _holm(found: Sequence[tuple[str, float, float]], shares: Mapping[str, float] | None = None) -> list[Statistic]:
-    """Adjusted p-values: the smallest over its share of the level, times the shares of all that are not smaller."""
-    share = [1.0 if shares is None else shares[name] for name, _, _ in found]
-    order = sorted(range(len(found)), key=lambda i: found[i][2] / share[i])
-    adjusted, largest = [0.0] * len(found), 0.0
-    for rank, i in enumerate(order):
-        largest = max(largest, min(1.0, sum(share[j] for j in order[rank:]) * found[i][2] / share[i]))
-        adjusted[i] = largest
+    """Adjusted p-values: each over its share of the level, even by default, times what those before it leave of 1."""
+    share = [1 / len(found) if shares is None else shares[name] for name, _, _ in found]
+    adjusted, largest, left = [0.0] * len(found), 0.0, 1.0
+    for i in sorted(range(len(found)), key=lambda i: found[i][2] / share[i]):
+        largest = max(largest, min(1.0, left * found[i][2] / share[i]))
+        adjusted[i], left = largest, left - share[i]
     return [Statistic(*one, adjusted[i]) for i, one in enumerate(found)]
 
 

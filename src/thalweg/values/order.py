@@ -1,8 +1,9 @@
 """Do choices depend on the choices before them? Score statistics of what counts of choices in states cannot show.
 
 statistic      context c of a choice                     a wrong model
-repeats        the action that was chosen before         p(a|s) h^[a = c]: a habit, h > 1, or alternation, h < 1
-repeats here   the action chosen here the time before    the same
+repeats        the action that was chosen before         p(a|s) h^[a = c], a habit: h > 1
+alternates     the same                                  h < 1
+repeats here   the action chosen here the time before    h > 1 or h < 1
 drift          eighth of the record                      values or sharpness that move along the record
 
     U = sum_t w(c_t, s_t, a_t),    w = x - J b,    V = sum_t E w w^T
@@ -87,8 +88,10 @@ def by_order(behaviour: Behaviour, likelihood: Likelihood, point: Tensor, seed: 
         return _scores(rows, np.random.default_rng(seed_of(seed, name)))
 
     eighths = torch.arange(len(behaviour)) * PARTS // len(behaviour)
+    repeats = _standard(*studied("repeats", _before(behaviour), _same))
     return {
-        "repeats": (_standard(*studied("repeats", _before(behaviour), _same)), True),
+        "repeats": (repeats, False),
+        "alternates": (-repeats, False),
         "repeats here": (_standard(*studied("repeats here", _before_here(behaviour), _same)), True),
         "drift": (_waves(*studied("drift", eighths, _moving)), False),
     }
