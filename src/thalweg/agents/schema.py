@@ -63,6 +63,7 @@ class Choices(_Strict):
     relative: bool = True
     bound: Positive | None = None
     delta: Annotated[float, Field(gt=0, lt=1)] = 0.05
+    untested: bool = False  # take the rule as it is though no test of it is possible
     contexts: int | None = Field(default=None, ge=1, le=100)  # of a column context, read from history: a reward each
 
     @property
@@ -184,6 +185,8 @@ def _of_choices(told: Choices) -> Iterator[str]:
         yield f"choices: give {what} too, or, for counts alone, no sharpness"
     if told.counts and told.given("relative"):
         yield "choices.relative: nobody reads it of counts alone: it belongs beside a sharpness"
+    if told.given("untested") and told.features is None:
+        yield "choices.untested: nobody reads it without features: only there the rule is tested"
     if told.bound is not None and told.features is None:
         yield "choices.bound: nobody reads it without features: it bounds their weights"
     if told.bound is not None and told.relative:

@@ -86,7 +86,7 @@ def _observed(alice: Observed, bob: Deployed) -> Certificate:
     cover = covered(
         alice.behaviour, alice.values, alice.rule, alice.delta, slack=alice.slack, evidence=alice.evidence
     )
-    stands = seen(alice.behaviour, alice.rule, alice.calibration, alice.slack)
+    stands = seen(alice, alice.slack)
     words = f"her reward is linear in the {alice.values.weights} stated features"
     if alice.values.bound is not None:
         words += f", its weights within {alice.values.bound:g}"
@@ -114,7 +114,7 @@ def _candidates(alice: Candidates, bob: Deployed) -> Certificate:
     left = [reward for reward, keep in zip(rewards, found.keep, strict=True) if keep]
     told = f"she is exactly one of {len(rewards)} candidates, of which the data leave {len(left)}"
     stands = (
-        *seen(behaviour, alice.rule, alice.calibration, 0.0),
+        *seen(alice, 0.0),
         Assumption("candidates", "assumed", told),
         Assumption("evidence", "checked", f"log Z is {found.log_evidence:.2f} nats, exact"),
     )

@@ -244,6 +244,9 @@ def run_certify(
     alice: Annotated[Path, typer.Argument(help="Agent file (TOML): her world, and her reward or recorded choices.")],
     bob: Annotated[Path, typer.Argument(help="Agent file: his policy, or his reward and suboptimality, or both.")],
     out: Annotated[Path | None, typer.Option(help="A page of it, NAME.html.")] = None,
+    untested: Annotated[
+        bool, typer.Option("--untested", help="Take Alice's rule as it is though no test of it is possible.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Bound the regret by Alice's values that Bob can have, assumption by assumption."""
@@ -251,7 +254,7 @@ def run_certify(
     if out is not None:
         check_page(out)
     hers, his = certificates.read(alice, bob)
-    found = certificates.of_agents(hers, his)
+    found = certificates.of_agents(hers, his, untested=untested)
     if out is not None:
         certificates.page(found, out, title=f"{his.name} by the lights of {hers.name}")
     if as_json:
