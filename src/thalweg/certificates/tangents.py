@@ -38,6 +38,12 @@ def tangent(f: Tangents, at: np.ndarray, corners: np.ndarray, points: np.ndarray
     return base[:, None] + np.einsum("md,mkd->mk", f.slope[corners].mean(1), points)
 
 
+def plan_size(world: MDP, values: Linear) -> int:
+    """Numbers that plans at one point hold at once: features of all states and actions, or a dense system."""
+    dense = world.states**2 if world.sparse is None else 0
+    return max(values.weights * world.states * world.actions, dense)
+
+
 def planned(values: Linear, world: MDP, points: Tensor) -> tuple[Tensor, Tangents]:
     """The discounted features of the best policy of each point, and the return range.
 
@@ -81,4 +87,4 @@ def check_ranges(values: Linear, world: MDP, number: int) -> None:
         )
 
 
-__all__ = ["Tangents", "check_ranges", "planned", "tangent"]
+__all__ = ["Tangents", "check_ranges", "plan_size", "planned", "tangent"]

@@ -21,6 +21,7 @@ from thalweg.certificates import (
     Known,
     Observed,
     certify,
+    check_class,
     check_ranges,
 )
 from thalweg.errors import InputError
@@ -66,6 +67,7 @@ def _read(seen: Seen, reward: Tensor | None) -> Alice:
     values = seen.values
     if values is None:
         raise InputError("choices with a sharpness: give features or candidates")
+    check_class(values)
     if rule.relative:
         for number, world in enumerate(behaviour.environments):
             check_ranges(values, world, number)  # before anything is fitted to them
