@@ -18,6 +18,7 @@ from thalweg.certificates.gap import Gap
 from thalweg.errors import InputError
 from thalweg.rl import MDP
 from thalweg.values import Mismatch
+from thalweg.values.occupancy import single_gain
 
 FEWEST = 10.0  # effective draws that a tilted sample must have left
 SUM = 1e-9  # by which probabilities may miss 1
@@ -178,7 +179,7 @@ def drifted(
             f"reward_drift = {reward_drift}, transition_drift = {transition_drift}, certificate = {t}: give at least"
             " 0, and an L1 distance of at most 2"
         )
-    gain = mdp.mean_reward(reward)
+    gain = single_gain(mdp, reward)
     best, worst = mdp.optimal(gain).value, mdp.worst(gain).value
     span = float(mdp.span(best, worst))
     if not span > 0:

@@ -28,7 +28,7 @@ from thalweg.rl import MDP, Gains
 from thalweg.values.behaviour import Behaviour
 from thalweg.values.likelihood import Likelihood
 from thalweg.values.linear import Linear
-from thalweg.values.occupancy import flow, mean_gain
+from thalweg.values.occupancy import flow, mean_gain, single_gain
 from thalweg.values.rules import Rule
 
 
@@ -207,10 +207,11 @@ def contextual_floor(mdp: MDP, rewards: Sequence[Any]) -> Floor:
 
 
 def _gains(mdp: MDP, rewards: Sequence[Any]) -> Tensor:
-    """(K, S, A)."""
-    if not len(rewards):
+    """(K, S, A), each its own; of `Gains` those of the batch."""
+    each = mean_gain(mdp, rewards).reshape(-1, mdp.states, mdp.actions) if isinstance(rewards, Gains) else rewards
+    if not len(each):
         raise InputError("no reward is given: contextual values need at least one")
-    return torch.stack([mean_gain(mdp, reward) for reward in rewards])
+    return torch.stack([single_gain(mdp, reward, f"reward {k}") for k, reward in enumerate(each)])
 
 
 __all__ = ["Contexts", "Floor", "by_context", "contextual_floor", "prefers", "worst_context"]

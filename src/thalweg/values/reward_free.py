@@ -195,6 +195,8 @@ def _root(f: Callable[[float], float], low: float, high: float) -> float:
 def _checked(log_policy: Any) -> Tensor:
     """(S, A) finite log probabilities."""
     logs = torch.as_tensor(log_policy, dtype=torch.float64)
+    if logs.ndim != 2:
+        raise InputError(f"log probabilities have shape {tuple(logs.shape)}: give (S, A) of one agent")
     if not torch.isfinite(logs).all():
         raise InputError(
             "log probabilities hold NaN or infinity: an action of probability 0 has a regret of any size"
