@@ -14,7 +14,7 @@ from thalweg.estimators import estimate_llc
 from thalweg.landscape import Estimate, Landscape, PotentialLosses, potential
 from thalweg.values.fitting import most_likely
 from thalweg.values.likelihood import Likelihood
-from thalweg.values.rules import Boltzmann
+from thalweg.values.rules import Boltzmann, Soft
 from thalweg.values.scored import Scored
 
 
@@ -33,13 +33,31 @@ class ScoredLosses(PotentialLosses):
         return (slope[:, None] @ self.basis)[:, 0], value
 
 
+@dataclass(frozen=True)
+class SoftLosses(PotentialLosses):
+    """The same of a soft chooser, whose policies change with every move: one pass of autograd for all replicas."""
+
+    likelihood: Likelihood
+    at: Tensor
+    basis: Tensor
+
+    def gradients(self, params: Tensor) -> tuple[Tensor, Tensor]:
+        """Moves (R, D) -> gradients (R, D) and losses (R,)."""
+        with torch.inference_mode(False), torch.enable_grad():
+            moves = params.clone().requires_grad_()
+            points = self.at + (moves[:, None] @ self.basis.T)[:, 0]
+            value = -self.likelihood(points) / self.likelihood.choices
+            (slope,) = torch.autograd.grad(value.sum(), moves)
+        return slope, value.detach()
+
+
 def losses(likelihood: Likelihood, point: Any) -> Landscape:
     """The landscape of an agent's mean loss -l / n, nats a choice, around a point of its class.
 
     Its weights are moves y from the point, theta = point + B y, B orthonormal; where the rule is relative B leaves
     out the direction of theta itself: the loss does not depend on its length, and is singular where that is 0. All
-    choices enter at once by their counts. A Boltzmann chooser's gradients come for all replicas at once, and a policy
-    is planned for once; those of other rules cost a plan for each environment and replica.
+    choices enter at once by their counts. Gradients of a Boltzmann or soft chooser come for all replicas at once, and
+    of the first a policy is planned for once; those of other rules cost a plan for each environment and replica.
 
     Raises:
         InputError: fewer than two choices, or a point of another size.
@@ -57,9 +75,12 @@ def losses(likelihood: Likelihood, point: Any) -> Landscape:
         basis = torch.linalg.svd(length[:, None])[0][:, 1:]
     whole = lambda w: -likelihood(at + basis @ w["move"]) / likelihood.choices  # noqa: E731
     found = potential(whole, {"move": at.new_zeros(basis.shape[1])}, count)
-    if not isinstance(likelihood.rule, Boltzmann):
+    if isinstance(likelihood.rule, Boltzmann):
+        own = ScoredLosses(whole, Scored(likelihood, at), at, basis)
+    elif isinstance(likelihood.rule, Soft):
+        own = SoftLosses(whole, likelihood, at, basis)
+    else:
         return found
-    own = ScoredLosses(whole, Scored(likelihood, at), at, basis)
     return replace(found, losses=own, engine="batched", engine_reason="the loss gives all replicas' gradients")
 
 
