@@ -15,6 +15,12 @@ from thalweg.recipes.alice_and_bob.alices import alice
 from thalweg.values import Boltzmann, Likelihood, Linear, smc
 
 
+@pytest.fixture(autouse=True)
+def _heard(monkeypatch):
+    """The linter of layers, in the same process, turns off all loggers that there are."""
+    monkeypatch.setattr(effort.LOG, "disabled", False)
+
+
 @pytest.mark.parametrize(
     ("features", "bound", "said"),
     [

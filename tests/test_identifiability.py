@@ -9,11 +9,13 @@ import scipy.sparse
 import torch
 
 import thalweg as tw
+from thalweg.samplers import Engine
 from thalweg.values import (
     Behaviour,
     Boltzmann,
     Likelihood,
     Linear,
+    Soft,
     behaviour_llc,
     identifiability,
     predicted_radius,
@@ -176,6 +178,25 @@ def test_gradients_by_hand_are_those_of_autograd_each_of_its_own_point():
         assert (alone[1] == slope[7]).all()
         other = Scored(likelihood.with_counts([c + 1 for c in likelihood.counts]), points[0].detach())
         assert not np.allclose(other(points.detach().numpy())[1], wanted, rtol=1e-3)
+
+
+@pytest.mark.parametrize("rule", [RELATIVE, ABSOLUTE, Soft(0.4)])
+def test_all_replicas_have_the_gradients_that_each_has_alone(rule):
+    mdp = world(2)
+    values = Linear(torch.as_tensor(np.random.default_rng(5).normal(size=(5, 3))))
+    at = torch.tensor([0.4, -0.5, 0.1]).double()
+    scape = losses(Likelihood.of(choices(mdp, values, rule, at, 100), values, rule), at)
+    moves = 0.2 * torch.as_tensor(np.random.default_rng(1).normal(size=(16, scape.layout.width)))
+    with torch.inference_mode():
+        slopes, found = Engine(scape, compiled=False).gradient({}, None)(moves)
+    for move, slope, value in zip(moves, slopes, found, strict=True):
+        open_ = move.clone().requires_grad_()
+        alone = scape.losses({"move": open_}, {}, None, None).sum()
+        np.testing.assert_allclose(value, alone.item(), rtol=1e-10)
+        np.testing.assert_allclose(slope, torch.autograd.grad(alone, open_)[0], rtol=1e-7, atol=1e-10)
+    assert not np.allclose(slopes[0], slopes[1], rtol=1e-2)  # each has its own
+    with pytest.raises(tw.InputError, match="compile"):
+        Engine(scape, compiled=True)
 
 
 def test_the_scale_is_left_out_of_the_landscape_where_the_rule_is_relative():
