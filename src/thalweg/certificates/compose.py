@@ -108,7 +108,7 @@ def _observed(alice: Observed, bob: Deployed) -> Certificate:
 @_of.register
 def _candidates(alice: Candidates, bob: Deployed) -> Certificate:
     """She is one of finitely many."""
-    behaviour, rewards = alice.behaviour, _each(alice.rewards)
+    rewards = _each(alice.rewards)
     logs = torch.tensor([_told(alice, number, reward) for number, reward in enumerate(rewards)], dtype=torch.float64)
     found = finite_set(logs, alice.delta)
     left = [reward for reward, keep in zip(rewards, found.keep, strict=True) if keep]

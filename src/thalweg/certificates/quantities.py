@@ -27,6 +27,16 @@ class Quantity(Protocol):
     """A convex function of theta over another one."""
 
     @property
+    def values(self) -> Linear:
+        """The class that theta is of."""
+        ...
+
+    @property
+    def mdp(self) -> MDP:
+        """The process that is planned in."""
+        ...
+
+    @property
     def most(self) -> float:
         """What it can be at most, whatever theta is."""
         ...

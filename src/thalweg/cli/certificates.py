@@ -22,6 +22,7 @@ from thalweg.certificates import (
     Known,
     Observed,
     certify,
+    check_class,
     check_ranges,
 )
 from thalweg.certificates.deployed import deployed
@@ -95,6 +96,7 @@ def _read(seen: Seen, reward: Tensor | None, untested: bool) -> Alice:
     values = seen.values
     if values is None:
         raise InputError("choices with a sharpness: give features or candidates")
+    check_class(values)
     if rule.relative:
         for number, world in enumerate(behaviour.environments):
             check_ranges(values, world, number)  # before anything is fitted to them

@@ -14,6 +14,7 @@ from thalweg.atlas.render import check_page
 from thalweg.check import BUDGET, RTOL, Line, check, page
 from thalweg.checkpoints import checkpoints
 from thalweg.cli import certificates, names, surfaces
+from thalweg.cli.announced import say_what_is_long
 from thalweg.errors import ThalwegError
 from thalweg.recipes import RECIPES, UNHEALTHY_SHARE, find
 from thalweg.survey import open_survey, survey
@@ -24,6 +25,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
 recipe_app = typer.Typer(help="Studies that run from nothing to a page.", no_args_is_help=True)
 app.add_typer(recipe_app, name="recipe")
 
@@ -31,6 +33,7 @@ app.add_typer(recipe_app, name="recipe")
 @app.callback(invoke_without_command=True)
 def version_or_help(version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> None:
     """Measure and map how learning machines develop."""
+    say_what_is_long()
     if version:
         typer.echo(thalweg.__version__)
         raise typer.Exit
