@@ -174,15 +174,8 @@ def _contradictions(file: AgentFile) -> Iterator[str]:
         yield from _of_choices(file.choices)
 
 
-def _of_choices(told: Choices) -> Iterator[str]:
-    """Of recorded choices and how they are read."""
-    if told.features is not None and told.candidates is not None:
-        yield "choices: give either features or candidates"
-    if told.contexts is not None and told.features is None:
-        yield "choices: contexts need features: a reward of the class for each"
-    if told.counts != (told.sharpness is None):
-        what = "features or candidates" if told.counts else "sharpness"
-        yield f"choices: give {what} too, or, for counts alone, no sharpness"
+def _of_no_effect(told: Choices) -> Iterator[str]:
+    """Keys that say nothing beside the others, and one that is wanted."""
     if told.counts and told.given("relative"):
         yield "choices.relative: nobody reads it of counts alone: it belongs beside a sharpness"
     for key, why in (("untested", "only there the rule is tested"), ("bound", "it bounds their weights")):
@@ -192,6 +185,18 @@ def _of_choices(told: Choices) -> Iterator[str]:
         yield f"choices.bound {told.bound:g}: a rule relative to the range sees no scale: leave it out"
     if told.features is not None and not told.relative and told.bound is None:
         yield "choices: a rule in units of reward sees its scale: give a bound of the weights"
+
+
+def _of_choices(told: Choices) -> Iterator[str]:
+    """Of recorded choices and how they are read."""
+    if told.features is not None and told.candidates is not None:
+        yield "choices: give either features or candidates"
+    if told.contexts is not None and told.features is None:
+        yield "choices: contexts need features: a reward of the class for each"
+    if told.counts != (told.sharpness is None):
+        what = "features or candidates" if told.counts else "sharpness"
+        yield f"choices: give {what} too, or, for counts alone, no sharpness"
+    yield from _of_no_effect(told)
     if told.features == []:
         yield "choices.features: give one letter of the map, or more"
     if isinstance(told.features, list) and len(set(told.features)) < len(told.features):

@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sparse
 import torch
+from scipy.sparse.linalg import aslinearoperator, bicgstab
 
 from thalweg.errors import InputError
 from thalweg.rl import bracket
@@ -32,6 +33,9 @@ ROUNDS = 10_000  # greedy backups
 FEWEST_SWEEPS, SWEEPS = 30, 1.5  # evaluations between two backups: at least, and in units of 1 / (1 - discount)
 LARGEST = 1e300  # of a return
 PAIRWISE = 64  # roundings of numpy's sum of pairs, for up to 2^40 terms
+UNSETTLED, FEW_SWEEPS = 1e-3, 10  # share of states whose action has changed, above which so many evaluations pay
+MANY = 60  # evaluations of a policy alone, from which a Krylov method is cheaper
+STEP, STEPS = 1e-4, 200  # by how much that shrinks a residual, in so many steps at most
 ROUGH = 1e-13  # by which rows miss 1 that were not rounded in float64
 LEAST = 1e-290  # of anything that divides
 FEW = 64  # states that are always solved directly
@@ -311,15 +315,29 @@ def _solve(
             return Planned(
                 value + middle, greedy, low - (middle - level) - rounded, high - (middle - level) + rounded
             )
+        sweeps = _sweeps(discount, (high - low) / max(width, rounding))
         if policy is None or not np.array_equal(greedy, policy):
+            if policy is not None and np.count_nonzero(greedy != policy) > UNSETTLED * states:
+                sweeps = min(sweeps, FEW_SWEEPS)  # of a policy that will not stay
             policy = greedy
             chosen, earned = rows[first + policy], paid.reshape(-1)[first + policy]
         before, value = high - low, best + discount * (low + high) / 2  # the middle of the bounds, one backup on
-        for _ in range(_sweeps(discount, (high - low) / max(width, rounding))):
+        if actions == 1 and sweeps >= MANY:
+            value, sweeps = _corrected(chosen, earned, discount, value), 1
+        for _ in range(sweeps):
             value = chosen @ value
             value *= discount
             value += earned
     raise AssertionError
+
+
+def _corrected(rows: Any, earned: np.ndarray, discount: float, value: np.ndarray) -> np.ndarray:
+    """A value less some of its residual, by BiCGSTAB; the value itself where that made it no smaller."""
+    off = earned + discount * (rows @ value) - value
+    system: Any = aslinearoperator(sparse.identity(len(value))) - discount * aslinearoperator(rows)
+    step, _ = bicgstab(system, off, rtol=STEP, maxiter=STEPS)
+    better = np.abs(off - system.matvec(step)).max() < np.abs(off).max()
+    return value + step if better else value
 
 
 def _sweeps(discount: float, ratio: float) -> int:
