@@ -17,6 +17,7 @@ from thalweg.certificates.grounds import PLANNER, by_rule, proven, recorded, see
 from thalweg.certificates.parties import Alice, Asked, Bob, Candidates, Contextual, Counted, Drift, Known, Observed
 from thalweg.certificates.shares import Shares, largest, of_cover, of_reward
 from thalweg.certificates.statement import Assumption, Certificate
+from thalweg.effort import affordable, announce, seconds_of
 from thalweg.errors import InputError, UnhealthyError
 from thalweg.rl import MDP, Gains
 from thalweg.rl.valuation import Sides
@@ -83,6 +84,8 @@ def _one(reward: Any, bob: Deployed, stands: tuple[Assumption, ...]) -> Certific
 @_of.register
 def _observed(alice: Observed, bob: Deployed) -> Certificate:
     """Her values are in a confidence set that cells cover."""
+    if alice.reward is not None:
+        one_reward(bob.mdp, alice.reward, "Alice's reward")  # before what takes long
     cover = covered(
         alice.behaviour, alice.values, alice.rule, alice.delta, slack=alice.slack, evidence=alice.evidence
     )
@@ -118,10 +121,19 @@ def _candidates(alice: Candidates, bob: Deployed) -> Certificate:
         Assumption("candidates", "assumed", told),
         Assumption("evidence", "checked", f"log Z is {found.log_evidence:.2f} nats, exact"),
     )
-    each = [of_reward(reward, bob) for reward in left]
+    each = _shares_of(left, bob)
     shares, x = largest([one for one, _ in each]), max(x for _, x in each)
     parts = _parts(rewards[int(logs.argmax())], bob, shares)
     return _stated(shares, x, alice.delta, stands, parts, _realised(alice.reward, bob))
+
+
+def _shares_of(rewards: list[Any], bob: Deployed) -> list[tuple[Shares, float]]:
+    """Of each; how long they take together is said after the first."""
+    found = []
+    took = seconds_of(lambda: found.append(of_reward(rewards[0], bob))) * (len(rewards) - 1)
+    affordable(f"the certificate of {len(rewards):,} candidates", "give fewer, or values in a class", seconds=took)
+    announce(f"the certificate of {len(rewards):,} candidates", took)
+    return [*found, *(of_reward(reward, bob) for reward in rewards[1:])]
 
 
 def _each(rewards: Any) -> list[Any]:

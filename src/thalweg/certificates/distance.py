@@ -11,7 +11,7 @@ from thalweg.rl.earned import Earned
 from thalweg.rl.probabilities import EPS
 from thalweg.rl.valuation import Sides, Valuation
 
-ENOUGH = 1e-11  # of a range, to which a distance is planned for
+ENOUGH = 0.1  # of the share to which ranges are known, to which a distance is planned for
 
 
 def apart(her: Valuation, his: Valuation) -> Sides:
@@ -29,7 +29,7 @@ def apart(her: Valuation, his: Valuation) -> Sides:
     level = one.mdp.level(gain)
     error = one.error / hers.low + other.error / own.low + 4 * EPS * (a.abs() + b.abs() + level.abs())
     found = Valuation(Earned(one.whole, one.part, gain - level, error, float(level), 1.0))
-    low, high = found.ranged(0.0, ENOUGH)
+    low, high = found.ranged(0.0, ENOUGH * her.fine)
     off = Sides(hers.width, hers.width).over(hers).high + Sides(own.width, own.width).over(own).high
     return Sides(max(low - off, 0.0), min(math.nextafter(high + off, math.inf), 2.0))
 

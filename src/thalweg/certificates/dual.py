@@ -151,7 +151,8 @@ def ranged(her: Valuation, fine: float) -> Bounds:
 def ends(problem: Problem, width: float) -> tuple[Cut, Cut]:
     """The lines of multipliers 0 and infinity: Alice's worst policy, and Bob's best."""
     his, worst, bobs = problem.his, problem.worst, problem.bobs
-    bob = problem.own(his, worst.policy, problem.bob_best[1] - problem.bob_best[0])
+    known = max(problem.bob_best[1] - problem.bob_best[0], width / problem.alice_range[0] * problem.suboptimality)
+    bob = problem.own(his, worst.policy, known)
     low, high = problem.her.returns_of(worst)
     best = problem.alice_best[1] + high
     left = Cut(0.0, best, worst.policy, -worst.value, bob.value, (-high, -low), his.returns_of(bob))

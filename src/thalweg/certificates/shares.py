@@ -30,7 +30,7 @@ from thalweg.rl.probabilities import EPS
 from thalweg.rl.valuation import Sides, Valuation
 from thalweg.values import Linear, two_policy_error
 
-FINE = 1e-9  # of Alice's range, to which the worst regret is searched for
+FINE = 10  # times the share to which her range is known, to which the worst regret is searched for
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,7 @@ def _worst(her: Valuation, his: Valuation, allowed: Sides) -> Sides:
     It is concave in the suboptimality and not below 0: so what it is at the low side is at least its share of what
     it is at the high one, and a little above that, where the lower bound was found.
     """
-    found = worst_regret(her.reward.whole, her.reward, his.reward, allowed.high, tolerance=FINE)
+    found = worst_regret(her.reward.whole, her.reward, his.reward, allowed.high, tolerance=FINE * her.fine)
     most = allowed.high + found.slack * (1 + 4 * EPS)
     share = allowed.low / most if most > 0 else 1.0
     return Sides(found.lower * share * (1 - 4 * EPS), found.value)

@@ -23,6 +23,7 @@ import scipy.sparse as sparse
 import torch
 from scipy.sparse.linalg import aslinearoperator, bicgstab
 
+from thalweg.effort import affordable
 from thalweg.errors import InputError
 from thalweg.rl import bracket
 from thalweg.rl.mdp import MDP
@@ -40,11 +41,10 @@ ROUGH = 1e-13  # by which rows miss 1 that were not rounded in float64
 LEAST = 1e-290  # of anything that divides
 FEW = 64  # states that are always solved directly
 MOST = 4000  # states that may be
-ENTRY = 2e-9  # seconds for a chance in a backup
+ENTRY = 2e-9  # seconds for a chance in an evaluation
 PIVOT = 5e-11  # seconds for a multiplication of a dense solve
 SOLVES = 12  # direct solves of one planning
 DIGITS = 25.0  # nats by which planning shrinks an error
-PATIENCE = 3600.0  # seconds that planning may take
 
 
 @dataclass(frozen=True, eq=False)
@@ -154,7 +154,7 @@ def planned(mdp: MDP, gain: np.ndarray, error: Any, width: float, warm: np.ndarr
         warm: (S,) values to begin from.
 
     Raises:
-        InputError: it would take more than an hour.
+        InputError: it would not end in reasonable time.
     """
     if _directly(mdp, width / max(scale(gain, mdp.discount), LEAST)):
         choice = None if warm is None else torch.as_tensor(_backup(_rows(mdp), gain, mdp.discount, warm).argmax(1))
@@ -223,19 +223,16 @@ def _directly(mdp: MDP, share: float) -> bool:
     """Whether direct solves are cheaper than sweeps that shrink an error to a share.
 
     Raises:
-        InputError: neither is done within an hour.
+        InputError: neither ends in reasonable time.
     """
     if mdp.states <= FEW:
         return True
-    entries = mdp.states**2 * mdp.actions if mdp.transitions is not None else mdp.sparse.nnz
-    sweeps = entries * ENTRY * min(DIGITS, max(1.0, -math.log(max(share, 1e-300)))) / (1 - mdp.discount)
-    if mdp.states <= MOST and SOLVES * PIVOT * mdp.states**3 < sweeps:
+    entries = mdp.states**2 if mdp.transitions is not None else mdp.sparse.nnz / mdp.actions
+    seconds = entries * ENTRY * min(DIGITS, max(1.0, -math.log(max(share, LEAST)))) / (1 - mdp.discount)
+    if mdp.states <= MOST and SOLVES * PIVOT * mdp.states**3 < seconds:
         return True
-    if sweeps > PATIENCE:
-        raise InputError(
-            f"planning for {mdp.states:,} states at discount {mdp.discount:g} would take about {sweeps / 3600:.1f}"
-            f" hours: lower the discount, or describe the process by at most {MOST:,} states"
-        )
+    what = f"planning for {mdp.states:,} states at discount {mdp.discount:g}"
+    affordable(what, f"lower the discount, or describe the process by at most {MOST:,} states", seconds=seconds)
     return False
 
 

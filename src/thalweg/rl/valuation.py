@@ -20,7 +20,7 @@ from thalweg.rl.planning import Planned, followed, planned, scale
 from thalweg.rl.probabilities import EPS
 
 KEPT = 16  # rewards of one process
-FINE = 1e-10  # of the return range, to which a planner is asked to know it
+FINE, COARSE, MANY = 1e-10, 1e-7, 50_000  # of the return range, to which it is known; in processes of so many states
 SOME = 1e-4  # the first try
 FLAT = 8.0  # widths of a range that is told from 0
 LEAST = 1e-300  # width of anything
@@ -107,20 +107,25 @@ class Valuation:
             before, wanted = span.width, max(fine * max(span.low, 0.0), enough) / span.width
             share = max(FINEST, min(share, span.width / self.largest) * min(1e-2, wanted or 1e-2))
 
+    @property
+    def fine(self) -> float:
+        """The share of the return range to which it is known where nothing else is asked for."""
+        return FINE if self.reward.mdp.states < MANY else COARSE
+
     @cached_property
     def range(self) -> Sides:
-        """The same to a share of 1e-10."""
-        return self.ranged(FINE)
+        """The same to a share `fine`."""
+        return self.ranged(self.fine)
 
     @property
     def best(self) -> Planned:
         """V* on the states that policies visit, in units and without the level, as finely as the range is known."""
-        return self.plan(1.0, max(FINE * self.range.low, FINEST * self.largest))
+        return self.plan(1.0, max(self.fine * self.range.low, FINEST * self.largest))
 
     @property
     def worst(self) -> Planned:
         """V* of minus the reward."""
-        return self.plan(-1.0, max(FINE * self.range.low, FINEST * self.largest))
+        return self.plan(-1.0, max(self.fine * self.range.low, FINEST * self.largest))
 
     @property
     def optimum(self) -> Sides:
@@ -145,7 +150,7 @@ class Valuation:
     def own(self, policy: Any) -> Planned:
         """The value of a policy (S, A) of the whole process, in units and without the level."""
         chances, off = self.reward.policy(policy)
-        width = max(FINE * self.range.low, FINEST * self.largest)
+        width = max(self.fine * self.range.low, FINEST * self.largest)
         gain, error = self.reward.gain.numpy(), self.reward.error.numpy()
         return followed(self.reward.mdp, chances.numpy(), gain, error, width, None, off)
 
