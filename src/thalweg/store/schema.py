@@ -84,7 +84,7 @@ def table_dataset(shards: Mapping[str, xr.Dataset]) -> xr.Dataset:
     Args:
         shards: `scalars` of those that are finished, by key.
     """
-    table = xr.concat(shards.values(), "checkpoint", combine_attrs="drop").sortby("step")
+    table = xr.concat(shards.values(), "checkpoint", combine_attrs="override").sortby("step")
     order = np.argsort(np.concatenate([s["step"].values for s in shards.values()]), kind="stable")
     words = {name: [entry for shard in shards.values() for entry in shard.attrs[name]] for name in WORDS}
     words["shards"] = [key for key, shard in shards.items() for _ in shard["step"].values]
