@@ -24,7 +24,7 @@ from thalweg.store.fingerprint import digest
 FORMAT = 2  # 1 had no digests, and healthy for the code 0, which is what Zarr reads where a chunk is lost
 MARK = "thalweg"
 ROOT = "zarr.json"
-MOST = 1 << 25  # bytes of a zarr.json, some 20,000 checkpoints
+MOST = 1 << 25  # bytes of a zarr.json, some 40,000 checkpoints
 AGAIN = "run the same survey again, it computes what is damaged and nothing else"
 NOTHING = {"f": np.nan, "i": np.iinfo(np.int64).min}  # what is read where a chunk is lost, by kind of number
 
@@ -69,7 +69,7 @@ def sealed(attributes: dict[str, Any], said: dict[str, Any]) -> bytes:
     whole = {"zarr_format": 3, "node_type": "group", "attributes": {**attributes, MARK: {"schema": FORMAT, **said}}}
     whole = json.loads(json.dumps(whole))
     whole["attributes"][MARK]["digest"] = digest(whole)
-    content = json.dumps(whole, indent=1).encode()
+    content = json.dumps(whole).encode()
     if len(content) > MOST:
         raise InputError(f"{len(content):,} bytes of settings and reasons: give fewer checkpoints to one survey")
     return content
