@@ -5,12 +5,13 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
+import xarray as xr
 
 from thalweg.atlas.chart import Chart, Hazard, chart, columns_of
 from thalweg.atlas.figure import draw
 from thalweg.atlas.page import Row, write
 from thalweg.phases import Forecast, Transition
-from thalweg.store import VERDICTS, Store
+from thalweg.store import VERDICTS
 
 CELLS = {"train_loss": ".4f", "test_loss": ".4f", "llc": ".1f", "llc_stderr": ".1f", "rhat": ".3f", "ess": ".0f",
          "weight_norm": ".2f", "gradient_norm": ".2g", "log_determinant": ".1f", "functional_variance": ".1f",
@@ -18,9 +19,20 @@ CELLS = {"train_loss": ".4f", "test_loss": ".4f", "llc": ".1f", "llc_stderr": ".
 
 
 class Surveyed(Protocol):
-    """A survey, as far as the atlas knows it."""
+    """A survey, as far as the atlas knows it.
 
-    store: Store
+    Attributes:
+        attributes: settings, versions, hashes.
+        table: scalars of its checkpoints, both as they were when it was opened.
+    """
+
+    attributes: dict[str, Any]
+    table: xr.Dataset
+
+    @property
+    def path(self) -> Path:
+        """Its folder."""
+        ...
 
     def transitions(self) -> list[Transition]:
         """Its transitions."""
@@ -58,8 +70,7 @@ def atlas(
             end in .html.
     """
     gathered = _gather(survey, title, others, lines, hazards)
-    attributes = survey.store.attributes
-    table = survey.store.read_table()
+    attributes, table = survey.attributes, survey.table
     verdicts = [str(VERDICTS[code]) for code in table["verdict"].values]
     foreseen = {forecast.end: forecast for forecast in survey.forecasts()}
     rows = [_row(table, i, verdicts[i], table.attrs["reasons"][i], foreseen) for i in range(len(verdicts))]
@@ -89,15 +100,15 @@ def _gather(
     hazards: Sequence[Hazard],
 ) -> Chart:
     """The chart of a survey."""
-    columns = columns_of(survey.store)
-    last = {label: columns_of(line.store) for label, line in (lines or {}).items()}
+    columns = columns_of(survey.table)
+    last = {label: columns_of(line.table) for label, line in (lines or {}).items()}
     return chart(
         columns["step"],
         columns,
         survey.transitions(),
-        title=title or f"{survey.store.path.stem}: the learning coefficient along training",
-        n=int(survey.store.read_table().attrs["settings"][0]["n"]),
-        others={label: columns_of(other.store) for label, other in (others or {}).items()},
+        title=title or f"{survey.path.stem}: the learning coefficient along training",
+        n=int(survey.table.attrs["settings"][0]["n"]),
+        others={label: columns_of(other.table) for label, other in (others or {}).items()},
         levels={
             label if VERDICTS[c["verdict"][-1]] == "healthy" else f"{label} (unhealthy)": (
                 float(c["llc"][-1]),

@@ -6,10 +6,11 @@ from itertools import cycle
 from typing import Protocol
 
 import numpy as np
+import xarray as xr
 
 from thalweg.errors import InputError
 from thalweg.phases import Transition
-from thalweg.store import VERDICTS, Store
+from thalweg.store import VERDICTS
 
 BLUE, ORANGE, GREEN, PURPLE, GREY = "#2f6690", "#c8553d", "#1b7f5c", "#7b5ea7", "#6b7280"
 RED = "#b3122a"  # hazards, which have a shape of their own as well
@@ -123,7 +124,6 @@ def _llc(label: str, columns: Mapping[str, np.ndarray], colour: str, faint: bool
     return Curve(label, columns["llc"], columns["llc_stderr"], healthy, colour, faint)
 
 
-def columns_of(store: Store) -> dict[str, np.ndarray]:
-    """The columns of a store's table."""
-    table = store.read_table()
+def columns_of(table: xr.Dataset) -> dict[str, np.ndarray]:
+    """The columns of a survey's table."""
     return {str(name): table[name].values for name in table.variables}

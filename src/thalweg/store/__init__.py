@@ -1,7 +1,7 @@
 """The store: where results live, what identifies them, and how they are read again."""
 
 from thalweg.store.fingerprint import digest, of_checkpoint, of_data, of_landscape, of_tensors
-from thalweg.store.schema import VERDICTS, Row, shard_dataset, table_dataset
+from thalweg.store.schema import VERDICTS, Row, scalars, shard_dataset, table_dataset
 from thalweg.store.store import Store, versions
 
 __all__ = [
@@ -13,6 +13,7 @@ __all__ = [
     "of_data",
     "of_landscape",
     "of_tensors",
+    "scalars",
     "shard_dataset",
     "table_dataset",
     "versions",

@@ -1,6 +1,6 @@
 """Names, dimensions and units of what a survey stores."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,7 +10,8 @@ import xarray as xr
 from thalweg.landscape import Estimate
 from thalweg.types import Verdict
 
-VERDICTS = tuple(Verdict)
+# By code. None has code 0, which is what a reader of Zarr sees where a chunk is lost.
+VERDICTS = ("none", *(v for v in Verdict if v is not Verdict.HEALTHY), Verdict.HEALTHY)
 
 UNITS = {
     "train_loss": "nats per sample",
@@ -28,6 +29,7 @@ UNITS = {
     "excess": "nats per sample, above w* on the same batch",
 }
 WORDS = ("keys", "reasons", "choices", "settings")  # lists along checkpoints that are no arrays
+SCALARS = ("checkpoint",)  # dimensions of what a table takes from a shard
 
 
 @dataclass(frozen=True)
@@ -71,14 +73,22 @@ def shard_dataset(rows: Sequence[Row]) -> xr.Dataset:
     return xr.Dataset(columns | _scalars(rows), attrs=_attributes(rows))
 
 
-def table_dataset(shards: Sequence[xr.Dataset]) -> xr.Dataset:
-    """Scalars of all checkpoints, in order, from shards that are finished."""
-    scalars = [shard[[name for name, v in shard.variables.items() if v.dims == ("checkpoint",)]] for shard in shards]
-    table = xr.concat(scalars, "checkpoint", combine_attrs="drop").sortby("step")
-    order = np.argsort(np.concatenate([s["step"].values for s in shards]), kind="stable")
-    for name in WORDS:
-        flat = [entry for shard in shards for entry in shard.attrs[name]]
-        table.attrs[name] = [flat[i] for i in order]
+def scalars(shard: xr.Dataset) -> xr.Dataset:
+    """What a table takes from a shard: all but the traces."""
+    return shard[[name for name, v in shard.variables.items() if v.dims == SCALARS]]
+
+
+def table_dataset(shards: Mapping[str, xr.Dataset]) -> xr.Dataset:
+    """Scalars of all checkpoints, in order, and where their traces are.
+
+    Args:
+        shards: `scalars` of those that are finished, by key.
+    """
+    table = xr.concat(shards.values(), "checkpoint", combine_attrs="override").sortby("step")
+    order = np.argsort(np.concatenate([s["step"].values for s in shards.values()]), kind="stable")
+    words = {name: [entry for shard in shards.values() for entry in shard.attrs[name]] for name in WORDS}
+    words["shards"] = [key for key, shard in shards.items() for _ in shard["step"].values]
+    table.attrs = {name: [flat[i] for i in order] for name, flat in words.items()}
     return table
 
 
@@ -99,7 +109,7 @@ def _scalars(rows: Sequence[Row]) -> dict[str, Any]:
     out: dict[str, Any] = {"step": ("checkpoint", np.array([row.step for row in rows], dtype=np.int64))}
     out |= {k: ("checkpoint", np.array(v, dtype=np.float64), {"units": UNITS[k]}) for k, v in columns.items()}
     codes = np.array([VERDICTS.index(e.verdict) for e in estimates], dtype=np.int8)
-    meanings = {"flag_values": list(range(len(VERDICTS))), "flag_meanings": " ".join(VERDICTS)}
+    meanings = {"flag_values": list(range(1, len(VERDICTS))), "flag_meanings": " ".join(VERDICTS[1:])}
     return out | {"verdict": ("checkpoint", codes, {"units": UNITS["verdict"], **meanings})}
 
 

@@ -15,7 +15,7 @@ from thalweg.estimators import Auto, choice, counted, describe
 from thalweg.landscape import Landscape, materialise
 from thalweg.phases import FEWEST, Forecast, Transition, forecasts, transitions
 from thalweg.samplers import Settings, width
-from thalweg.store import VERDICTS, Store, digest, shard_dataset, table_dataset, versions
+from thalweg.store import VERDICTS, Store, scalars, shard_dataset, table_dataset, versions
 from thalweg.survey.plan import Plan, Shard, plan
 from thalweg.survey.pool import Pool, workers_for
 from thalweg.survey.schedule import Schedule, Settling
@@ -34,11 +34,12 @@ class Survey:
         """Open a survey.
 
         Raises:
-            InputError: no survey there, or nothing of it is finished.
+            InputError: no survey there, nothing of it is finished, or a file of it is damaged.
         """
         self.store = Store(path)
-        self.table: xr.Dataset = self.store.read_table()
-        self.attributes: dict[str, Any] = self.store.attributes
+        self.attributes: dict[str, Any]
+        self.table: xr.Dataset
+        self.attributes, self.table = self.store.read()
 
     def __len__(self) -> int:
         return self.table.sizes["checkpoint"]
@@ -105,13 +106,13 @@ class Survey:
         """Losses of every draw at one checkpoint: `loss`, `excess` (chain, draw) and their burn-in.
 
         Raises:
-            InputError: no checkpoint of that step.
+            InputError: no checkpoint of that step, or its shard is damaged.
         """
-        for key in self.attributes["shards"]:
-            shard = self.store.read_shard(key) if self.store.has_shard(key) else None
-            if shard is not None and step in shard["step"].values:
-                return shard.isel(checkpoint=int(np.flatnonzero(shard["step"].values == step)[0]))
-        raise InputError(f"no checkpoint of step {step} in {self.path}: there are {self.column('step').tolist()}")
+        steps = self.column("step")
+        if step not in steps:
+            raise InputError(f"no checkpoint of step {step} in {self.path}: there are {steps.tolist()}")
+        shard = self.store.read_shard(self.table.attrs["shards"][int(np.flatnonzero(steps == step)[0])])
+        return shard.isel(checkpoint=int(np.flatnonzero(shard["step"].values == step)[0]))
 
     def transitions(self) -> list[Transition]:
         """Transitions of kinds A and B along training; see `tw.transitions`.
@@ -229,20 +230,24 @@ def survey(
     job = Job(landscape, _resolved(choice(settings, **changes), landscape, store), test, _names(logged))
     _check_logged(job)
     planned = plan(landscape, series.items, job.settings, test, job.logged)
-    missing = [shard for shard in planned.shards if not store.has_shard(shard.key)]
+    finished = _finished(store, planned, {})
+    missing = [shard for shard in planned.shards if shard.key not in finished]
     count = len(missing)
     if isinstance(job.settings, Settings):
         count = sum(-(-len(s.checkpoints) * job.settings.chains // width(landscape)) for s in missing)
     pool_size = workers_for(job, max(count, 1), workers, memory)
     with store.writing():
-        _write_table(store, planned, job)
+        finished = _finished(store, planned, finished)  # another process may have written meanwhile
+        missing = [shard for shard in planned.shards if shard.key not in finished]
+        _write_table(store, planned, job, finished)
         if missing:
             with Pool(job, pool_size) as pool, _bar(job, planned, missing, progress) as tick:
                 auto = isinstance(job.settings, Auto)
                 runs = Settling(job, missing, pool, tick) if auto else Schedule(job, store, missing, pool, tick)
                 for shard, rows in runs.finished():
                     store.write_shard(shard.key, shard_dataset(rows))
-                    _write_table(store, planned, job)
+                    finished[shard.key] = scalars(store.read_shard(shard.key))
+                    _write_table(store, planned, job, finished)
         store.finish()
     return Survey(out)
 
@@ -268,9 +273,18 @@ def _check_logged(job: Job) -> None:
         raise InputError("logged log_determinant needs a tether: give a gamma above 0")
 
 
-def _write_table(store: Store, planned: Plan, job: Job) -> None:
+def _finished(store: Store, planned: Plan, known: dict[str, xr.Dataset]) -> dict[str, xr.Dataset]:
+    """Scalars of each shard that stands as it was written, by key; those that are known are not read again."""
+    found = dict(known)
+    for key in [shard.key for shard in planned.shards if shard.key not in known]:
+        shard = store.find_shard(key)
+        if shard is not None:
+            found[key] = scalars(shard)
+    return found
+
+
+def _write_table(store: Store, planned: Plan, job: Job, finished: dict[str, xr.Dataset]) -> None:
     """Gather the scalars of all finished shards, and say what the survey is."""
-    finished = [shard for shard in planned.shards if store.has_shard(shard.key)]
     attributes = {
         "complete": len(finished) == len(planned.shards),
         "settings": describe(job.settings, job.landscape),
@@ -280,8 +294,8 @@ def _write_table(store: Store, planned: Plan, job: Job) -> None:
         "checkpoints": sum(len(shard.checkpoints) for shard in planned.shards),
     }
     if finished:
-        table = table_dataset([store.read_shard(shard.key) for shard in finished])
-        store.write_table(digest([shard.key for shard in finished]), table, attributes)
+        ordered = {shard.key: finished[shard.key] for shard in planned.shards if shard.key in finished}
+        store.write_table(table_dataset(ordered), attributes)
     else:
         store.write_attributes(attributes)
 
@@ -290,7 +304,7 @@ def _resolved(chosen: Settings | Auto, landscape: Landscape, store: Store) -> Se
     """Choices with all filled in that sizes decide; seconds as the count that they were when the survey began."""
     if isinstance(chosen, Auto):
         asked = chosen.resolve(landscape)
-        before = store.attributes["settings"] if chosen.seconds and store.exists else {}
+        before = store.remembered().get("settings", {}) if chosen.seconds else {}
         if all(before.get(name) == value for name, value in asked.model_dump(exclude={"budget"}).items()):
             return asked.model_copy(update={"budget": before["budget"]})
         return counted(asked, landscape)
