@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass, field
-from numbers import Real
+from numbers import Integral, Real
 from typing import Any
 
 import torch
@@ -56,20 +56,21 @@ class GymEnvironment:
             InputError: gymnasium is missing, an unknown id, a space that is not understood, no limit of time or one
                 below the horizon, an old interface.
         """
-        if not isinstance(self.horizon, int) or self.horizon < 0:
+        if not isinstance(self.horizon, Integral) or self.horizon < 0:
             raise InputError(f"horizon = {self.horizon!r}: give a whole number, the steps of an episode")
-        if not 0 <= self.discount <= 1:
+        if not isinstance(self.discount, Real) or not 0 <= float(self.discount) <= 1:
             raise InputError(f"discount = {self.discount!r}: give a number in [0, 1]")
         lent = of_seed(0), of_seed(0)
         with lent[0].lent():
-            one = made(self.make, self.horizon)
+            one = made(self.make, int(self.horizon))
         steps = _horizon(one, self.horizon)
         kind, title = choices(one), name(one)
         check_seen(one)
         with lent[0].lent():
             first = played(one, kind, steps)
         with lent[1].lent():
-            other = _another(self.make, self.horizon, [one])
+            other = made(self.make, steps)
+            _check_apart(title, [one, other])
             doubt = difference(title, first, played(other, kind, steps))
         known = {"horizon": steps, "actions": kind, "shape": first[0][0].shape, "title": title, "doubt": doubt}
         for key, value in {**known, "shared": any(own.moved for own in lent)}.items():
@@ -92,12 +93,13 @@ class GymEnvironment:
         with nullcontext() if self.shared else watched(self.title):
             for seed, own in zip(seeds, streams, strict=True):
                 with own.lent() if own else nullcontext():
-                    one = _another(self.make, self.horizon, copies[-1:])
+                    one = made(self.make, self.horizon)
                     found = started(one, int(seed) % 2**31)
                 if choices(one) != self.actions:
                     raise InputError(f"environment {self.title} has other actions from copy to copy: make them alike")
                 copies.append(one)
                 seen.append(see(one, found, self.shape))
+        _check_apart(self.title, copies)
         together = torch.stack(seen) if seen else torch.zeros(0, *self.shape)
         return GymEpisodes(self, copies, streams, together, torch.zeros(len(seeds), dtype=torch.bool))
 
@@ -184,16 +186,10 @@ def made(make: str | Callable[[], Any], horizon: int = 0) -> Any:
         return gymnasium.make(make, max_episode_steps=horizon or None, disable_env_checker=True)
 
 
-def _another(make: str | Callable[[], Any], horizon: int, others: list[Any]) -> Any:
-    """A copy that is none of the others.
-
-    Raises:
-        InputError: the same object again: its episodes would be played over each other.
-    """
-    one = made(make, horizon)
-    if any(one.unwrapped is other.unwrapped for other in others):
-        raise InputError(f"environment {name(one)} is the same object each time: let the function make a new one")
-    return one
+def _check_apart(title: str, copies: list[Any]) -> None:
+    """Refuse copies that are one object: their episodes would be played over each other."""
+    if len({id(one.unwrapped) for one in copies}) < len(copies):
+        raise InputError(f"environment {title} is the same object each time: let the function make a new one")
 
 
 def _horizon(one: Any, asked: int) -> int:

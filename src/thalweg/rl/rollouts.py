@@ -99,7 +99,7 @@ def check_replay(played: Trajectories, environment: Environment, seeds: Tensor) 
         reward, _ = episodes.step(played.actions[:, step])
         if not same or not torch.equal(reward[alive], played.rewards[alive, step]):
             raise InputError(
-                f"environment {called} differs from itself at step {step}, the same seeds and actions played twice: its"
+                f"environment {called} differs from itself at step {step}, seeds and actions played again: its"
                 " chances must come from the seed (self.np_random, which super().reset(seed=seed) makes)"
             )
 

@@ -29,7 +29,8 @@ def kind_of(space: Any) -> str:
     for kind in type(space).__mro__:
         if kind.__module__.startswith("gymnasium.spaces") and kind.__name__ != "Space":
             return kind.__name__
-    return type(space).__name__
+    own = type(space)
+    return own.__name__ if own.__module__ == "builtins" else f"{own.__module__}.{own.__name__}"
 
 
 def choices(one: Any) -> Discrete | Box:
@@ -81,7 +82,7 @@ def check_seen(one: Any) -> None:
         raise InputError(
             f"environment {name(one)} has {space.n} observations, too many to be one-hot: wrap it to a Box"
         )
-    if kind in SEEN or (kind == "Dict" and (set(space.keys()) == {"image"} or _is_view(one, set(space.keys())))):
+    if kind in SEEN or (kind == "Dict" and _is_view(one, set(space.keys())) and kind_of(space["image"]) == "Box"):
         return
     keys = f" ({', '.join(map(str, list(space.keys())[:8]))})" if kind == "Dict" else ""
     raise InputError(
@@ -101,7 +102,7 @@ def see(one: Any, found: Any, shape: tuple[int, ...] | None) -> Tensor:
     """
     space: Any = one.observation_space
     kind, called = kind_of(space), f"environment {name(one)}"
-    if isinstance(found, dict) and "image" in found and (len(found) == 1 or _is_view(one, set(found))):
+    if kind == "Dict" and isinstance(found, dict) and _is_view(one, set(found)):
         numbers, wanted = _numbers(called, found["image"]).reshape(-1), None
     elif isinstance(found, dict | tuple) or kind not in SEEN:
         given = kind if kind not in SEEN else f"{kind}, and gives a {type(found).__name__}"
@@ -125,16 +126,21 @@ def see(one: Any, found: Any, shape: tuple[int, ...] | None) -> Tensor:
 
 
 def _is_view(one: Any, keys: set[Any]) -> bool:
-    """Whether these are what a MiniGrid room shows, and no more."""
-    return "image" in keys and keys <= VIEW and hasattr(one.unwrapped, "gen_obs")
+    """Whether these are an image alone, or what a MiniGrid room shows and no more."""
+    return keys == {"image"} or ("image" in keys and keys <= VIEW and hasattr(one.unwrapped, "gen_obs"))
+
+
+def _array(called: str, found: Any) -> np.ndarray:
+    """What numpy makes of it."""
+    try:
+        return np.asarray(found)
+    except Exception as error:  # rows of different lengths, tensors of another device
+        raise InputError(f"{called} gives a {type(found).__name__} to observe: give an array of numbers") from error
 
 
 def _numbers(called: str, found: Any) -> np.ndarray:
     """Real numbers of any type, whole ones no larger than float32 holds."""
-    try:
-        given = np.asarray(found)
-    except Exception as error:  # rows of different lengths, tensors of another device
-        raise InputError(f"{called} gives a {type(found).__name__} to observe: give an array of numbers") from error
+    given = _array(called, found)
     if given.dtype.kind not in "biuf":
         raise InputError(
             f"{called} gives a {type(found).__name__} of type {given.dtype} to observe: give an array of numbers"
@@ -149,7 +155,7 @@ def _numbers(called: str, found: Any) -> np.ndarray:
 
 def _one_hot(called: str, space: Any, found: Any) -> np.ndarray:
     """A number of a Discrete space, counted from its start."""
-    given = np.asarray(found)
+    given = _array(called, found)
     if given.dtype.kind not in "iu" or given.shape != ():
         raise InputError(f"{called} gives the observation {short(found)}, no whole number of its {space}: mend it")
     place = int(given) - int(space.start)

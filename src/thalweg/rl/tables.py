@@ -92,7 +92,7 @@ def _walked(one: Any, actions: int) -> tuple[list[list[tuple[int, float, bool]]]
     rows, views = [], []
     for place in queue:
         _put(room, place)
-        views.append(see(one, room.gen_obs(), None))
+        views.append(see(room, room.gen_obs(), None))
         row = []
         for action in range(room.action_space.n):  # all of them, also what the levels leave out: they show the state
             _put(room, place)
