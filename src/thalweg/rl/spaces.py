@@ -85,10 +85,9 @@ def check_seen(one: Any) -> None:
     if kind in SEEN or (kind == "Dict" and _is_view(one, set(space.keys())) and kind_of(space["image"]) == "Box"):
         return
     keys = f" ({', '.join(map(str, list(space.keys())[:8]))})" if kind == "Dict" else ""
-    raise InputError(
-        f"environment {name(one)} has observations of kind {kind}{keys}: wrap it to a Box, as"
-        " gymnasium.wrappers.FlattenObservation does"
-    )
+    flat = getattr(space, "is_np_flattenable", False)
+    wrapper = f"gymnasium.wrappers.{'FlattenObservation' if flat else 'TransformObservation'}"
+    raise InputError(f"environment {name(one)} has observations of kind {kind}{keys}: wrap it to a Box, {wrapper}")
 
 
 def see(one: Any, found: Any, shape: tuple[int, ...] | None) -> Tensor:
