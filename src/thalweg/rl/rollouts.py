@@ -80,6 +80,30 @@ def rollout(policy: Callable[[Tensor], Any], environment: Environment, seeds: Te
     return _gather(kept, len(seeds), ended, last)
 
 
+def check_replay(played: Trajectories, environment: Environment, seeds: Tensor) -> None:
+    """Refuse an environment in which the same seeds and actions do not give the same again.
+
+    Args:
+        played: episodes, from `rollout`.
+        environment: they were played in.
+        seeds: (B,) of them.
+
+    Raises:
+        InputError: the environment, and the step where it differs.
+    """
+    called = getattr(environment, "title", type(environment).__name__)
+    episodes = environment.begin(seeds)
+    for step in range(played.alive.shape[1]):
+        alive = played.alive[:, step]
+        same = torch.equal(episodes.observations[alive], played.observations[alive, step])
+        reward, _ = episodes.step(played.actions[:, step])
+        if not same or not torch.equal(reward[alive], played.rewards[alive, step]):
+            raise InputError(
+                f"environment {called} differs from itself at step {step}, seeds and actions played again: its"
+                " chances must come from the seed (self.np_random, which super().reset(seed=seed) makes)"
+            )
+
+
 def _check(outputs: Tensor, reward: Tensor, step: int) -> None:
     """Numbers only."""
     if not torch.isfinite(reward).all():
@@ -103,4 +127,4 @@ def _gather(kept: list[tuple[Tensor, ...]], batch: int, ended: Tensor, last: Ten
     return Trajectories(seen, actions, rewards * alive, log_prob * alive, alive, ended, last)
 
 
-__all__ = ["Trajectories", "rollout"]
+__all__ = ["Trajectories", "check_replay", "rollout"]

@@ -29,13 +29,14 @@ from thalweg.errors import InputError
 from thalweg.landscape import Data, Landscape, ModuleLosses, PerSample, of_losses
 from thalweg.rl.environments import Discrete, Environment
 from thalweg.rl.gradients import mean_of_others
-from thalweg.rl.rollouts import Trajectories, rollout
+from thalweg.rl.rollouts import Trajectories, check_replay, rollout
 from thalweg.rl.sharpness import sentence, ways
 from thalweg.types import Params, Tree
 
 TRUNCATION = 10.0  # largest ratio
 SHARP = (2.0, 16.0, 1024.0, 2.0**20)  # multiples of the logits that are played in doubt of a minimum
 SIGMAS = 3.5  # standard errors over seeds by which returns must differ there
+REPLAYED = 16  # episodes that are played twice at the door
 FRESH = 0.5  # share of the seeds below which an effective sample size asks for new trajectories
 
 
@@ -61,12 +62,14 @@ def sampled_landscape(
         name: identity in a store of an environment that its fields do not identify.
 
     Raises:
-        InputError: outputs that do not fit the environment's actions, returns that are not finite.
+        InputError: outputs that do not fit the environment's actions, returns that are not finite, an environment
+            that is not the same when seeds and actions are.
     """
     own = torch.arange(seeds) if isinstance(seeds, int) else torch.as_tensor(seeds, dtype=torch.int64)
     if own.ndim != 1 or len(own) < 2:
         raise InputError(f"seeds of shape {tuple(own.shape)}: give at least two whole numbers, or how many")
     module = deepcopy(policy).eval()
+    check_replay(rollout(module, environment, own[:REPLAYED]), environment, own[:REPLAYED])
     losses = SampledLosses(module, PerSample(Returns(environment, temperature)), environment, temperature, Kept())
     found = of_losses(losses, Data(own, torch.zeros(len(own))), n=n, name=name)
     return replace(found, engine="serial", engine_reason="episodes are rolled out replica by replica")

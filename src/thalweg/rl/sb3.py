@@ -12,6 +12,7 @@ from thalweg.errors import InputError
 from thalweg.rl.environments import Environment
 from thalweg.rl.learning import Progress
 from thalweg.rl.rollouts import rollout
+from thalweg.rl.spaces import kind_of
 
 SPACES = ("Box", "Discrete", "MultiBinary")  # of observations
 
@@ -67,8 +68,8 @@ def from_sb3(algorithm: Any) -> FromSB3:
             last.
 
     Raises:
-        InputError: an algorithm whose policy is none of those, observations of several parts, observations that
-            VecNormalize rescales.
+        InputError: an algorithm whose policy is none of those, observations of several parts, actions that are not
+            Discrete or a flat Box, spaces that do not count from 0, observations that VecNormalize rescales.
     """
     policy = getattr(algorithm, "policy", algorithm)
     parts = ("features_extractor", "mlp_extractor", "action_net")
@@ -79,6 +80,7 @@ def from_sb3(algorithm: Any) -> FromSB3:
     kind = type(policy.observation_space).__name__
     if kind not in SPACES:
         raise InputError(f"a policy of observations of kind {kind}: only {', '.join(SPACES)} are understood")
+    _check_counted(policy)
     scaler = algorithm.get_vec_normalize_env() if hasattr(algorithm, "get_vec_normalize_env") else None
     if scaler is not None and scaler.norm_obs:
         raise InputError(
@@ -86,6 +88,20 @@ def from_sb3(algorithm: Any) -> FromSB3:
             " and an environment that rescales them, or train with norm_obs=False"
         )
     return FromSB3(policy)
+
+
+def _check_counted(policy: Any) -> None:
+    """Refuse actions that are not ours, and numbers that Stable-Baselines3 counts from 0 and the space does not."""
+    kind = kind_of(policy.action_space)
+    if kind != "Discrete" and not (kind == "Box" and len(policy.action_space.shape) == 1):
+        raise InputError(f"a policy of actions of kind {kind}: only Discrete and flat Box are understood")
+    for what in ("observation", "action"):
+        start = int(getattr(getattr(policy, f"{what}_space"), "start", 0))
+        if start:
+            raise InputError(
+                f"the policy's {what}_space starts at {start}, Stable-Baselines3 counts from 0 and its algorithm has"
+                " played other numbers: wrap the environment to start at 0, and train again"
+            )
 
 
 def learn_sb3(

@@ -8,9 +8,12 @@ import torch
 from torch import Tensor
 
 from thalweg.errors import InputError
-from thalweg.rl.gym import limit, made, name, see
+from thalweg.rl.gym import limit, made
+from thalweg.rl.interface import started, stepped
 from thalweg.rl.levels import Levels
 from thalweg.rl.mdp import MDP
+from thalweg.rl.spaces import name, see
+from thalweg.rl.toy_text import read_table
 
 STATES = 10_000  # of a room that is walked
 RESETS = 8  # that a room must come out of the same: one of two layouts, drawn evenly, passes once in 128
@@ -21,32 +24,21 @@ Standing = tuple[tuple[int, ...], int]  # place and direction
 def process(make: str | Callable[[], Any], discount: float) -> tuple[MDP, Tensor]:
     """The table of a toy-text environment (FrozenLake, CliffWalking, Taxi) as a process and its reward.
 
-    Ends absorb, at reward 0. Time limits are left out.
+    A state that episodes only end in absorbs, at reward 0. Where a step ends the episode in a state that other
+    steps go on from, or that an episode starts in, the end belongs to the step: such steps lead to one more state,
+    the last, which absorbs. Time limits are left out.
 
     Args:
         make: id, or what makes one.
         discount: in [0, 1).
 
     Returns:
-        The process, and the mean reward (S, A).
+        The process, and the mean reward (S, A); S is one more than the environment's where steps end as above.
 
     Raises:
-        InputError: an environment without a table.
+        InputError: an environment without a table, wrapped in what its table does not know, or whose table is none.
     """
-    one = made(make).unwrapped
-    if not hasattr(one, "P") or not hasattr(one, "initial_state_distrib"):
-        raise InputError(f"environment {name(one)} has no table of transitions: roll it out, GymEnvironment(...)")
-    states, actions = int(one.observation_space.n), int(one.action_space.n)
-    moves = torch.zeros(states, actions, states, dtype=torch.float64)
-    reward = torch.zeros(states, actions, dtype=torch.float64)
-    over = {after for table in one.P.values() for rows in table.values() for _, after, _, done in rows if done}
-    for state, table in one.P.items():
-        for action, rows in table.items():
-            for chance, after, gain, _ in rows if state not in over else [(1.0, state, 0.0, True)]:
-                moves[state, action, after] += chance
-                reward[state, action] += chance * float(gain)
-    start = np.asarray(one.initial_state_distrib, dtype=np.float64)
-    return MDP(moves / moves.sum(-1, keepdim=True), start / start.sum(), discount), reward
+    return read_table(made(make), discount)
 
 
 def grid_levels(make: str | Callable[[], Any], *, discount: float, horizon: int = 0, actions: int = 3) -> Levels:
@@ -100,12 +92,12 @@ def _walked(one: Any, actions: int) -> tuple[list[list[tuple[int, float, bool]]]
     rows, views = [], []
     for place in queue:
         _put(room, place)
-        views.append(see(one, room.gen_obs(), None))
+        views.append(see(room, room.gen_obs(), None))
         row = []
         for action in range(room.action_space.n):  # all of them, also what the levels leave out: they show the state
             _put(room, place)
-            _, gain, over, _, _ = room.step(action)
-            _check_step(one, layout, place, action, float(gain))
+            _, gain, over, _ = stepped(room, action)
+            _check_step(one, layout, place, action, gain)
             to = _standing(room)
             if action >= actions:
                 continue
@@ -117,7 +109,7 @@ def _walked(one: Any, actions: int) -> tuple[list[list[tuple[int, float, bool]]]
                     f"environment {name(one)} has more than {STATES} places and directions: give a smaller room, or"
                     " roll it out, GymEnvironment(...)"
                 )
-            row.append((number[to], 1.0 if gain > 0 else 0.0, bool(over)))
+            row.append((number[to], 1.0 if gain > 0 else 0.0, over))
         rows.append(row)
     return rows, views
 
@@ -126,7 +118,7 @@ def _check_resets(one: Any) -> None:
     """Refuse a room that is drawn at random."""
     room, seen = one.unwrapped, set()
     for seed in range(RESETS):
-        one.reset(seed=seed)
+        started(one, seed)
         seen.add((_layout(room), _standing(room)))
     if len(seen) > 1:
         raise InputError(
@@ -153,14 +145,14 @@ def _check_plays(one: Any, levels: Levels) -> None:
     """Refuse a table that random actions in the room itself do not follow."""
     chance = np.random.default_rng(0)
     for seed in range(PLAYS):
-        one.reset(seed=seed)
+        started(one, seed)
         state = 0
         for step in range(limit(one) or STATES):
             action = int(chance.integers(levels.actions))
-            found, gain, over, cut, _ = one.step(action)
+            found, gain, over, cut = stepped(one, action)
             at = (0, state, action)
             state = int(levels.next[at])
-            same = (gain > 0) == bool(levels.reward[at] > 0) and bool(over) == bool(levels.end[at])
+            same = (gain > 0) == bool(levels.reward[at] > 0) and over == bool(levels.end[at])
             if not same or not torch.equal(see(one, found, None), levels.observations[0, state]):
                 raise InputError(
                     f"environment {name(one)} does not play as it was walked, at step {step} of seed {seed} (hidden"
