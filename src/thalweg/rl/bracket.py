@@ -7,7 +7,8 @@ For any v, with T v = max_a (R_a + discount P_a v), T_pi that of a policy, and w
 
 since both operators are monotone. Residuals are raised by their own rounding and by what rewards, rows and policy
 leave open, state by state: where a loss is large and rare, its rounding is as rare. What a computed w misses of its
-inequality is added over 1 - discount: rows sum to 1. Dense or sparse, batches in front.       S states, A actions
+inequality is solved for again, and in the end added over 1 - discount: rows sum to 1. Dense or sparse, batches in
+front.       S states, A actions
 
 Source: Puterman 1994, *Markov Decision Processes*, theorem 6.2.2 for the inequalities; bounds of rounding: Higham
 2002, *Accuracy and Stability of Numerical Algorithms*, sec. 3.1.
@@ -15,6 +16,8 @@ Source: Puterman 1994, *Markov Decision Processes*, theorem 6.2.2 for the inequa
 
 from typing import NamedTuple
 
+import numpy as np
+import scipy.sparse as sparse
 import torch
 from torch import Tensor
 
@@ -22,6 +25,9 @@ from thalweg.rl.mdp import MDP, Gains, Plan
 from thalweg.rl.probabilities import EPS
 
 REFINED = 2  # corrections of a solution by its residual
+REPAIRS = 4  # of a w that misses its inequality
+SMALL = 1e-3  # of w at the start, that may be added to it everywhere
+BLOCK = 2**20  # chances that are looked at in one go
 
 
 class Bracket(NamedTuple):
@@ -145,25 +151,54 @@ def _levelled(mdp: MDP, gain: Tensor, policy: Tensor, value: Tensor) -> tuple[Te
 
 def _doubt(mdp: MDP, gain: Tensor, value: Tensor) -> Tensor:
     """(..., S, A): rounding of an action value less a value, and what rows leave open: rounding times deviation."""
-    mean, square = mdp.expected(value), mdp.expected(value.square())
-    spread = (square - mean.square()).clamp(min=0) + 4 * (mdp.terms + 4) * EPS * square
-    return mdp.noise(gain, value) + mdp.discount * mdp.rounding * spread.sqrt()
+    moved = mdp.discount * mdp.rounding * (1 + 4 * mdp.rounding)
+    return mdp.noise(gain, value) + moved * _deviation(mdp, value)
+
+
+def _deviation(mdp: MDP, value: Tensor) -> Tensor:
+    """(..., S, A), at least  sum P |v - P v|,  and that but for rounding; of a batch, by the cheaper root mean square.
+
+    Where a step of chance p leads far away, the latter is larger by 1 / sqrt(p).
+    """
+    mean = mdp.expected(value)
+    if value.ndim > 1:
+        square = mdp.expected(value.square())
+        return ((square - mean.square()).clamp(min=0) + 4 * (mdp.terms + 4) * EPS * square).sqrt()
+    if mdp.transitions is None:
+        rows = mdp.sparse
+        off = np.abs(value.numpy()[rows.indices] - np.repeat(mean.flatten().numpy(), np.diff(rows.indptr)))
+        away = np.asarray(sparse.csr_matrix((rows.data * off, rows.indices, rows.indptr), rows.shape).sum(1))
+        return torch.as_tensor(away).reshape(mean.shape)
+    step = max(1, BLOCK // (mdp.actions * mdp.states))
+    blocks = zip(mdp.transitions.split(step), mean.split(step), strict=True)
+    return torch.cat([(chances * (value - m[..., None]).abs()).sum(-1) for chances, m in blocks])
 
 
 def _weighted(mdp: MDP, residual: Tensor, policy: Tensor | None, off: float = 0.0) -> Tensor:
     """(..., S): w of the inequality above, of one policy or of all."""
-    limit = 1 - mdp.discount
-    uniform = _uniform(mdp, residual)
     unit = residual.amax(-1, keepdim=True).clamp(min=1e-300)
-    scaled = (residual / unit)[..., None].expand(*residual.shape, mdp.actions)
-    found = mdp.solve(policy, scaled) if policy is not None else mdp.improved(scaled).value
-    found = found.clamp(min=0)
-    ahead = mdp.expected(found)
-    ahead = ahead.amax(-1) if policy is None else (policy * ahead).sum(-1) * (1 + off)
-    raised = ahead * (1 + mdp.rounding + (mdp.terms + mdp.actions + 8) * EPS)
-    missing = (scaled[..., 0] * (1 + 4 * EPS) + mdp.discount * raised - found).amax(-1, keepdim=True).clamp(min=0)
-    whole = (found + (missing + 4 * EPS * found.amax(-1, keepdim=True)) / limit) * unit * (1 + 8 * EPS)
-    return torch.minimum(whole, uniform)
+    asked, rounding = (residual / unit) * (1 + 4 * EPS), (mdp.terms + mdp.actions + 8) * EPS
+    more = 1 + rounding + mdp.rounding * (1 + 4 * mdp.rounding)
+    raised, choice = asked, None
+    for turn in range(REPAIRS):
+        found, choice = _summed(mdp, raised, policy, choice)
+        ahead = mdp.expected(found)
+        ahead = ahead.amax(-1) if policy is None else (policy * ahead).sum(-1) * (1 + off)
+        short = asked + mdp.discount * ahead * more + 4 * EPS * found - found
+        missing = short.amax(-1, keepdim=True).clamp(min=0) / (1 - mdp.discount)
+        if turn == REPAIRS - 1 or bool((missing[..., 0] <= SMALL * (found @ mdp.start)).all()):
+            break
+        raised = raised + 2 * short.clamp(min=0) + 8 * rounding * found
+    return torch.minimum((found + missing) * unit * (1 + 8 * EPS), _uniform(mdp, residual))
+
+
+def _summed(mdp: MDP, paid: Tensor, policy: Tensor | None, choice: Tensor | None) -> tuple[Tensor, Tensor | None]:
+    """(..., S) of what is paid in each state (..., S), by a policy or by the worst one; and the actions of that."""
+    gain = paid[..., None].expand(*paid.shape, mdp.actions)
+    if policy is not None:
+        return mdp.solve(policy, gain).clamp(min=0), None
+    plan = mdp.improved(gain, choice)
+    return plan.value.clamp(min=0), plan.policy.argmax(-1)
 
 
 def _uniform(mdp: MDP, residual: Tensor) -> Tensor:

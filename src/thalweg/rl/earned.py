@@ -7,9 +7,11 @@ half a unit in its last place is in the error, with the rounding of the mean and
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -83,6 +85,21 @@ def earned(mdp: MDP, reward: Any, *, whole: bool = False) -> Earned:
     return _scaled(mdp, part, gain - level, half * gain.abs() + EPS / 2 * (gain - level).abs(), float(level))
 
 
+def combined(parts: Sequence[Earned], weights: Sequence[float]) -> tuple[np.ndarray, np.ndarray]:
+    """(S', A), (S', A): the sum of rewards of one process, each in its unit, and by how much it may be off.
+
+    Args:
+        parts: the rewards.
+        weights: one for each.
+    """
+    gain, size, error = np.zeros((3, *parts[0].gain.shape))
+    for part, weight in zip(parts, weights, strict=True):
+        gain = gain + weight * part.gain.numpy()
+        size = size + abs(weight) * part.gain.abs().numpy()
+        error = error + abs(weight) * part.error.numpy()
+    return gain, error + (len(parts) + 2) * EPS / 2 * (size + error)
+
+
 def _of_steps(mdp: MDP, part: Visited, given: Tensor, half: float) -> Earned:
     """Of the whole step (S, A, S): the level comes off before the mean, which it would else round."""
     chances = mdp.transitions if mdp.transitions is not None else torch.as_tensor(mdp.sparse.toarray())
@@ -111,4 +128,4 @@ def _scaled(mdp: MDP, part: Visited, gain: Tensor, error: Tensor, level: float) 
     return Earned(mdp, part, gain / unit, error / unit + TINY, level, unit)
 
 
-__all__ = ["Earned", "earned"]
+__all__ = ["Earned", "combined", "earned"]

@@ -40,6 +40,7 @@ ENTRY = 2e-9  # seconds for a chance in a backup
 PIVOT = 5e-11  # seconds for a multiplication of a dense solve
 SOLVES = 12  # direct solves of one planning
 DIGITS = 25.0  # nats by which planning shrinks an error
+FINEST = 1e-14  # of that range: no sweeps come nearer
 PATIENCE = 3600.0  # seconds that planning may take
 
 
@@ -216,12 +217,12 @@ def _as_given(mdp: MDP, found: Planned) -> Planned:
 
 
 def _directly(mdp: MDP, share: float) -> bool:
-    """Whether direct solves are cheaper than sweeps that shrink an error to a share.
+    """Whether direct solves are cheaper than sweeps that shrink an error to a share, or alone can.
 
     Raises:
         InputError: neither is done within an hour.
     """
-    if mdp.states <= FEW:
+    if mdp.states <= FEW or (mdp.states <= MOST and share < FINEST):
         return True
     entries = mdp.states**2 * mdp.actions if mdp.transitions is not None else mdp.sparse.nnz
     sweeps = entries * ENTRY * min(DIGITS, max(1.0, -math.log(max(share, 1e-300)))) / (1 - mdp.discount)
