@@ -5,9 +5,10 @@ import pytest
 import torch
 
 import thalweg as tw
-from thalweg.values import Behaviour, Boltzmann, Likelihood, Linear, Soft, calibrate, dimensions_tested
-from thalweg.values.calibration import _holm
+from thalweg.values import Behaviour, Boltzmann, Likelihood, Linear, Soft, calibrate, dimensions_tested, order
+from thalweg.values.calibration import SHARES, _holm
 from thalweg.values.fitting import climbed, information, jacobians, most_likely
+from thalweg.values.order import by_order
 
 STATES, ACTIONS, FEATURES = 10, 3, 3
 RULE = Boltzmann(50.0)
@@ -85,6 +86,128 @@ def test_the_check_is_the_same_each_time():
 def test_holm_by_hand():
     found = _holm([("a", 0.0, 0.01), ("b", 0.0, 0.04), ("c", 0.0, 0.03)])
     assert np.allclose([s.adjusted for s in found], [0.03, 0.06, 0.06])
+
+
+def test_holm_with_shares_by_hand():
+    found = _holm([("a", 0.0, 0.01), ("b", 0.0, 0.012), ("c", 0.0, 0.03)], {"a": 0.2, "b": 0.6, "c": 0.2})
+    assert np.allclose([s.adjusted for s in found], [0.02, 0.02, 0.03])  # b first: 0.012 / 0.6; then a: 0.4 * 0.05
+    assert sum(SHARES.values()) <= 1
+
+
+# --- the order of choices ----------------------------------------------------------------------------------------
+
+
+def ordered(seed, h=1.0, later=None, here=False, acting=False, count=2000):
+    """Choices whose last action, or last one in this state, weighs h times; by later values from midway on."""
+    rng = np.random.default_rng(seed)
+    mdp = tw.MDP(rng.dirichlet(np.full(STATES, 0.3), size=(STATES, ACTIONS)), np.full(STATES, 1 / STATES), 0.9)
+    values = Linear(torch.as_tensor(rng.normal(size=(STATES, FEATURES))))
+    theta = rng.laplace(size=FEATURES)
+    chances = [RULE.log_policy(mdp, values.reward(x, ACTIONS)).exp().numpy() for x in (theta, theta + (later or 0.0))]
+    moves, state, last, states, actions = mdp.transitions.numpy(), 0, {}, [], []
+    for t in range(count):
+        weight, place = chances[2 * t // count][state].copy(), state if here else 0
+        if place in last:
+            weight[last[place]] *= h
+        last[place] = int(rng.choice(ACTIONS, p=weight / weight.sum()))
+        states.append(state)
+        actions.append(last[place])
+        state = int(rng.choice(STATES, p=moves[state, last[place]])) if acting else int(rng.integers(STATES))
+    return Behaviour((mdp,), torch.tensor(states), torch.tensor(actions)), values
+
+
+COUNTED, ORDERED = ("log-loss", "bins", "saturated"), ("repeats", "alternates", "repeats here", "drift")
+
+
+@pytest.mark.parametrize(
+    ("name", "how"),
+    [
+        ("repeats", {"h": 1.8}),
+        ("alternates", {"h": 0.5}),
+        ("repeats here", {"h": 1.8, "here": True}),
+        ("drift", {"later": 0.5}),
+        (None, {"acting": True}),
+    ],
+)
+def test_the_order_of_choices_is_tested(name, how):
+    seen, values = ordered(0, **how)
+    found = {s.name: s.adjusted for s in calibrate(seen, values, RULE, replicates=149).statistics}
+    if name is None:  # negative control: no habit, in states that the choices lead to
+        assert min(found[n] for n in ORDERED) > 0.05
+    else:
+        assert found[name] < 0.01
+
+
+def test_counts_alone_do_not_see_a_habit():
+    seen, values = ordered(0, h=1.8, acting=True)
+    found = calibrate(seen, values, RULE, replicates=149)
+    assert found.reason.startswith("choices do not follow the model: repeats (adjusted p = ")
+    assert all(s.adjusted > found.level for s in found.statistics if s.name in COUNTED)
+
+
+def test_a_shuffled_habit_is_none():
+    seen, values = ordered(0, h=3.0)
+    likelihood = Likelihood.of(seen, values, RULE)
+    best = most_likely(likelihood, torch.Generator().manual_seed(0))
+    mixed = seen.only(torch.randperm(len(seen), generator=torch.Generator().manual_seed(1)))
+    one, two = (float(by_order(b, likelihood, best, 0)["repeats"][0][0]) for b in (seen, mixed))
+    assert two < 4 < 8 < one
+
+
+def scores(seed, **how):
+    """Standardised scores of both habits, and the p-value of drift."""
+    seen, values = ordered(seed, count=400, acting=True, **how)
+    likelihood = Likelihood.of(seen, values, RULE)
+    found = by_order(seen, likelihood, most_likely(likelihood, torch.Generator().manual_seed(0)), seed)
+    drift = found["drift"][0]
+    return [float(found[n][0][0]) for n in ("repeats", "repeats here")] + [float((drift >= drift[0]).double().mean())]
+
+
+def test_scores_of_order_are_standard_where_choices_pick_the_states(monkeypatch):
+    monkeypatch.setattr(order, "DRAWS", 199)
+    count = 30
+    found = np.array([scores(seed) for seed in range(count)])
+    assert (np.abs(found[:, :2].mean(0)) < 4 / count**0.5).all()
+    assert (np.abs(found[:, :2].var(0) - 1) < 4 * (2 / count) ** 0.5).all()
+    assert abs(found[:, 2].mean() - 0.5) < 4 / (12 * count) ** 0.5
+    assert np.mean([scores(seed, h=2.0)[0] for seed in range(8)]) > 4 / 8**0.5  # negative control
+
+
+def test_scores_of_habits_by_hand_in_two_processes():
+    """One feature has no weight to fit: U = sum 1[a = c] - p(c|s), V = sum p (1 - p), in the order of all choices."""
+    rng, count = np.random.default_rng(0), 300
+    worlds = tuple(tw.MDP(rng.dirichlet(np.ones(4), size=(4, a)), np.full(4, 0.25), 0.9) for a in (3, 2))
+    values, rule = Linear(torch.arange(4.0).double()[:, None]), Boltzmann(3.0)
+    where, states = rng.integers(2, size=count), rng.integers(4, size=count)
+    actions = rng.integers(3 - where)
+    seen = Behaviour(worlds, *map(torch.as_tensor, (states, actions, where)))
+    chance = [rule.log_policy(m, values.reward([1.0], m.actions)).exp().numpy() for m in worlds]
+    found = by_order(seen, Likelihood.of(seen, values, rule), torch.ones(1).double(), 0)
+    for name in ("repeats", "repeats here"):
+        last, score, variance = {}, 0.0, 0.0
+        for e, s, a in zip(where, states, actions, strict=True):
+            place = (e, s) if name == "repeats here" else 0
+            if place in last and last[place] < worlds[e].actions:  # the second process has no third action
+                p = chance[e][s, last[place]]
+                score, variance = score + (a == last[place]) - p, variance + p * (1 - p)
+            last[place] = a
+        assert float(found[name][0][0]) == pytest.approx(score / variance**0.5)
+
+
+def test_a_score_does_not_depend_on_the_fit():
+    """To first order; counted repeats less expected ones do (negative control)."""
+    seen, values = ordered(3, acting=True)
+    likelihood = Likelihood.of(seen, values, RULE)
+    best = most_likely(likelihood, torch.Generator().manual_seed(0))
+    near = best * torch.tensor([1.05, 0.95, 1.0]).double()
+    last, moved = order._before_here(seen), []
+    kept = last >= 0
+    for at in (best, near / near.abs().sum()):
+        chance = likelihood.log_policy(at, 0).exp()[seen.states[kept], last[kept]]
+        plain = ((seen.actions == last)[kept].double() - chance).sum() / (chance * (1 - chance)).sum().sqrt()
+        moved.append((float(by_order(seen, likelihood, at, 0)["repeats here"][0][0]), float(plain)))
+    score, plain = np.abs(np.subtract(*moved))
+    assert score < 0.05 < 0.5 < plain
 
 
 def test_slopes_are_differences_and_gains_are_chi_square():

@@ -207,6 +207,20 @@ def test_candidates_answers_and_counts_in_files(verb, place, grid):
         assert told in error
 
 
+def test_a_rule_that_cannot_be_tested_is_asked_for_by_name(verb, place):
+    (place / "alice.csv").write_text("state,action\n" + "9,3\n" * 8)
+    files = place / "alice.toml", place / "bob.toml"
+    code, out, _ = verb("certify", *files)
+    assert code == 1
+    assert "--untested" in out
+    code, out, _ = verb("certify", *files, "--untested")
+    assert not code
+    assert out.startswith("The rule by which Alice is said to choose was not tested (untestable: ")
+    text = (place / "alice.toml").read_text().replace("[choices]", "[choices]\nuntested = true")
+    (place / "alice.toml").write_text(text)
+    assert json.loads(verb("certify", *files, "--json")[1])["statement"].startswith("The rule by which Alice is said")
+
+
 def test_shards_in_files(verb, place, grid):
     rng, rule, rows = np.random.default_rng(0), Boltzmann(50.0), ["state,action,context"]
     policies = [rule.log_policy(grid.mdp, grid.reward({"C": 1.0, "~": x})).exp().numpy() for x in (-0.5, 0.4)]

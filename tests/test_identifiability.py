@@ -5,20 +5,24 @@ from collections import Counter
 
 import numpy as np
 import pytest
+import scipy.sparse
 import torch
 
 import thalweg as tw
+from thalweg.samplers import Engine
 from thalweg.values import (
     Behaviour,
     Boltzmann,
     Likelihood,
     Linear,
+    Soft,
     behaviour_llc,
     identifiability,
     predicted_radius,
     reward_kind,
 )
 from thalweg.values.radius import losses
+from thalweg.values.scored import Scored
 
 ABSOLUTE, RELATIVE = Boltzmann(3.0, relative=False), Boltzmann(10.0)
 
@@ -143,6 +147,56 @@ def test_learning_coefficient_of_an_agent_is_that_of_quadrature():
     assert estimate.stderr < 0.15
     assert abs(exact - found.seen / 2) < 0.1
     assert abs(exact - 2 * found.seen / 2) > 4 * estimate.stderr  # twice as much would show
+
+    unset = behaviour_llc(likelihood, found.point)
+    assert abs(unset.value - exact) < 4 * unset.stderr
+    assert unset.stderr < 0.07
+
+
+def test_gradients_by_hand_are_those_of_autograd_each_of_its_own_point():
+    worlds = (
+        world(2),
+        world(3),
+        tw.MDP([scipy.sparse.csr_matrix(m) for m in np.eye(5)[[[1, 2, 3, 4, 0]] * 2]], np.eye(5)[0], 0.9),
+    )
+    rng = np.random.default_rng(5)
+    features, where = torch.as_tensor(rng.normal(size=(5, 2, 3))), torch.arange(300) % 3
+    seen = Behaviour(
+        worlds, torch.as_tensor(rng.integers(5, size=300)), torch.as_tensor(rng.integers(2, size=300)), where
+    )
+    for rule, bound, spread in ((RELATIVE, None, 0.0), (RELATIVE, None, 0.5), (ABSOLUTE, 2.0, 0.5)):
+        likelihood = Likelihood.of(seen, Linear(features, bound), rule, spread=spread)
+        points = torch.as_tensor(rng.normal(size=(40, likelihood.width))).requires_grad_()
+        scored = Scored(likelihood, points[0].detach())
+        value, slope = scored(points.detach().numpy())
+        exact = likelihood(points)
+        (wanted,) = torch.autograd.grad(exact.sum(), points)
+        np.testing.assert_allclose(value, exact.detach(), rtol=1e-10)
+        np.testing.assert_allclose(slope, wanted, rtol=1e-8, atol=1e-8)
+        alone = Scored(likelihood, points[0].detach())(points[7:8].detach().numpy())
+        assert alone[0] == value[7]
+        assert (alone[1] == slope[7]).all()
+        other = Scored(likelihood.with_counts([c + 1 for c in likelihood.counts]), points[0].detach())
+        assert not np.allclose(other(points.detach().numpy())[1], wanted, rtol=1e-3)
+
+
+@pytest.mark.parametrize("rule", [RELATIVE, ABSOLUTE, Soft(0.4)])
+def test_all_replicas_have_the_gradients_that_each_has_alone(rule):
+    mdp = world(2)
+    values = Linear(torch.as_tensor(np.random.default_rng(5).normal(size=(5, 3))))
+    at = torch.tensor([0.4, -0.5, 0.1]).double()
+    scape = losses(Likelihood.of(choices(mdp, values, rule, at, 100), values, rule), at)
+    moves = 0.2 * torch.as_tensor(np.random.default_rng(1).normal(size=(16, scape.layout.width)))
+    with torch.inference_mode():
+        slopes, found = Engine(scape, compiled=False).gradient({}, None)(moves)
+    for move, slope, value in zip(moves, slopes, found, strict=True):
+        open_ = move.clone().requires_grad_()
+        alone = scape.losses({"move": open_}, {}, None, None).sum()
+        np.testing.assert_allclose(value, alone.item(), rtol=1e-10)
+        np.testing.assert_allclose(slope, torch.autograd.grad(alone, open_)[0], rtol=1e-7, atol=1e-10)
+    assert not np.allclose(slopes[0], slopes[1], rtol=1e-2)  # each has its own
+    with pytest.raises(tw.InputError, match="compile"):
+        Engine(scape, compiled=True)
 
 
 def test_the_scale_is_left_out_of_the_landscape_where_the_rule_is_relative():

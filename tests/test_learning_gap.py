@@ -25,6 +25,8 @@ from thalweg.certificates.learning import (
 from thalweg.errors import InputError, UnhealthyError
 from thalweg.rl import regret_landscape
 from thalweg.rl.corner import Mouse, corner
+from thalweg.rl.landscape import PolicyLosses
+from thalweg.rng import stream
 from thalweg.samplers.tempering import temper
 from thalweg.types import Verdict
 
@@ -314,6 +316,23 @@ def test_soft_regret_is_no_bound_of_regret():
     scape = regret_landscape(Compass(), drawn(LEVELS, 40), n=40, temperature=0.05)
     with pytest.raises(InputError, match="soft regret"):
         certified_gap(scape, 0.1, prior_mean=0.0, prior_scale=1.0, prior_data=None, upper=1.0, draws=3, delta=0.1)
+
+
+def test_a_level_that_was_drawn_twice_is_played_once_and_counts_twice(monkeypatch):
+    levels, played = drawn(LEVELS.only(torch.arange(len(LEVELS)) < 5), 60, 0), []
+    which = levels.observations.flatten(1).unique(dim=0, return_inverse=True)[1]
+    scape, noise = regret_landscape(Compass(), levels, n=60), stream(0, "weights of a certificate", 0)
+    weights = [0.4 * torch.randn(8, generator=noise, dtype=torch.float64) for _ in range(20)]
+    each = [scape.losses(scape.layout.unflatten(w), {}, *scape.data.take(slice(None))) for w in weights]
+    mean = torch.stack(each).mean(0)
+    whole = PolicyLosses.__call__
+    monkeypatch.setattr(PolicyLosses, "__call__", lambda *a: played.append(len(a[-1])) or whole(*a))
+    found = certified(Compass(), levels, draws=20, scale=0.4, prior_mean=0.1).terms
+    assert set(played[-20:]) == {5}
+    assert found["mean of draws"] == pytest.approx(float(mean.mean()), rel=1e-12)
+    assert found["log"] == pytest.approx(math.log(2 * math.sqrt(60) / (0.9 * DELTA)))  # n counts repeats
+    once = torch.stack([mean[which == k][0] for k in range(5)]).mean()
+    assert abs(found["mean of draws"] - float(once)) > 1e-3  # each level once has another mean
 
 
 def test_the_draws_tail_is_paid_for():

@@ -25,7 +25,16 @@ from thalweg.certificates.nearly import worst_regrets
 from thalweg.recipes.alice_and_bob.alices import alice, bayes_bob
 from thalweg.rl import Gains, gridworld, mixture
 from thalweg.rl.rows import from_rows, transition_rows
-from thalweg.values import Abstraction, Behaviour, Boltzmann, Linear, contextual_floor, worst_context
+from thalweg.values import (
+    Abstraction,
+    Behaviour,
+    Boltzmann,
+    Calibration,
+    Linear,
+    calibrate,
+    contextual_floor,
+    worst_context,
+)
 
 
 def world(seed=0, states=6, actions=3, discount=0.9):
@@ -121,6 +130,70 @@ def test_contextual_values_count_by_the_worst():
     assert both.bound == max(each)
     assert both.delta == pytest.approx(0.1)
     assert both.floor is None
+
+
+# --- a rule that no test stands behind ---------------------------------------------------------------------------
+
+
+def of_one_state(hers=0.5, count=2000):
+    """Choices at a fork by an Alice who discounts with `hers`: 1 now, or 1 four steps later; 0.95 is stated."""
+    moves = np.zeros((7, 2, 7))
+    moves[0, 0, 1] = moves[0, 1, 2] = moves[6, 0, 1] = moves[6, 1, 6] = 1
+    for state, to in ((1, 1), (2, 3), (3, 4), (4, 5), (5, 5)):
+        moves[state, :, to] = 1
+    features = torch.zeros(7, 2, dtype=torch.float64)
+    features[1, 0] = features[5, 1] = 1
+    stated, own = (tw.MDP(moves, [0.9, 0, 0, 0, 0, 0, 0.1], discount) for discount in (0.95, hers))
+    values, rule = Linear(features), Boltzmann(20.0)
+    truth = values.reward(torch.tensor([0.3, 0.7], dtype=torch.float64), 2)
+    far = float(rule.log_policy(own, truth).exp()[0, 1])
+    actions = torch.as_tensor((np.random.default_rng(0).random(count) < far).astype(int))
+    seen = Behaviour((stated,), torch.zeros(count, dtype=torch.int64), actions)
+    near = torch.tensor([[1.0, 0.0]] * 7, dtype=torch.float64)
+    return Observed(seen, values, rule, reward=truth), Bob(near), stated
+
+
+def test_a_rule_that_cannot_be_tested_has_no_number_unless_one_asks():
+    hers, bob, stated = of_one_state()
+    tested = calibrate(hers.behaviour, hers.values, hers.rule)
+    assert tested.verdict == "untestable"
+    found = certify(replace(hers, calibration=tested), bob, stated)
+    assert [a.name for a in found.failed] == ["rule tested"]
+    assert all(words in found.summary for words in ("untestable", "narrower class", "untested=True", "--untested"))
+    asked = certify(replace(hers, calibration=tested, untested=True), bob, stated)
+    assert asked.bound < asked.realised  # what it was refused for: she plans with another discount
+    first = "The rule by which Alice is said to choose was not tested (untestable: "
+    assert asked.statement.startswith(first)
+    assert asked.summary.startswith(first)
+    none = certify(hers, bob, stated)
+    assert none.summary.startswith("The rule by which Alice is said to choose was not tested (no held-out test")
+
+
+def test_a_rule_that_was_refused_is_not_taken_by_name_and_one_that_passed_says_nothing():
+    hers, bob, stated = of_one_state(hers=0.95)
+    passed = Calibration(0.5, (), "passed", "", 3, 0.05)
+    found = certify(replace(hers, calibration=passed, untested=True), bob, stated)
+    assert found.statement.startswith("If Alice chose by the stated rule")
+    failed = replace(passed, verdict="failed", reason="choices do not follow the model")
+    assert not certify(replace(hers, calibration=failed, untested=True), bob, stated).issued
+
+
+@pytest.mark.parametrize("kind", ["candidates", "shards"])
+def test_every_party_that_was_seen_says_that_no_test_was_made(kind):
+    hers, bob, stated = of_one_state(hers=0.95)
+    tested = calibrate(hers.behaviour, hers.values, hers.rule)
+
+    def party(**how):
+        if kind == "candidates":
+            return Candidates(hers.behaviour, [hers.reward, 2.0 * hers.reward], hers.rule, **how)
+        return Contextual((Known(hers.reward), replace(hers, **how)))
+
+    assert not certify(party(calibration=tested), bob, stated).issued
+    place = "[1])" if kind == "shards" else ")"
+    for how in ({"calibration": tested, "untested": True}, {}):
+        found = certify(party(**how), bob, stated)
+        assert found.issued
+        assert found.statement.index("was not tested") < found.statement.index(place) < found.statement.index(". ")
 
 
 def test_another_evidence_and_a_wider_set_are_larger_sets():

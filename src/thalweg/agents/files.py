@@ -35,6 +35,7 @@ class Seen:
         contexts: (n,) from 0 on; None where there is one reward.
         shards: how many contexts there are, visited or not.
         mixed: whether contexts were recorded and one reward is said to be in force in all.
+        untested: whether the rule is taken as it is though no test of it is possible.
     """
 
     behaviour: Behaviour
@@ -44,7 +45,8 @@ class Seen:
     delta: float
     contexts: Tensor | None
     shards: int
-    mixed: bool
+    mixed: bool = False
+    untested: bool = False
 
 
 class Agent:
@@ -189,6 +191,7 @@ class Agent:
             contexts,
             told.contexts or 1,
             mixed,
+            told.untested,
         )
 
     def _candidates(self, name: str) -> Tensor:

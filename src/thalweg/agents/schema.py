@@ -63,6 +63,7 @@ class Choices(_Strict):
     relative: bool = True
     bound: Positive | None = None
     delta: Annotated[float, Field(gt=0, lt=1)] = 0.05
+    untested: bool = False  # take the rule as it is though no test of it is possible
     contexts: int | None = Field(default=None, ge=1, le=100)  # of a column context, read from history: a reward each
 
     @property
@@ -184,8 +185,9 @@ def _of_choices(told: Choices) -> Iterator[str]:
         yield f"choices: give {what} too, or, for counts alone, no sharpness"
     if told.counts and told.given("relative"):
         yield "choices.relative: nobody reads it of counts alone: it belongs beside a sharpness"
-    if told.bound is not None and told.features is None:
-        yield "choices.bound: nobody reads it without features: it bounds their weights"
+    for key, why in (("untested", "only there the rule is tested"), ("bound", "it bounds their weights")):
+        if told.given(key) and told.features is None:
+            yield f"choices.{key}: nobody reads it without features: {why}"
     if told.bound is not None and told.relative:
         yield f"choices.bound {told.bound:g}: a rule relative to the range sees no scale: leave it out"
     if told.features is not None and not told.relative and told.bound is None:

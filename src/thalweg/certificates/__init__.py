@@ -3,6 +3,7 @@
 from thalweg.certificates.compose import certify
 from thalweg.certificates.confidence_set import FiniteSet, finite_set, predicted_evidence
 from thalweg.certificates.cover import Cover, covered
+from thalweg.certificates.foreseen import check_class
 from thalweg.certificates.gap import Gap
 from thalweg.certificates.gaussian import certified_gap, drawn
 from thalweg.certificates.gibbs import gibbs_bound, predicted_gap
@@ -64,6 +65,7 @@ __all__ = [
     "along",
     "certified_gap",
     "certify",
+    "check_class",
     "check_ranges",
     "composed_bound",
     "continued",

@@ -86,7 +86,7 @@ def _observed(alice: Observed, bob: Deployed) -> Certificate:
     cover = covered(
         alice.behaviour, alice.values, alice.rule, alice.delta, slack=alice.slack, evidence=alice.evidence
     )
-    stands = seen(alice.behaviour, alice.rule, alice.calibration, alice.slack)
+    stands = seen(alice, alice.slack)
     words = f"her reward is linear in the {alice.values.weights} stated features"
     if alice.values.bound is not None:
         words += f", its weights within {alice.values.bound:g}"
@@ -108,13 +108,13 @@ def _observed(alice: Observed, bob: Deployed) -> Certificate:
 @_of.register
 def _candidates(alice: Candidates, bob: Deployed) -> Certificate:
     """She is one of finitely many."""
-    behaviour, rewards = alice.behaviour, _each(alice.rewards)
+    rewards = _each(alice.rewards)
     logs = torch.tensor([_told(alice, number, reward) for number, reward in enumerate(rewards)], dtype=torch.float64)
     found = finite_set(logs, alice.delta)
     left = [reward for reward, keep in zip(rewards, found.keep, strict=True) if keep]
     told = f"she is exactly one of {len(rewards)} candidates, of which the data leave {len(left)}"
     stands = (
-        *seen(behaviour, alice.rule, alice.calibration, 0.0),
+        *seen(alice, 0.0),
         Assumption("candidates", "assumed", told),
         Assumption("evidence", "checked", f"log Z is {found.log_evidence:.2f} nats, exact"),
     )

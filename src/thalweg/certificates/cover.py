@@ -23,6 +23,7 @@ and cells halve it exactly. Source: facts of convex analysis; C after Wasserman,
 """
 
 from dataclasses import dataclass, replace
+from functools import reduce
 from math import log
 
 import numpy as np
@@ -30,17 +31,16 @@ import torch
 from torch import Tensor
 
 from thalweg.certificates.confidence_set import check_delta
-from thalweg.certificates.simplices import Cells, Points, first_cells, split
-from thalweg.certificates.tangents import Tangents, check_ranges, features, planned, tangent
+from thalweg.certificates.foreseen import CROWD, POINTS, check_class, check_time
+from thalweg.certificates.simplices import Cells, Points, first_cells, slices, split
+from thalweg.certificates.tangents import Tangents, check_ranges, features, plan_size, planned, tangent
 from thalweg.errors import InputError
 from thalweg.rl import MDP
 from thalweg.values import Behaviour, Boltzmann, Linear
 
 NATS = 1.0  # by which the likelihood may be uncertain on a cell that is kept
-POINTS = 50_000  # vertices at which plans are made at most
 SLACK = 1e-9  # nats for each observed choice: rounding of a likelihood
 NARROW = 1e-9  # of the largest range of a cell: a range below that is rounding
-CROWD = 20  # cells for each vertex of the budget, at most
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,7 +85,13 @@ class Reader:
 
     def __call__(self, points: np.ndarray) -> list[Read]:
         """Read all environments at (N, D)."""
-        return [self._read(world, counts, torch.as_tensor(points)) for world, counts in self.worlds]
+        return [self._whole(world, counts, points) for world, counts in self.worlds]
+
+    def _whole(self, world: MDP, counts: Tensor, points: np.ndarray) -> Read:
+        """One environment at (N, D), in parts."""
+        parts = slices(len(points), plan_size(world, self.values))
+        each = [self._read(world, counts, torch.as_tensor(points[part])) for part in parts]
+        return reduce(Read.also, each) if each else self._read(world, counts, torch.as_tensor(points))
 
     def _read(self, world: MDP, counts: Tensor, points: Tensor) -> Read:
         gains = features(self.values, world)
@@ -127,10 +133,27 @@ class Bounds:
 def bounds(points: np.ndarray, cells: Cells, reads: list[Read], relative: bool) -> Bounds:
     """Bounds on cells, by the formulas above.
 
+    Args:
+        points: (N, D) vertices.
+        cells: of them.
+        reads: what each environment says at all vertices.
+        relative: whether Q* is divided by the range.
+    """
+    corners, (_, width) = cells.corners, points.shape
+    parts = slices(len(corners), 4 * corners.shape[1] * width)
+    found = [_bounds(points, corners[part], reads, relative) for part in parts]
+    most, mean = zip(*found, strict=True) if found else ([np.empty(0)], [np.empty(0)])
+    return Bounds(np.concatenate(most), np.concatenate(mean))
+
+
+def _bounds(
+    points: np.ndarray, corners: np.ndarray, reads: list[Read], relative: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    """The same of corners (M, V).
+
     G at t v differs from its value at one over the range v has by a Taylor step; its curvature along the ray is a sum
     of variances, each at most a quarter of the squared span of b Q.
     """
-    corners = cells.corners
     at = points[corners]
     most, mean = np.zeros(at.shape[:2]), np.zeros(at.shape[:2])
     sound = np.ones(len(at), dtype=bool)
@@ -155,7 +178,7 @@ def bounds(points: np.ndarray, cells: Cells, reads: list[Read], relative: bool) 
         cost = read.cost.value[corners][:, None] + far * along + far**2 / 2 * read.bend[corners][:, None]
         gain = tangent(read.gain, points, corners, flat).reshape(shape)
         mean += (gain - cost).min(1) - loose
-    return Bounds(np.where(sound, np.minimum(most.max(1), 0.0), 0.0), np.where(sound, mean.mean(1), -np.inf))
+    return np.where(sound, np.minimum(most.max(1), 0.0), 0.0), np.where(sound, mean.mean(1), -np.inf)
 
 
 @dataclass(frozen=True, eq=False)
@@ -259,12 +282,15 @@ def covered(
         budget: vertices.
 
     Raises:
-        InputError: a delta outside (0, 1), a slack below 0, likelihoods too large for float64.
+        InputError: a delta outside (0, 1), a slack below 0, likelihoods too large for float64; a class of so many
+            features, or a process so large, that it would not end.
     """
     check_delta(delta)
+    check_class(values)
     if not 0 <= slack < np.inf:
         raise InputError(f"slack {slack}: give a number of at least 0, nats")
     reader = Reader(behaviour, values, rule)
+    check_time(reader, values, budget)
     points, cells = first_cells(values.weights, values.bound)
     reads = reader(points.values)
     with np.errstate(over="ignore", invalid="ignore"):  # what overflows is refused

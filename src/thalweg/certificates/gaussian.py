@@ -7,6 +7,7 @@ over weights: from m draws it is bounded by a tail of its own, and then lifted t
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from hashlib import sha256
 from typing import Any
 
 import torch
@@ -26,6 +27,7 @@ from thalweg.landscape import Data, Landscape
 from thalweg.rl import Levels
 from thalweg.rl.landscape import LevelRegret, PolicyLosses
 from thalweg.rng import stream
+from thalweg.tree import leaves
 
 TAIL = 0.1  # share of delta that the draws of weights get; the levels have the rest
 
@@ -75,7 +77,8 @@ def certified_gap(
     kl(g || E_rho G / C) <= (KL + ln(2 sqrt(n) / d1)) / n,    kl(mean of m draws || g) <= ln(K / d2) / m
 
     with d1 + d2 = delta and K scales. PAC-Bayes holds for all posteriors at once: w* and the scale may depend on the
-    levels, and of several scales the best is taken. The prior may not.
+    levels, and of several scales the best is taken. The prior may not. A level that was drawn more than once counts
+    as often, and is played once.
 
     Args:
         landscape: `regret_landscape` of a policy in float64 around w*, on n evenly weighted independent levels, e.g.
@@ -105,10 +108,11 @@ def certified_gap(
             " a chance, and a regret above 0"
         )
     rest, slack = (1 - TAIL) * delta, math.log(len(scales) / (TAIL * delta)) / draws
-    found, wrong = [], []
+    found, wrong, played = [], [], _distinct(landscape)
     for number, size in enumerate(scales):
         divergence = gaussian_divergence(center, size, prior, prior_scale)
-        means, fault = _means(landscape, center, size, draws, upper, seed, number)
+        noise = stream(seed, "weights of a certificate", number)
+        means, fault = _means(landscape, played, center, size, draws, upper, noise)
         if fault:
             wrong.append(f"scale {size:g}: {fault}")
             continue
@@ -184,21 +188,46 @@ def _prior(landscape: Landscape, given: Any, source: str | None) -> Tensor:
 
 
 def _means(
-    landscape: Landscape, center: Tensor, size: float, draws: int, upper: float, seed: int, number: int
+    landscape: Landscape,
+    played: tuple[Tensor, Tensor],
+    center: Tensor,
+    size: float,
+    draws: int,
+    upper: float,
+    noise: torch.Generator,
 ) -> tuple[Tensor, str]:
     """(m,) mean regrets of drawn weights, and what is wrong with them."""
-    data, means = _data(landscape), torch.empty(draws, dtype=torch.float64)
-    noise = stream(seed, "weights of a certificate", number)
+    rows, share = played
+    (inputs, targets), means = _data(landscape).take(rows), torch.empty(draws, dtype=torch.float64)
     with torch.no_grad():
         for i in range(draws):
             weights = center + size * torch.randn(len(center), generator=noise, dtype=torch.float64)
             params = landscape.layout.unflatten(weights)
-            losses = landscape.losses(params, landscape.frozen, data.inputs, data.targets)
+            losses = landscape.losses(params, landscape.frozen, inputs, targets)
             wrong = outside(losses, 0.0, upper)
             if wrong.any():
                 return means, f"a level has regret {float(losses[wrong][0]):.6g}, outside [0, {upper:g}]"
-            means[i] = losses.mean()
+            means[i] = share @ losses
     return means, ""
+
+
+def _distinct(landscape: Landscape) -> tuple[Tensor, Tensor]:
+    """(U,) the first of each level that is there more than once, and (U,) the share of the n that is it.
+
+    Two are one where what the policy sees and all of the level have the same bits: then so has its regret.
+    """
+    data, losses = _data(landscape), landscape.losses
+    assert isinstance(losses, PolicyLosses)  # see _center
+    regret: Any = losses.loss.given
+    parts = [*leaves(data.inputs), *(held[data.targets] for held in regret.buffers())]
+    seen: dict[bytes, list[int]] = {}
+    for i in range(len(data)):
+        content = sha256()
+        for part in parts:
+            content.update(part[i].cpu().numpy().tobytes())
+        seen.setdefault(content.digest(), []).append(i)
+    rows, counts = zip(*((same[0], len(same)) for same in seen.values()), strict=True)
+    return torch.tensor(rows), torch.tensor(counts, dtype=torch.float64) / len(data)
 
 
 __all__ = ["certified_gap", "drawn"]

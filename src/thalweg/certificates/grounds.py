@@ -1,19 +1,22 @@
 """What a certificate stands on, where Alice was seen to choose: an assumption each, in words."""
 
 from thalweg.certificates.cover import Cover
-from thalweg.certificates.statement import Assumption
+from thalweg.certificates.parties import Candidates, Observed
+from thalweg.certificates.statement import TESTED, Assumption
 from thalweg.values import Behaviour, Boltzmann, Calibration, Rule, Soft
 
 PLANNER = Assumption("planner and discount", "assumed", "no behaviour can tell Alice's planner from her values")
 
+BY_NAME = "untested=True, in a file of an agent untested = true, for the verb --untested"
 
-def seen(behaviour: Behaviour, rule: Rule, calibration: Calibration | None, slack: float) -> tuple[Assumption, ...]:
+
+def seen(alice: Observed | Candidates, slack: float) -> tuple[Assumption, ...]:
     """What any set of her values stands on."""
     found = (
-        by_rule(rule),
+        by_rule(alice.rule),
         PLANNER,
-        tested(calibration),
-        recorded(behaviour),
+        tested(alice.calibration, alice.untested),
+        recorded(alice.behaviour),
     )
     if slack:
         words = f"her log likelihood lies at most {slack:.3g} nats above what the stated processes say of her values"
@@ -58,16 +61,19 @@ def proven(cover: Cover) -> Assumption:
     return Assumption("evidence", "assumed", words)
 
 
-def tested(found: Calibration | None) -> Assumption:
-    """What a held-out check of the rule says."""
+def tested(found: Calibration | None, untested: bool) -> Assumption:
+    """What a held-out check of the rule says; where none is possible, one must ask by name to go without."""
     if found is None:
-        return Assumption("rule tested", "assumed", "no held-out test of the rule was made")
+        return Assumption(TESTED, "assumed", "no held-out test of the rule was made")
     if found.verdict == "failed":
-        return Assumption("rule tested", "failed", found.reason)
+        return Assumption(TESTED, "failed", found.reason)
+    if found.verdict == "untestable" and untested:
+        return Assumption(TESTED, "assumed", f"untestable: {found.reason}")
     if found.verdict == "untestable":
-        return Assumption("rule tested", "assumed", f"untestable: {found.reason}")
+        words = f"the rule is untestable: {found.reason}; or take it as it is by name: {BY_NAME}"
+        return Assumption(TESTED, "failed", words)
     words = f"held-out choices look like the rule's (p = {found.p:.2g}), which does not establish it"
-    return Assumption("rule tested", "checked", words)
+    return Assumption(TESTED, "checked", words)
 
 
 __all__ = ["PLANNER", "by_rule", "proven", "seen", "tested"]

@@ -26,11 +26,14 @@ class Observed:
         values: class that her values are assumed to be in.
         rule: by which she is assumed to choose.
         delta: chance that the confidence set of her values misses them.
-        calibration: what `values.calibrate` said of the rule; failed, it forbids a number; None where none was made.
+        calibration: what `values.calibrate` said of the rule; failed or untestable, it forbids a number; None where
+            none was made.
         reward: her true one where it is known, for `realised` alone.
         there: the same class, with its features in the states of Bob's process, where those are others.
         slack: nats by which the likelihood of her values may be too low in the stated processes, see `covered`.
         evidence: log Z of another predictor, as `predicted_evidence`; default the uniform prior's.
+        untested: take the rule as it is though no test of it is possible: the first sentence of the statement then
+            says so.
     """
 
     behaviour: Behaviour
@@ -42,6 +45,7 @@ class Observed:
     there: Linear | None = None
     slack: float = 0.0
     evidence: float | None = None
+    untested: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,6 +59,7 @@ class Candidates:
         delta: chance that she is left out although she is one of them.
         calibration: as of `Observed`.
         reward: her true one where it is known, for `realised` alone.
+        untested: as of `Observed`.
     """
 
     behaviour: Behaviour
@@ -63,6 +68,7 @@ class Candidates:
     delta: float = 0.05
     calibration: Calibration | None = None
     reward: Any = None
+    untested: bool = False
 
 
 @dataclass(frozen=True, eq=False)

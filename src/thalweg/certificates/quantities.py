@@ -27,6 +27,16 @@ class Quantity(Protocol):
     """A convex function of theta over another one."""
 
     @property
+    def values(self) -> Linear:
+        """The class that theta is of."""
+        ...
+
+    @property
+    def mdp(self) -> MDP:
+        """The process that is planned in."""
+        ...
+
+    @property
     def most(self) -> float:
         """What it can be at most, whatever theta is."""
         ...
@@ -95,8 +105,10 @@ class FromStarts(_Share):
         theta = torch.as_tensor(points)
         gains = features(self.values, self.mdp)
         each = discounted(self.mdp, self.policies, gains)
-        off = torch.stack([shortfall(self.mdp, gains, Plan(value, policy.expand(len(gains), -1, -1)))
-                           for value, policy in zip(each, self.policies, strict=True)]).amax(0)  # fmt: skip
+        off = torch.stack([
+            shortfall(self.mdp, gains, Plan(value, policy.expand(len(gains), -1, -1)), alone=True)
+            for value, policy in zip(each, self.policies, strict=True)
+        ]).amax(0)  # fmt: skip
         own = torch.einsum("k,kds->ds", self.weights, each)
         best, span, missed = planned(gains, self.mdp, theta)
         most = torch.einsum("nds,nd->ns", best, theta)[:, self.mdp.start > 0] + missed[:, None]

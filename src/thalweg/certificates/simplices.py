@@ -1,9 +1,13 @@
 """Simplices that halve exactly, over directions or over a box.          M cells, V vertices, N points, D weights"""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import permutations, product
+from math import factorial
 
 import numpy as np
+
+CHUNK = 1 << 22  # numbers that are worked on at a time, 32 MiB
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,6 +44,17 @@ class Points:
         )
 
 
+def counted(weights: int, bound: float | None) -> tuple[int, int]:
+    """How many cells a class starts with, and vertices of each: 2^D of D without a bound, D! of D + 1 with one."""
+    return (2**weights, weights) if bound is None else (factorial(weights), weights + 1)
+
+
+def slices(count: int, numbers: int) -> Iterator[slice]:
+    """Parts of `count` rows, each of so many numbers, that fit in a chunk."""
+    step = max(1, CHUNK // max(1, numbers))
+    return (slice(start, start + step) for start in range(0, count, step))
+
+
 def first_cells(weights: int, bound: float | None) -> tuple[Points, Cells]:
     """The octahedron's facets |x|_1 = 1; with a bound, Kuhn's simplices of the box |x_i| <= bound."""
     d = weights
@@ -55,15 +70,18 @@ def first_cells(weights: int, bound: float | None) -> tuple[Points, Cells]:
 
 def split(points: Points, cells: Cells) -> tuple[Points, Cells]:
     """Halve every cell across its longest edge; with the new vertices."""
-    at = points.values[cells.corners]
-    lengths = np.square(at[:, :, None] - at[:, None]).sum(-1)
-    width = at.shape[1]
-    i, j = np.divmod(lengths.reshape(len(at), -1).argmax(1), width)
-    rows = np.arange(len(at))
-    points, numbers = points.add((at[rows, i] + at[rows, j]) / 2)
+    count, width = cells.corners.shape
+    edge, rows = np.empty(count, dtype=np.int64), np.arange(count)
+    for part in slices(count, width**2 * points.values.shape[1]):
+        at = points.values[cells.corners[part]]
+        lengths = np.square(at[:, :, None] - at[:, None]).sum(-1)
+        edge[part] = lengths.reshape(len(at), -1).argmax(1)
+    i, j = np.divmod(edge, width)
+    one, other = (points.values[cells.corners[rows, k]] for k in (i, j))
+    points, numbers = points.add((one + other) / 2)
     one, two = cells.corners.copy(), cells.corners.copy()
     one[rows, i], two[rows, j] = numbers, numbers
     return points, Cells(np.concatenate([one, two]), np.tile(cells.share - np.log(2), 2))
 
 
-__all__ = ["Cells", "Points", "first_cells", "split"]
+__all__ = ["Cells", "Points", "counted", "first_cells", "slices", "split"]

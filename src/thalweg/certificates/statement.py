@@ -12,6 +12,7 @@ STATEMENT = (
     " values is at most t of their return range. No amount of this data can establish the rule itself; nothing here"
     " bounds harm outside the model, rare harm inside the expectation, or values that Alice comes to hold later."
 )
+TESTED = "rule tested"  # of a shard: "rule tested [k]"
 
 PARTS = ("exact", "lp", "t1")  # of which the least is the bound
 SEEN = 1e-6  # slack that is said in words
@@ -76,6 +77,15 @@ class Certificate:
         return tuple(a for a in self.assumptions if a.status == "failed")
 
     @property
+    def untested(self) -> str:
+        """The sentence that goes before all others where no test stands behind the rule; empty where one does."""
+        found = [a for a in self.assumptions if a.name.startswith(TESTED) and a.status == "assumed"]
+        if not found:
+            return ""
+        words = "; ".join(f"{a.words}{a.name.removeprefix(TESTED)}" for a in found)
+        return f"The rule by which Alice is said to choose was not tested ({words}); all that follows stands on it. "
+
+    @property
     def issued(self) -> bool:
         """Whether there is a number."""
         return not self.failed
@@ -96,7 +106,7 @@ class Certificate:
         """What is certified, in the words that stand on every certificate, and its numbers."""
         known = [name for name in PARTS if getattr(self, name) is not None]
         loose = self._loose(min(known, key=lambda name: getattr(self, name)))
-        return f"{STATEMENT} Here t = {self.bound:.4g}{loose} and δ = {self.delta:g}."
+        return f"{self.untested}{STATEMENT} Here t = {self.bound:.4g}{loose} and δ = {self.delta:g}."
 
     @property
     def summary(self) -> str:
@@ -109,7 +119,7 @@ class Certificate:
             if (x := getattr(self, name)) is not None and (name in PARTS or self.slacks.get(name, 0.0) > SEEN)
         )
         sure = "" if self.delta == 0 else f", with probability {1 - self.delta:g} over the data"
-        return f"Regret at most {self.bound:.4g} of Alice's return range ({parts}){sure}, if:"
+        return f"{self.untested}Regret at most {self.bound:.4g} of Alice's return range ({parts}){sure}, if:"
 
     def _loose(self, name: str) -> str:
         """What of a number may be rounding, where that can be seen."""

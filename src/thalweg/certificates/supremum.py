@@ -5,12 +5,15 @@ attains agree.
 """
 
 from dataclasses import dataclass
+from functools import reduce
 
 import numpy as np
 
-from thalweg.certificates.cover import CROWD, NARROW, POINTS, Cover
+from thalweg.certificates.cover import NARROW, Cover
+from thalweg.certificates.foreseen import CROWD, POINTS
 from thalweg.certificates.quantities import Quantity
-from thalweg.certificates.tangents import tangent
+from thalweg.certificates.simplices import slices
+from thalweg.certificates.tangents import Tangents, plan_size, tangent
 from thalweg.errors import UnhealthyError
 
 TOLERANCE = 0.02  # relative, between what is proven and what is attained
@@ -47,16 +50,13 @@ def supremum(cover: Cover, quantity: Quantity, *, tolerance: float = TOLERANCE, 
         UnhealthyError: the set is empty: the data contradict the class.
     """
     limit = len(cover.points.values) + budget
-    top, under = quantity.read(cover.points.values)
+    top, under = _read(quantity, cover.points.values)
     while True:
         points, corners = cover.points.values, cover.cells.corners
         if not len(corners):
             raise UnhealthyError("no values of the stated class are likely enough to be hers")
-        low = tangent(under, points, corners, points[corners])
-        sound = (low > NARROW * under.value[corners].max(1, keepdims=True)).all(1)
-        found = np.full(len(corners), quantity.most)
-        found[sound] = quantity.above(top[corners[sound]], under.value[corners[sound]], low[sound])
-        found = np.minimum(found, quantity.most)
+        parts = slices(len(corners), 2 * corners.shape[1] * points.shape[1])
+        found = np.concatenate([_above(quantity, points, corners[part], top, under) for part in parts])
         inside = (cover.likelihood() >= cover.threshold) & (under.value > 0)
         here = np.where(inside, top / np.where(under.value > 0, under.value, 1.0), -np.inf)
         best = int(here.argmax())
@@ -67,8 +67,26 @@ def supremum(cover: Cover, quantity: Quantity, *, tolerance: float = TOLERANCE, 
         cover = cover.halved(wanted)
         fresh = cover.points.values[len(points) :]
         if len(fresh):
-            more, wider = quantity.read(fresh)
+            more, wider = _read(quantity, fresh)
             top, under = np.concatenate([top, more]), under.also(wider)
+
+
+def _read(quantity: Quantity, points: np.ndarray) -> tuple[np.ndarray, Tangents]:
+    """What a quantity is at (N, D), in parts."""
+    parts = slices(len(points), plan_size(quantity.mdp, quantity.values))
+    tops, unders = zip(*(quantity.read(points[part]) for part in parts), strict=True)
+    return np.concatenate(tops), reduce(Tangents.also, unders)
+
+
+def _above(
+    quantity: Quantity, points: np.ndarray, corners: np.ndarray, top: np.ndarray, under: Tangents
+) -> np.ndarray:
+    """A bound on each cell of corners (M, V)."""
+    low = tangent(under, points, corners, points[corners])
+    sound = (low > NARROW * under.value[corners].max(1, keepdims=True)).all(1)
+    found = np.full(len(corners), quantity.most)
+    found[sound] = quantity.above(top[corners[sound]], under.value[corners[sound]], low[sound])
+    return np.minimum(found, quantity.most)
 
 
 __all__ = ["Worst", "supremum"]

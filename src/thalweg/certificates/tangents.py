@@ -67,6 +67,12 @@ def rewards(gains: Tensor, theta: Tensor) -> Tensor:
     return torch.einsum("dsa,nd->nsa", gains, theta)
 
 
+def plan_size(world: MDP, values: Linear) -> int:
+    """Numbers that plans at one point hold at once: features of all states and actions, or a dense system."""
+    dense = world.states**2 if world.sparse is None else 0
+    return max(values.weights * world.states * world.actions, dense)
+
+
 def planned(gains: Tensor, world: MDP, points: Tensor) -> Plans:
     """The best and the worst policies of each point.
 
@@ -128,4 +134,14 @@ def check_ranges(values: Linear, world: MDP, number: int) -> None:
         )
 
 
-__all__ = ["Plans", "Tangents", "check_ranges", "discounted", "features", "planned", "rewards", "tangent"]
+__all__ = [
+    "Plans",
+    "Tangents",
+    "check_ranges",
+    "discounted",
+    "features",
+    "plan_size",
+    "planned",
+    "rewards",
+    "tangent",
+]

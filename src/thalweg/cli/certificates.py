@@ -22,6 +22,7 @@ from thalweg.certificates import (
     Known,
     Observed,
     certify,
+    check_class,
     check_ranges,
 )
 from thalweg.certificates.deployed import deployed
@@ -36,9 +37,9 @@ ROWS = {
 }
 
 
-def of_files(alice_file: Path, bob_file: Path) -> Certificate:
-    """The certificate of two agent files; Bob's world is Alice's where his file has none."""
-    return of_agents(*read(alice_file, bob_file))
+def of_files(alice_file: Path, bob_file: Path, *, untested: bool = False) -> Certificate:
+    """The certificate of two agent files; Bob's world is Alice's where his file has none; `untested` as in hers."""
+    return of_agents(*read(alice_file, bob_file), untested=untested)
 
 
 def read(alice_file: Path, bob_file: Path) -> tuple[Agent, Agent]:
@@ -53,7 +54,7 @@ def read(alice_file: Path, bob_file: Path) -> tuple[Agent, Agent]:
     return alice, Agent(bob_file, alice, file=his, whose="Bob")
 
 
-def of_agents(alice: Agent, bob: Agent) -> Certificate:
+def of_agents(alice: Agent, bob: Agent, *, untested: bool = False) -> Certificate:
     """The certificate of two agents; what is known of Bob is checked before anything is fitted to Alice."""
     known = Bob(bob.policy, bob.reward, bob.suboptimality, bob.weights)
     safe, drift = bob.safe, Drift(**bob.file.drift.model_dump())
@@ -61,12 +62,14 @@ def of_agents(alice: Agent, bob: Agent) -> Certificate:
         words = f"the decision process of {bob.path.name} is not the one that {alice.path.name} declares"
         return Certificate((Assumption("deployment", "failed", words),))
     seen, reward = alice.observed, alice.reward
+    if untested and (seen is None or seen.values is None):
+        raise InputError("--untested: only choices beside features are tested against a rule: leave it out")
     if seen is None:
         return certify(_told(alice, reward), known, alice.mdp, safe=safe, drift=drift)
     deployed(known, alice.mdp, safe, drift)
     if reward is not None:
         one_reward(alice.mdp, reward, "Alice's reward")
-    found = certify(_read(seen, reward), known, alice.mdp, safe=safe, drift=drift)
+    found = certify(_read(seen, reward, untested or seen.untested), known, alice.mdp, safe=safe, drift=drift)
     if not seen.mixed:
         return found
     words = "contexts were recorded, and one reward is in force in all of them: no `contexts` in [choices]"
@@ -83,24 +86,28 @@ def _told(alice: Agent, reward: Tensor | None) -> Alice:
     return Known(reward)
 
 
-def _read(seen: Seen, reward: Tensor | None) -> Alice:
+def _read(seen: Seen, reward: Tensor | None, untested: bool) -> Alice:
     """Her choices, tested against the rule where there is a class to test."""
     behaviour, rule = seen.behaviour, seen.rule
     if rule is None:
         return Counted(behaviour, seen.delta)
     if seen.candidates is not None:
-        return Candidates(behaviour, list(seen.candidates), rule, seen.delta, reward=reward)
+        return Candidates(behaviour, list(seen.candidates), rule, seen.delta, reward=reward, untested=untested)
     values = seen.values
     if values is None:
         raise InputError("choices with a sharpness: give features or candidates")
+    check_class(values)
     if rule.relative:
         for number, world in enumerate(behaviour.environments):
             check_ranges(values, world, number)  # before anything is fitted to them
     if seen.contexts is None:
-        return Observed(behaviour, values, rule, seen.delta, calibrate(behaviour, values, rule), reward)
+        found = calibrate(behaviour, values, rule)
+        return Observed(behaviour, values, rule, seen.delta, found, reward, untested=untested)
     parts = [behaviour.only(seen.contexts == k) for k in range(seen.shards)]  # a number that no choice decides
     each = seen.delta / len(parts)
-    return Contextual(tuple(Observed(part, values, rule, each, calibrate(part, values, rule)) for part in parts))
+    found = [calibrate(part, values, rule) for part in parts]
+    both = zip(parts, found, strict=True)
+    return Contextual(tuple(Observed(part, values, rule, each, one, untested=untested) for part, one in both))
 
 
 def page(found: Certificate, out: Path, title: str) -> Path:

@@ -14,6 +14,7 @@ from thalweg.atlas.render import check_page
 from thalweg.check import BUDGET, RTOL, Line, check, page
 from thalweg.checkpoints import checkpoints
 from thalweg.cli import certificates, names, surfaces
+from thalweg.cli.announced import say_what_is_long
 from thalweg.errors import ThalwegError
 from thalweg.recipes import RECIPES, UNHEALTHY_SHARE, find
 from thalweg.survey import open_survey, survey
@@ -24,6 +25,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
 recipe_app = typer.Typer(help="Studies that run from nothing to a page.", no_args_is_help=True)
 app.add_typer(recipe_app, name="recipe")
 
@@ -31,6 +33,7 @@ app.add_typer(recipe_app, name="recipe")
 @app.callback(invoke_without_command=True)
 def version_or_help(version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> None:
     """Measure and map how learning machines develop."""
+    say_what_is_long()
     if version:
         typer.echo(thalweg.__version__)
         raise typer.Exit
@@ -244,6 +247,9 @@ def run_certify(
     alice: Annotated[Path, typer.Argument(help="Agent file (TOML): her world, and her reward or recorded choices.")],
     bob: Annotated[Path, typer.Argument(help="Agent file: his policy, or his reward and suboptimality, or both.")],
     out: Annotated[Path | None, typer.Option(help="A page of it, NAME.html.")] = None,
+    untested: Annotated[
+        bool, typer.Option("--untested", help="Take Alice's rule as it is though no test of it is possible.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Bound the regret by Alice's values that Bob can have, assumption by assumption."""
@@ -251,7 +257,7 @@ def run_certify(
     if out is not None:
         check_page(out)
     hers, his = certificates.read(alice, bob)
-    found = certificates.of_agents(hers, his)
+    found = certificates.of_agents(hers, his, untested=untested)
     if out is not None:
         certificates.page(found, out, title=f"{his.name} by the lights of {hers.name}")
     if as_json:

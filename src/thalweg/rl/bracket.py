@@ -100,7 +100,15 @@ def own(mdp: MDP, policy: Tensor, gain: Tensor, error: Tensor | float, off: floa
     return _shifted(value, shift, below, above, policy)
 
 
-def shortfall(mdp: MDP, gain: Tensor, plan: Plan, error: Tensor | float = 0.0, where: Tensor | None = None) -> Tensor:
+def shortfall(
+    mdp: MDP,
+    gain: Tensor,
+    plan: Plan,
+    error: Tensor | float = 0.0,
+    *,
+    where: Tensor | None = None,
+    alone: bool = False,
+) -> Tensor:
     """(...): how far a plan's value may be from V* above and from its policy's own value below, in visited states.
 
     Cheaper than `best`, and wider: as if the largest residual were everywhere.
@@ -111,15 +119,17 @@ def shortfall(mdp: MDP, gain: Tensor, plan: Plan, error: Tensor | float = 0.0, w
         plan: values (..., S) and policies (..., S, A).
         error: (..., S, A), or what broadcasts to it, by how much a reward may be off.
         where: (S,) states, closed under every policy, of which it is said; default those that are reached.
+        alone: of the policy's own value, without V*.
     """
     with torch.no_grad():
         values = gain + mdp.discount * mdp.expected(plan.value)
         doubt = _doubt(mdp, gain, plan.value) + error
-        over = (values + doubt).amax(-1) - plan.value
-        under = plan.value - (plan.policy * (values - doubt)).sum(-1)
+        over = (plan.policy * (values + doubt)).sum(-1) if alone else (values + doubt).amax(-1)
+        under = (plan.policy * (values - doubt)).sum(-1)
         seen = mdp.reachable if where is None else where
-        worst = torch.maximum(over, under)[..., seen].amax(-1).clamp(min=0)
-        return worst / (1 - mdp.discount) * (1 + 4 * EPS)
+        off = torch.maximum(over - plan.value, plan.value - under)[..., seen]
+        off = off + (mdp.actions + 3) * EPS * plan.value.abs()[..., seen] if alone else off
+        return off.amax(-1).clamp(min=0) / (1 - mdp.discount) * (1 + 4 * EPS)
 
 
 def spans(mdp: MDP, gain: Tensor, error: Tensor | float = 0.0) -> tuple[Tensor, Tensor]:

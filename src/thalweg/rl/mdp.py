@@ -18,6 +18,7 @@ import scipy.sparse as sparse
 import torch
 from scipy.sparse.csgraph import breadth_first_order
 from torch import Tensor
+from torch.nn.functional import one_hot
 
 from thalweg.errors import InputError
 from thalweg.rl.probabilities import EPS, POLICY, distributions, numbers
@@ -283,20 +284,25 @@ class MDP:
             gain: (..., S, A) mean rewards; a large constant in them costs digits.
             choice: (..., S) actions to begin from; default those of the largest reward.
         """
-        choice, turn = gain.argmax(-1) if choice is None else choice, 0
-        while True:
-            policy = torch.nn.functional.one_hot(choice, self.actions).to(torch.float64)
-            value = self.solve(policy, gain)
-            values = gain + self.discount * self.expected(value)
-            held = values.gather(-1, choice[..., None])[..., 0]
-            best = values.max(-1)
-            better = best.values > held
+        flat = gain.reshape(-1, self.states, self.actions)
+        choices = (flat.argmax(-1) if choice is None else choice.reshape(-1, self.states)).clone()
+        found, going = torch.zeros_like(flat[..., 0]), torch.arange(len(flat))
+        for turn in range(ROUNDS):
+            here, held = flat[going], choices[going]
+            value = self.solve(one_hot(held, self.actions).to(torch.float64), here)
+            values = here + self.discount * self.expected(value)
+            best, own = values.max(-1), values.gather(-1, held[..., None])[..., 0]
+            better = best.values > own
             if better.any():
-                tie = 2 * self.noise(gain, value).amax(-1) * 2.0 ** max(0, turn - STEADY)
-                better = best.values > held + tie
-            if not better.any() or turn == ROUNDS:
-                return Plan(value, policy)
-            choice, turn = torch.where(better, best.indices, choice), turn + 1
+                better = best.values > own + 2 * self.noise(here, value).amax(-1) * 2.0 ** max(0, turn - STEADY)
+            found[going] = value
+            moved = better.any(-1)
+            if not moved.any() or turn == ROUNDS - 1:
+                break
+            choices[going] = torch.where(better, best.indices, held)
+            going = going[moved]
+        policy = one_hot(choices, self.actions).to(torch.float64)
+        return Plan(found.reshape(gain.shape[:-1]), policy.reshape(gain.shape))
 
     def worst(self, reward: Any) -> Plan:
         """The worst policy for each reward of a batch; the value is differentiable as in `optimal`."""

@@ -105,7 +105,7 @@ class Valuation:
             if known or share <= FINEST or span.width > before / 2 or best.direct:
                 return span
             before, wanted = span.width, max(fine * max(span.low, 0.0), enough) / span.width
-            share = max(FINEST, share * min(1e-2, wanted or 1e-2))
+            share = max(FINEST, min(share, span.width / self.largest) * min(1e-2, wanted or 1e-2))
 
     @cached_property
     def range(self) -> Sides:

@@ -47,6 +47,9 @@ class Engine:
 
     def __init__(self, scape: Landscape, *, compiled: bool) -> None:
         """Check that what was asked for can be had."""
+        self.own = getattr(scape.losses, "gradients", None)  # in closed form, of all replicas at once
+        if compiled and self.own:
+            raise InputError("compile has nothing to do where the loss gives its own gradients: leave it off")
         if compiled and scape.engine == "serial":
             raise InputError(
                 f"compile needs the batched engine, and this model runs serially ({scape.engine_reason})"
@@ -96,6 +99,8 @@ class Engine:
 
     def _sum(self, params: Tensor, slab: Tensor, frozen: Params) -> tuple[Tensor, Tensor]:
         """Sums over the samples of one slab: (B,) the same for all replicas, or (R, B)."""
+        if self.own:
+            return self.own(params)
         if self.scape.engine == "serial":
             return self._serial(params, slab, frozen)
         key = (tuple(params.shape), tuple(slab.shape))

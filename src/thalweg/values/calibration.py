@@ -1,37 +1,37 @@
 """Does the action model hold? Held-out choices against a fit on the others; a failed check forbids a certificate.
 
-statistic     what is compared                                                       large where
-log-loss      held-out log loss and its expectation, in standard deviations          choices too random, too sharp
-bins          held-out hits in bins of predicted probability, sum (O - E)^2 / Var    probabilities off at some level
-saturated     all choices: 2 sum c log(c / (n p)), likelihood ratio against one      anything the class cannot fit
-              free probability for each state and action
+Held-out log loss, hits in bins of predicted probability, and a likelihood ratio against free probabilities see choice
+probabilities that the class cannot fit (`counted`); statistics of order see habits, and values that change (`order`).
+Each is compared with itself on simulated data. The three of counts are taken together, by the one that lies farthest
+out; their p-value and those of order are combined by Holm's rule, each with its share of the level: a habit is
+refused nearly as often as by a test of that habit alone. Passing proves nothing: behaviour cannot separate an agent's
+planner from its values where the class is wide enough, and then there is nothing to test.
+                                                                         K data sets, of which row 0 is recorded
+Source: Efron & Tibshirani 1993, ch. 16; Davison & Hinkley 1997, sec. 4.4; Westfall & Young 1993; Holm 1979."""
 
-Weights are fitted, so each statistic is compared with itself on data simulated from the fitted model in the recorded
-states and fitted anew (parametric bootstrap); the three p-values are combined by Holm's rule. Passing proves nothing:
-behaviour cannot separate an agent's planner from its values where the class is wide enough, and then there is nothing
-to test.                                                     S states, A actions, K data sets (row 0 is recorded)
-Source: Efron & Tibshirani 1993, ch. 16; Davison & Hinkley 1997, sec. 4.4; Holm 1979."""
-
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from thalweg.errors import InputError
 from thalweg.rng import seed_of, stream
 from thalweg.values.behaviour import Behaviour
-from thalweg.values.fitting import climbed, jacobians, most_likely
+from thalweg.values.counted import Compared, by_counts
+from thalweg.values.fitting import jacobians
 from thalweg.values.likelihood import Likelihood
 from thalweg.values.linear import Linear
+from thalweg.values.order import by_order
 from thalweg.values.rules import Boltzmann, Rule
 
 FEWEST = 20  # held-out choices
-EDGES = (0.0, 0.001, 0.01, 0.03, 0.1, 0.2, 0.35, 0.5, 0.65, 0.8, 0.9, 0.97, 0.99, 1.0)
-ROUNDS = 15  # of a fit of simulated choices, which begins at the truth
 RANK = 1e-8  # of the largest singular value
+# Of the level; what is left is kept for what a bootstrap neglects. A habit is likelier than its opposite.
+SHARES = {"counts": 0.28, "repeats": 0.28, "alternates": 0.14, "repeats here": 0.11, "drift": 0.07}
+FEWEST_REPLICATES = 7.5  # over the level: of fewer none can be far enough out for the first share
+TIE = 1e-9
 
 
 @dataclass(frozen=True)
@@ -39,10 +39,10 @@ class Statistic:
     """One comparison.
 
     Attributes:
-        name: of the three.
+        name: of the seven.
         value: on the recorded choices.
         p: share of simulated data sets that are as extreme, the recorded one counted, and a standard error of it.
-        adjusted: the same by Holm's rule over all statistics.
+        adjusted: the same over all statistics, at most the level where it refuses.
     """
 
     name: str
@@ -90,8 +90,8 @@ def calibrate(
 ) -> Calibration:
     """Test the action model: the rule of choice, the class of values, the dynamics and discount that Alice plans by.
 
-    Simulated choices keep the recorded states. Where states depend on choices that is an approximation, good where
-    each state was visited often.
+    Simulated choices keep the recorded states. Where states depend on choices that is an approximation for statistics
+    of counts, good where each state was visited often; those of order hold whatever picks the states.
 
     Args:
         behaviour: recorded choices.
@@ -109,10 +109,10 @@ def calibrate(
     Raises:
         InputError: numbers out of range.
     """
-    if every < 2 or not 0 < level < 1 or (replicates + 1) * level < 6:
+    if every < 2 or not 0 < level < 1 or (replicates + 1) * level < FEWEST_REPLICATES:
         raise InputError(
             f"every {every}, level {level}, replicates {replicates}: give at least 2, a number between 0 and 1, and"
-            " at least 6 / level replicates"
+            f" at least {FEWEST_REPLICATES} / level replicates"
         )
     whole = Likelihood.of(behaviour, values, rule, spread=spread)
     freedom = dimensions_tested(whole, seed)
@@ -124,16 +124,16 @@ def calibrate(
         if freedom <= 0:
             reason = (
                 "the class of values and its sharpness fit any choices in the visited states: give a narrower class"
+                " or choices in more states"
             )
         return Calibration(None, (), "untestable", reason, freedom, level)
     parts = [Likelihood.of(behaviour.only(keep), values, rule, spread=spread).counts for keep in (~held, held)]
-    sets = _simulated(whole, parts, replicates, seed)
-    found = [(name, *_p(value, both)) for name, value, both in _statistics(whole, *sets)]
-    statistics = _holm(found)
+    counted, best = by_counts(whole, parts, replicates, seed)
+    statistics = _adjusted(counted, by_order(behaviour, whole, best, seed))
     p = min(s.adjusted for s in statistics)
     failing = [f"{s.name} (adjusted p = {s.adjusted:.2g})" for s in statistics if s.adjusted <= level]
     reason = f"choices do not follow the model: {', '.join(failing)}" if failing else ""
-    return Calibration(p, statistics, "failed" if failing else "passed", reason, freedom, level)
+    return Calibration(p, tuple(statistics), "failed" if failing else "passed", reason, freedom, level)
 
 
 def dimensions_tested(likelihood: Likelihood, seed: int = 0) -> int:
@@ -159,78 +159,47 @@ def dimensions_tested(likelihood: Likelihood, seed: int = 0) -> int:
     return dimensions - int(torch.linalg.matrix_rank(matrix, rtol=RANK))
 
 
-def _simulated(
-    whole: Likelihood, parts: Sequence[Sequence[Tensor]], replicates: int, seed: int
-) -> tuple[list[list[Tensor]], list[Tensor]]:
-    """Counts (K, S, A) of training and held-out choices by environment; points (K, width) fitted to training and all.
-
-    Row 0 is recorded, the others come from the fit to all choices.
-    """
-    own = stream(seed, "fits")
-    train = most_likely(whole.with_counts(parts[0]), own)
-    best = most_likely(whole, own)
-    rng = np.random.default_rng(seed_of(seed, "replicates"))
-    sets: list[list[Tensor]] = [[], []]
-    for e in range(len(whole.counts)):
-        for part, column in zip(parts, sets, strict=True):
-            recorded = part[e]
-            if not recorded.any():
-                column.append(torch.zeros(replicates + 1, *recorded.shape, dtype=torch.float64))
-                continue
-            chance = whole.log_policy(best, e).exp().numpy()
-            visits = recorded.sum(-1).numpy().astype(np.int64)
-            drawn = rng.multinomial(visits, chance / chance.sum(-1, keepdims=True), (replicates, len(visits)))
-            column.append(torch.cat([recorded[None], torch.as_tensor(drawn).double()]))
-    fits = []
-    for recorded, counts in ((train, sets[0]), (best, [a + b for a, b in zip(*sets, strict=True)])):
-        points = best.expand(replicates, -1)
-        points, _ = climbed(whole, points, [c[1:] for c in counts], ROUNDS)
-        fits.append(torch.cat([recorded[None], points]))
-    return sets, fits
-
-
-def _statistics(whole: Likelihood, sets: list[list[Tensor]], fits: list[Tensor]) -> list[tuple[str, Tensor, bool]]:
-    """Name, values (K,), and whether both tails count."""
-    shape = fits[0].shape[:1]
-    off, variance, ratio = (torch.zeros(shape, dtype=torch.float64) for _ in range(3))
-    hits, expected, noise = (torch.zeros(*shape, len(EDGES) - 1, dtype=torch.float64) for _ in range(3))
-    for e in whole.seen():
-        held, every = sets[1][e], sets[0][e] + sets[1][e]
-        with torch.no_grad():
-            logs, all_logs = (whole.log_policy(points, e) for points in fits)
-        chance, visits = logs.exp(), held.sum(-1, keepdim=True)
-        mean = (chance * logs).sum(-1, keepdim=True)
-        off += ((visits * chance - held) * logs).sum((-1, -2))
-        variance += (visits * chance * (logs - mean).square()).sum((-1, -2))
-        bins = torch.bucketize(chance, torch.tensor(EDGES[1:-1], dtype=torch.float64)).flatten(1)
-        for total, part in ((hits, held), (expected, visits * chance), (noise, visits * chance * (1 - chance))):
-            total.scatter_add_(1, bins, part.flatten(1))
-        shares = torch.where(every > 0, every / every.sum(-1, keepdim=True).clamp(min=1), 1.0)
-        ratio += 2 * (every * (shares.log() - all_logs)).sum((-1, -2))
-    tiny = 1e-12  # a bin of certain choices: no deviation, or one beyond any noise
-    return [
-        ("log-loss", off / (variance + tiny).sqrt(), True),
-        ("bins", ((hits - expected).square() / (noise + tiny)).sum(-1), False),
-        ("saturated", ratio, False),
-    ]
-
-
 def _p(value: Tensor, both: bool) -> tuple[float, float]:
     """The recorded value, and its p among all, raised by its Monte Carlo error: a refusal is no luck of few draws."""
-    above = float((value >= value[0]).double().mean())
-    below = float((value <= value[0]).double().mean())
+    near = TIE * (1 + abs(float(value[0])))
+    above = float((value >= value[0] - near).double().mean())
+    below = float((value <= value[0] + near).double().mean())
     p = min(1.0, 2 * min(above, below)) if both else above
     return float(value[0]), min(1.0, p + ((1 - p) * p / len(value)) ** 0.5)
 
 
-def _holm(found: Sequence[tuple[str, float, float]]) -> tuple[Statistic, ...]:
-    """Adjusted p-values: the i-th smallest of m times m - i, and none below those before it."""
-    order = sorted(range(len(found)), key=lambda i: found[i][2])
-    adjusted, largest = [0.0] * len(found), 0.0
-    for rank, i in enumerate(order):
-        largest = max(largest, min(1.0, (len(found) - rank) * found[i][2]))
-        adjusted[i] = largest
-    return tuple(Statistic(*one, adjusted[i]) for i, one in enumerate(found))
+def _height(value: Tensor, both: bool) -> Tensor:
+    """(K,) how far out each lies, 1 where 5 % of all lie farther; cube roots of what is like chi-square."""
+    if not both:
+        value = value.sign() * value.abs() ** (1 / 3)
+    middle, tails = value.median(), (0.025, 0.975) if both else (0.95, 0.95)
+    low, high = (float((value.quantile(q) - middle).abs().clamp(min=TIE)) for q in tails)
+    out = (value - middle) / high
+    return torch.maximum(out, (middle - value) / low) if both else out
+
+
+def _adjusted(counted: Compared, ordered: Compared) -> list[Statistic]:
+    """All statistics: those of counts share one p-value, of the one that lies farthest out."""
+    heights = torch.stack([_height(*one) for one in counted.values()])
+    farthest = heights.max(0).values
+    together = [_p(torch.cat([own[:1], farthest[1:]]), False)[1] for own in heights]
+    each = _holm([("counts", 0.0, min(together)), *((name, *_p(*one)) for name, one in ordered.items())], SHARES)
+    times = each[0].adjusted / each[0].p
+    found = [
+        Statistic(name, *_p(*one), min(1.0, times * p))
+        for (name, one), p in zip(counted.items(), together, strict=True)
+    ]
+    return [*found, *each[1:]]
+
+
+def _holm(found: Sequence[tuple[str, float, float]], shares: Mapping[str, float] | None = None) -> list[Statistic]:
+    """Adjusted p-values: each over its share of the level, even by default, times what those before it leave of 1."""
+    share = [1 / len(found) if shares is None else shares[name] for name, _, _ in found]
+    adjusted, largest, left = [0.0] * len(found), 0.0, 1.0
+    for i in sorted(range(len(found)), key=lambda i: found[i][2] / share[i]):
+        largest = max(largest, min(1.0, left * found[i][2] / share[i]))
+        adjusted[i], left = largest, left - share[i]
+    return [Statistic(*one, adjusted[i]) for i, one in enumerate(found)]
 
 
 __all__ = ["Calibration", "Statistic", "calibrate", "dimensions_tested"]

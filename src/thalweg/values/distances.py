@@ -23,7 +23,14 @@ from torch import Tensor
 from thalweg.errors import InputError
 from thalweg.rl import MDP, Gains
 from thalweg.values.occupancy import mean_gain, project, visited
-from thalweg.values.pearson import coverage, dard_canonical, dense_transitions, epic_canonical, pearson_distance
+from thalweg.values.pearson import (
+    coverage,
+    dard_canonical,
+    dense_transitions,
+    epic_canonical,
+    is_whole,
+    pearson_distance,
+)
 
 ROUNDING = 256 * 2.0**-52  # of the largest value, over 1 - discount: a range up to that is 0
 
@@ -183,7 +190,7 @@ def _level(part: MDP, gain: Tensor) -> Tensor:
 
 def _least(part: MDP, gain: Tensor) -> Tensor:
     """Canonical form of `starc-l2`, of the advantage, which is smaller than the reward and has the same one."""
-    return project(part, _level(part, gain))
+    return project(part, Gains(_level(part, gain)))
 
 
 def _unit_by(canonical: Callable[[MDP, Tensor], Tensor], norm: Callable[[MDP, Tensor], Tensor]) -> Callable:
@@ -201,9 +208,9 @@ def _unit_by(canonical: Callable[[MDP, Tensor], Tensor], norm: Callable[[MDP, Te
 
 def _largest(mdp: MDP, reward: Any) -> Tensor:
     """(...): the largest entry of a reward of one step, or of each of a batch."""
-    given = torch.as_tensor(reward, dtype=torch.float64).detach().abs()
-    whole = given.ndim == 1 or given.shape == (mdp.states, mdp.actions, mdp.states)
-    return given.amax() if whole else given.amax((-1, -2))
+    given = reward.each if isinstance(reward, Gains) else reward
+    size = torch.as_tensor(given, dtype=torch.float64).detach().abs()
+    return size.amax() if size.ndim == 1 or is_whole(mdp, reward) else size.amax((-1, -2))
 
 
 def _plain(value: Tensor) -> float | Tensor:

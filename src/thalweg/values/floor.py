@@ -22,9 +22,9 @@ import torch
 from torch import Tensor
 
 from thalweg.errors import InputError
-from thalweg.rl import MDP
+from thalweg.rl import MDP, Gains
 from thalweg.values.brackets import EPS, Centred, Rows, best_return, centred, return_of
-from thalweg.values.occupancy import mean_gain, visited
+from thalweg.values.occupancy import mean_gain, single_gain, visited
 from thalweg.values.programmes import lost_of, policy_of, scaled, solved
 
 FINE = 1e-9  # between the bounds, at which the search stops
@@ -116,15 +116,16 @@ def shares(rows: Rows, known: Sequence[Centred], policy: np.ndarray) -> tuple[np
     return np.maximum(least, 0.0) / span[:, 1], np.maximum(most, 0.0) / span[:, 0] + 8 * EPS
 
 
-def gains_of(mdp: MDP, rewards: Sequence[Any]) -> Tensor:
-    """(K, S, A).
+def gains_of(mdp: MDP, rewards: Sequence[Any] | Gains) -> Tensor:
+    """(K, S, A), each its own; of `Gains` those of the batch.
 
     Raises:
-        InputError: none at all.
+        InputError: none at all, or a batch among them.
     """
-    if not len(rewards):
+    each = mean_gain(mdp, rewards).reshape(-1, mdp.states, mdp.actions) if isinstance(rewards, Gains) else rewards
+    if not len(each):
         raise InputError("no reward is given: contextual values need at least one")
-    return torch.stack([mean_gain(mdp, reward) for reward in rewards])
+    return torch.stack([single_gain(mdp, reward, f"reward {k}") for k, reward in enumerate(each)])
 
 
 def _played(rows: Rows, known: Sequence[Centred]) -> tuple[float, float, np.ndarray, np.ndarray, tuple[str, ...]]:

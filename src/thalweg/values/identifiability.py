@@ -26,6 +26,7 @@ from thalweg.rl import MDP, Gains
 from thalweg.values.distances import levelled, return_range
 from thalweg.values.fitting import information, most_likely
 from thalweg.values.likelihood import Likelihood
+from thalweg.values.occupancy import single_gain
 
 Kind = Literal["constant", "shaping", "scale", "not visited", "flat", "seen"]
 CUT = 1e-9  # of the largest: an information, or a singular value, that is nothing
@@ -135,15 +136,18 @@ def reward_kind(mdp: MDP, reward: Any) -> Literal["redistribution", "constant", 
     Returns:
         `redistribution` where its mean over the next state is 0, harmless under these transitions alone; `constant`
         and `shaping` where every policy returns the same; `matters` elsewhere.
+
+    Raises:
+        InputError: a batch, a reward of another shape, or not finite.
     """
-    given = torch.as_tensor(reward, dtype=torch.float64)
-    gain = mdp.mean_reward(given)
-    noise = CUT * float(given.abs().max())
+    gain = single_gain(mdp, reward)
+    given = reward.each if isinstance(reward, Gains) else reward
+    noise = CUT * float(torch.as_tensor(given, dtype=torch.float64).abs().max())
     if float(gain.abs().max()) <= noise:
         return "redistribution"
     if float(gain.max() - gain.min()) <= noise:
         return "constant"
-    return "shaping" if return_range(mdp, given) == 0 else "matters"
+    return "shaping" if return_range(mdp, gain) == 0 else "matters"
 
 
 def _constants(likelihood: Likelihood) -> Tensor:

@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from thalweg.effort import affordable, announce, seconds_of
 from thalweg.errors import InputError, UnhealthyError
 from thalweg.estimators import diagnose
 from thalweg.estimators.health import ESS_CUT, RHAT_CUT, precision, split_rhat
@@ -32,6 +33,9 @@ from thalweg.values.tempered import Cloud, Move, Target, pilot, travel
 ERROR_CUT = 0.5  # nats: standard error of log Z
 PILOT = 256  # particles that find a ladder
 ACCEPTED_CUT = 0.05  # share of moves
+GRADIENT = 3.0  # times the cost of a likelihood
+HMC_COST = 3.5 * GRADIENT  # of a move, in likelihoods: gradients of a trajectory in the mean
+FEWER = "merge states, leave environments out, or take fewer draws"
 
 
 @dataclass(frozen=True, eq=False)
@@ -179,13 +183,24 @@ def smc(
             " 'walk' or 'hmc'"
         )
     target, width = _target(likelihood), likelihood.width
+    gradients = 1.0 if move == "walk" else HMC_COST
+    each = gradients * _pace(target, particles, width, seed)
+    least = (len(schedule) if schedule is not None else 1) * each * moves * (repeats + 2)
+    affordable(f"a posterior of {repeats} repeats of {particles:,} particles", FEWER, seconds=least)
     stages = pilot(target, width, particles, schedule, move, moves, stream(seed, "smc", "pilot"))
+    announce(f"{repeats} repeats of {len(stages)} stages of tempered SMC", each * moves * len(stages) * repeats)
     clouds = [
         travel(target, width, particles, stages, move, moves, stream(seed, "smc", repeat))
         for repeat in range(repeats)
     ]
     made = {"particles": particles, "repeats": repeats, "move": move, "moves": moves, "seed": seed}
     return _gathered(likelihood, clouds, made | {"betas": [stage.beta for stage in stages]})
+
+
+def _pace(target: Target, rows: int, width: int, seed: int) -> float:
+    """Seconds of the log likelihood of so many draws of the prior."""
+    z = torch.randn(rows, width, generator=stream(seed, "pace"), dtype=torch.float64)
+    return seconds_of(lambda: target(z))
 
 
 def _target(likelihood: Likelihood) -> Target:
@@ -244,7 +259,10 @@ def hmc(
     if chains < 2 or draws < 8:
         raise InputError(f"chains {chains}, draws {draws}: give at least 2 and 8, agreement is looked at")
     target = _target(likelihood)
+    each = GRADIENT * leaps * (draws + burn_in) * _pace(target, chains, likelihood.width, seed)
+    affordable(f"a posterior of {chains} chains of {draws:,} draws", FEWER, seconds=each)
     stages = pilot(target, likelihood.width, PILOT, None, "walk", 5, stream(seed, "hmc", "pilot"))
+    announce(f"{chains} chains of {draws:,} draws by HMC at {len(stages) + 1} temperatures", each * (len(stages) + 1))
     own = stream(seed, "hmc", "starts")
     starts = torch.randn(chains, likelihood.width, generator=own, dtype=torch.float64)
     rungs = [0.0, *(stage.beta for stage in stages)]

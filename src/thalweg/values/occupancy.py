@@ -16,6 +16,7 @@ import torch
 from scipy.sparse.linalg import splu
 from torch import Tensor
 
+from thalweg.errors import InputError
 from thalweg.rl import MDP
 from thalweg.rl.rows import Visited, transition_rows, visited
 
@@ -23,6 +24,18 @@ from thalweg.rl.rows import Visited, transition_rows, visited
 def mean_gain(mdp: MDP, reward: Any) -> Tensor:
     """(..., S, A): `mdp.mean_reward` without gradient."""
     return mdp.mean_reward(reward).detach()
+
+
+def single_gain(mdp: MDP, reward: Any, name: str = "reward") -> Tensor:
+    """(S, A): `mean_gain` of one reward.
+
+    Raises:
+        InputError: a batch.
+    """
+    gain = mean_gain(mdp, reward)
+    if gain.ndim != 2:
+        raise InputError(f"{name} has shape {tuple(gain.shape)}: give one reward, no batch")
+    return gain
 
 
 def flow(mdp: MDP) -> Any:
@@ -102,5 +115,6 @@ __all__ = [
     "hull_dimension",
     "mean_gain",
     "project",
+    "single_gain",
     "visited",
 ]

@@ -16,10 +16,10 @@ import torch
 from torch import Tensor
 
 from thalweg.errors import InputError
-from thalweg.rl import MDP
+from thalweg.rl import MDP, Gains
 from thalweg.rl.rows import from_rows, transition_rows
 from thalweg.values.mismatch import Departure, Mismatch, Pushed
-from thalweg.values.occupancy import mean_gain
+from thalweg.values.occupancy import single_gain
 
 SAME = 1e-12  # of the largest reward: states that differ by less are not told apart
 STARTS = 1e-9  # by which two starts may differ, as probabilities may miss 1
@@ -65,15 +65,17 @@ class Abstraction:
     def __repr__(self) -> str:
         return f"Abstraction({len(self.map)} states to {self.states})"
 
-    def pull_back(self, reward: Any) -> Tensor:
+    def pull_back(self, reward: Any) -> Any:
         """A coarse reward, on fine states: R(phi(s), a, phi(s')).
 
         Args:
-            reward: (B,), (..., B, A) or (B, A, B).
+            reward: (B,), (..., B, A) or (B, A, B), or `Gains`.
 
         Returns:
-            (S,), (..., S, A) or (S, A, S).
+            (S,), (..., S, A) or (S, A, S), or `Gains`.
         """
+        if isinstance(reward, Gains):
+            return Gains(self.pull_back_policy(reward.each))
         given = torch.as_tensor(reward, dtype=torch.float64)
         if given.shape == (self.states,):
             return given[self.map]
@@ -107,7 +109,7 @@ class Abstraction:
         """
         self._fits(fine)
         self._full()
-        gain = self._single(fine, reward, "reward")
+        gain = single_gain(fine, reward)
         high, low = (self._extreme(gain, how) for how in ("amax", "amin"))
         spread = high - low
         if not widen and bool((spread > SAME * gain.abs().max()).any()):
@@ -157,8 +159,8 @@ class Abstraction:
 
     def reward_departure(self, fine: MDP, fine_reward: Any, coarse: MDP, coarse_reward: Any) -> Departure:
         """eps_R = max_{s, a} | R(s, a) - R_coarse(phi(s), a) |, of mean rewards, and where."""
-        gain = self._single(fine, fine_reward, "fine_reward")
-        return _largest((gain - self._single(coarse, coarse_reward, "coarse_reward")[self.map]).abs())
+        gain = single_gain(fine, fine_reward, "fine_reward")
+        return _largest((gain - single_gain(coarse, coarse_reward, "coarse_reward")[self.map]).abs())
 
     def mismatch(self, fine: MDP, fine_reward: Any, coarse: MDP, coarse_reward: Any, policy: Any = None) -> Mismatch:
         """How far regret on the fine states may exceed regret on the coarse ones.
@@ -180,7 +182,7 @@ class Abstraction:
         """
         moved = self.departure(fine, coarse).size
         paid = self.reward_departure(fine, fine_reward, coarse, coarse_reward).size
-        gain = mean_gain(coarse, coarse_reward)
+        gain = single_gain(coarse, coarse_reward)
         best = coarse.optimal(gain).value
         if policy is None:
             spans = (best.max() - coarse.worst(gain).value.min(),) * 2
@@ -223,13 +225,6 @@ class Abstraction:
             raise InputError(
                 f"no fine state is mapped to coarse state {int(empty[0])}: nothing to push forward there"
             )
-
-    def _single(self, mdp: MDP, reward: Any, name: str) -> Tensor:
-        """(states, A) of one reward."""
-        gain = mean_gain(mdp, reward)
-        if gain.ndim != 2:
-            raise InputError(f"{name} has shape {tuple(gain.shape)}: give one reward, no batch")
-        return gain
 
     def _extreme(self, gain: Tensor, how: str) -> Tensor:
         """(B, A): the largest or smallest of each block."""

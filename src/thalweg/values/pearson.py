@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from thalweg.errors import InputError
-from thalweg.rl import MDP
+from thalweg.rl import MDP, Gains
 from thalweg.rl.rows import transition_rows
 from thalweg.values.occupancy import mean_gain
 
@@ -83,11 +83,17 @@ def coverage(mdp: MDP, states: Any, actions: Any) -> tuple[Tensor, Tensor]:
 def whole_steps(mdp: MDP, reward: Any) -> Tensor:
     """(..., S, A, S): a reward of any shape as one of the whole step."""
     mean = mean_gain(mdp, reward)
-    given = torch.as_tensor(reward, dtype=torch.float64).detach()
     _affordable(mdp, mean.numel() * mdp.states)
-    if given.shape == (mdp.states, mdp.actions, mdp.states):
-        return given
+    if is_whole(mdp, reward):
+        return torch.as_tensor(reward, dtype=torch.float64).detach()
     return mean[..., None].expand(*mean.shape, mdp.states)
+
+
+def is_whole(mdp: MDP, reward: Any) -> bool:
+    """Whether a reward is of the whole step: (S, A, S), and not said to be a batch."""
+    if isinstance(reward, Gains):
+        return False
+    return torch.as_tensor(reward, dtype=torch.float64).shape == (mdp.states, mdp.actions, mdp.states)
 
 
 def dense_transitions(mdp: MDP) -> Tensor:

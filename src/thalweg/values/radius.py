@@ -3,16 +3,52 @@
 Source: Watanabe 2009; predictions at leading order in n, never a certificate."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import torch
+from torch import Tensor
 
 from thalweg.errors import InputError
 from thalweg.estimators import estimate_llc
-from thalweg.landscape import Estimate, Landscape, potential
+from thalweg.landscape import Estimate, Landscape, PotentialLosses, potential
 from thalweg.values.fitting import most_likely
 from thalweg.values.likelihood import Likelihood
+from thalweg.values.rules import Boltzmann, Soft
+from thalweg.values.scored import Scored
+
+
+@dataclass(frozen=True)
+class ScoredLosses(PotentialLosses):
+    """-l / n of moves y from a point, with the gradients of all replicas at once."""
+
+    scored: Scored
+    at: Tensor
+    basis: Tensor
+
+    def gradients(self, params: Tensor) -> tuple[Tensor, Tensor]:
+        """Moves (R, D) -> gradients (R, D) and losses (R,)."""
+        points = (self.at + (params[:, None] @ self.basis.T)[:, 0]).numpy()  # rows one by one: no row's bits differ
+        value, slope = (torch.from_numpy(x) / -self.scored.likelihood.choices for x in self.scored(points))
+        return (slope[:, None] @ self.basis)[:, 0], value
+
+
+@dataclass(frozen=True)
+class SoftLosses(PotentialLosses):
+    """The same of a soft chooser, whose policies change with every move: one pass of autograd for all replicas."""
+
+    likelihood: Likelihood
+    at: Tensor
+    basis: Tensor
+
+    def gradients(self, params: Tensor) -> tuple[Tensor, Tensor]:
+        """Moves (R, D) -> gradients (R, D) and losses (R,)."""
+        with torch.inference_mode(False), torch.enable_grad():
+            moves = params.clone().requires_grad_()
+            points = self.at + (moves[:, None] @ self.basis.T)[:, 0]
+            value = -self.likelihood(points) / self.likelihood.choices
+            (slope,) = torch.autograd.grad(value.sum(), moves)
+        return slope, value.detach()
 
 
 def losses(likelihood: Likelihood, point: Any) -> Landscape:
@@ -20,7 +56,8 @@ def losses(likelihood: Likelihood, point: Any) -> Landscape:
 
     Its weights are moves y from the point, theta = point + B y, B orthonormal; where the rule is relative B leaves
     out the direction of theta itself: the loss does not depend on its length, and is singular where that is 0. All
-    choices enter at once by their counts, a gradient costs a plan for each environment, whatever their number.
+    choices enter at once by their counts. Gradients of a Boltzmann or soft chooser come for all replicas at once, and
+    of the first a policy is planned for once; those of other rules cost a plan for each environment and replica.
 
     Raises:
         InputError: fewer than two choices, or a point of another size.
@@ -36,11 +73,15 @@ def losses(likelihood: Likelihood, point: Any) -> Landscape:
     if likelihood.relative:
         length = torch.cat([at[:width], at.new_zeros(len(at) - width)])
         basis = torch.linalg.svd(length[:, None])[0][:, 1:]
-    return potential(
-        lambda w: -likelihood(at + basis @ w["move"]) / likelihood.choices,
-        {"move": at.new_zeros(basis.shape[1])},
-        count,
-    )
+    whole = lambda w: -likelihood(at + basis @ w["move"]) / likelihood.choices  # noqa: E731
+    found = potential(whole, {"move": at.new_zeros(basis.shape[1])}, count)
+    if isinstance(likelihood.rule, Boltzmann):
+        own = ScoredLosses(whole, Scored(likelihood, at), at, basis)
+    elif isinstance(likelihood.rule, Soft):
+        own = SoftLosses(whole, likelihood, at, basis)
+    else:
+        return found
+    return replace(found, losses=own, engine="batched", engine_reason="the loss gives all replicas' gradients")
 
 
 def behaviour_llc(likelihood: Likelihood, point: Any = None, **settings: Any) -> Estimate:

@@ -118,9 +118,13 @@ def probability_bounds(counts: Any, delta: float, design: Design = "anytime") ->
     visits = found.sum(-1)
     each = delta / max(1, int((visits > 0).sum()) if design == "fixed" else len(found)) / found.shape[1]
     low, high = torch.zeros_like(found), torch.ones_like(found)
-    for s, a in found.isfinite().nonzero().tolist():
-        if visits[s] > 0:
-            low[s, a], high[s, a] = _interval(float(found[s, a]), float(visits[s]), each, design)
+    seen = visits > 0
+    pairs = torch.stack([found[seen], visits[seen, None].expand(-1, found.shape[1])], -1)
+    alike, which = pairs.reshape(-1, 2).unique(dim=0, return_inverse=True)  # a root for each k of m that there is
+    ends = torch.tensor([_interval(k, m, each, design) for k, m in alike.tolist()], dtype=torch.float64).reshape(
+        -1, 2
+    )
+    low[seen], high[seen] = ends[which].reshape(*pairs.shape[:2], 2).unbind(-1)
     return low, high
 
 
@@ -191,6 +195,8 @@ def _root(f: Callable[[float], float], low: float, high: float) -> float:
 def _checked(log_policy: Any) -> Tensor:
     """(S, A) finite log probabilities."""
     logs = torch.as_tensor(log_policy, dtype=torch.float64)
+    if logs.ndim != 2:
+        raise InputError(f"log probabilities have shape {tuple(logs.shape)}: give (S, A) of one agent")
     if not torch.isfinite(logs).all():
         raise InputError(
             "log probabilities hold NaN or infinity: an action of probability 0 has a regret of any size"

@@ -6,7 +6,7 @@ from typing import Any
 from pydantic import Field
 
 from thalweg.landscape import Landscape
-from thalweg.samplers import Choices, Settings
+from thalweg.samplers import WIDTH, Choices, Settings
 
 AFFORDABLE_SAMPLES, AFFORDABLE_WORK, AFFORDABLE_WEIGHTS = 1 << 14, 1 << 22, 1 << 17
 
@@ -78,6 +78,8 @@ def _chains(scape: Landscape, full: bool) -> int:
     """As many chains as cost little more than one, a power of two."""
     if scape.engine == "serial":
         return 4
+    if hasattr(scape.losses, "gradients"):  # of its own, which no kernel makes cheaper for more chains
+        return WIDTH
     if scape.data is None:
         count = (1 << 15) // scape.layout.width
     else:

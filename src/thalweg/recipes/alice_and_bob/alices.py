@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from thalweg.certificates import Cover
-from thalweg.rl import MDP
+from thalweg.rl import MDP, Gains
 from thalweg.values import Behaviour, Boltzmann, Linear
 
 
@@ -80,7 +80,7 @@ def bayes_bob(cover: Cover, mdp: MDP) -> tuple[Tensor, Tensor]:
     weight = np.exp(weight - weight.max())
     middle = cover.points.values[cover.cells.corners].mean(1)
     reward = cover.reader.values.reward(middle, mdp.actions)
-    scaled = reward / mdp.return_range(reward)[:, None, None]
+    scaled = reward / mdp.return_range(Gains(reward))[:, None, None]
     mean = torch.einsum("m,msa->sa", torch.as_tensor(weight / weight.sum()), scaled)
     return mdp.optimal(mean).policy, mean
 
