@@ -25,7 +25,7 @@ from thalweg.rl.mdp import MDP, Gains, Plan
 from thalweg.rl.probabilities import EPS
 
 REFINED = 2  # corrections of a solution by its residual
-REPAIRS = 4  # of a w that misses its inequality
+REPAIRS = 3  # of a w that misses its inequality
 SMALL = 1e-3  # of w at the start, that may be added to it everywhere
 BLOCK = 2**20  # chances that are looked at in one go
 
@@ -166,9 +166,9 @@ def _doubt(mdp: MDP, gain: Tensor, value: Tensor) -> Tensor:
 
 
 def _deviation(mdp: MDP, value: Tensor) -> Tensor:
-    """(..., S, A), at least  sum P |v - P v|,  and that but for rounding; of a batch, by the cheaper root mean square.
+    """(..., S, A): sum P |v - P v|  but for rounding; of a batch the root mean square, which is cheaper and larger.
 
-    Where a step of chance p leads far away, the latter is larger by 1 / sqrt(p).
+    Where a step of chance p leads far away, it is larger by 1 / sqrt(p).
     """
     mean = mdp.expected(value)
     if value.ndim > 1:
@@ -189,17 +189,16 @@ def _weighted(mdp: MDP, residual: Tensor, policy: Tensor | None, off: float = 0.
     unit = residual.amax(-1, keepdim=True).clamp(min=1e-300)
     asked, rounding = (residual / unit) * (1 + 4 * EPS), (mdp.terms + mdp.actions + 8) * EPS
     more = 1 + rounding + mdp.rounding * (1 + 4 * mdp.rounding)
-    raised, choice = asked, None
-    for turn in range(REPAIRS):
+    raised, choice, turn = asked, None, 0
+    while True:
         found, choice = _summed(mdp, raised, policy, choice)
         ahead = mdp.expected(found)
         ahead = ahead.amax(-1) if policy is None else (policy * ahead).sum(-1) * (1 + off)
         short = asked + mdp.discount * ahead * more + 4 * EPS * found - found
         missing = short.amax(-1, keepdim=True).clamp(min=0) / (1 - mdp.discount)
-        if turn == REPAIRS - 1 or bool((missing[..., 0] <= SMALL * (found @ mdp.start)).all()):
-            break
-        raised = raised + 2 * short.clamp(min=0) + 8 * rounding * found
-    return torch.minimum((found + missing) * unit * (1 + 8 * EPS), _uniform(mdp, residual))
+        if turn == REPAIRS or bool((missing[..., 0] <= SMALL * (found @ mdp.start)).all()):
+            return torch.minimum((found + missing) * unit * (1 + 8 * EPS), _uniform(mdp, residual))
+        raised, turn = raised + 2 * short.clamp(min=0) + 8 * rounding * found, turn + 1
 
 
 def _summed(mdp: MDP, paid: Tensor, policy: Tensor | None, choice: Tensor | None) -> tuple[Tensor, Tensor | None]:

@@ -76,7 +76,8 @@ def earned(mdp: MDP, reward: Any, *, whole: bool = False) -> Earned:
     mean = mdp.mean_reward(reward).detach()
     if mean.ndim != 2:
         raise InputError(f"reward has shape {tuple(mean.shape)}, a batch: give one reward at a time")
-    given, half = numbers(getattr(reward, "each", reward), "reward").detach(), half_unit(reward)
+    held = getattr(reward, "each", reward)
+    given, half = numbers(held, "reward").detach(), half_unit(held)
     if given.shape == (mdp.states, mdp.actions, mdp.states) and given.ndim == 3:
         return _of_steps(mdp, part, given, half)
     gain = mean[part.states]
@@ -97,7 +98,7 @@ def combined(parts: Sequence[Earned], weights: Sequence[float]) -> tuple[np.ndar
         gain = gain + weight * part.gain.numpy()
         size = size + abs(weight) * part.gain.abs().numpy()
         error = error + abs(weight) * part.error.numpy()
-    return gain, error + (len(parts) + 2) * EPS / 2 * (size + error)
+    return gain, error * (1 + (len(parts) + 2) * EPS) + (len(parts) + 2) * EPS / 2 * size
 
 
 def _of_steps(mdp: MDP, part: Visited, given: Tensor, half: float) -> Earned:

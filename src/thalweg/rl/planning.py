@@ -26,6 +26,7 @@ from thalweg.errors import InputError
 from thalweg.rl import bracket
 from thalweg.rl.mdp import MDP
 from thalweg.rl.probabilities import EPS
+from thalweg.rl.rows import filled
 
 TOLERANCE = 1e-9  # of the largest range that returns could have
 ROUNDS = 10_000  # greedy backups
@@ -156,7 +157,7 @@ def planned(mdp: MDP, gain: np.ndarray, error: Any, width: float, warm: np.ndarr
     if _directly(mdp, width / max(scale(gain, mdp.discount), LEAST)):
         choice = None if warm is None else torch.as_tensor(_backup(_rows(mdp), gain, mdp.discount, warm).argmax(1))
         error = torch.as_tensor(np.broadcast_to(error, gain.shape).copy())
-        return _of_bracket(bracket.best(mdp, torch.as_tensor(gain), error, choice))
+        return _of_bracket(bracket.best(filled(mdp), torch.as_tensor(gain), error, choice))
     open_to = (float(np.max(error)), mdp.rounding)
     return _solve(_rows(mdp), gain, mdp.discount, width, ROUNDS, warm, 0, open_to)
 
@@ -186,7 +187,7 @@ def followed(
         if chances.ndim == 1:
             chances = torch.nn.functional.one_hot(chances, mdp.actions).to(torch.float64)
         error = torch.as_tensor(np.broadcast_to(error, gain.shape).copy())
-        return _of_bracket(bracket.own(mdp, chances, torch.as_tensor(gain), error, off))
+        return _of_bracket(bracket.own(filled(mdp), chances, torch.as_tensor(gain), error, off))
     rows, paid, mixed = _chosen(mdp, _rows(mdp), gain, policy)
     open_to = (float(np.max(error)) + off * float(np.abs(gain).max()), mdp.rounding + off)
     return _solve(rows, paid, mdp.discount, width, ROUNDS, warm, mixed, open_to)
