@@ -22,6 +22,7 @@ from thalweg.errors import InputError, UnhealthyError
 from thalweg.rl import MDP, Gains
 from thalweg.rl.valuation import Sides
 from thalweg.values import (
+    Floor,
     bounded_density_regret,
     contextual_floor,
     implied_reward,
@@ -195,6 +196,10 @@ def _contextual(alice: Contextual, bob: Deployed) -> Certificate:
         return _refused(stands, delta)
     found = {name: _worst_of([getattr(c, name) for c in each]) for name in Shares().numbers}
     slacks = {name: max(c.slacks[name] for c in each) for name, x in found.items() if x is not None}
+    floor = _floor(alice, bob)
+    if floor is not None:
+        slacks["floor"] = floor.gap
+        stands += tuple(Assumption("floor", "checked", reason) for reason in floor.reasons)
     told = [c.realised for c in each if c.realised is not None]
     realised = max(told) if len(told) == len(each) else None
     worst = max(each, key=lambda c: c.bound)
@@ -205,7 +210,7 @@ def _contextual(alice: Contextual, bob: Deployed) -> Certificate:
         delta=delta,
         assumptions=stands,
         realised=realised,
-        floor=_floor(alice, bob),
+        floor=None if floor is None else floor.value,
     )
 
 
@@ -215,12 +220,12 @@ def _worst_of(several: list[float | None]) -> float | None:
     return max(known) if len(known) == len(several) else None
 
 
-def _floor(alice: Contextual, bob: Deployed) -> float | None:
+def _floor(alice: Contextual, bob: Deployed) -> Floor | None:
     """t* of the shards' rewards, where they are known."""
     rewards = [shard.reward for shard in alice.shards if isinstance(shard, Known | Observed | Candidates)]
     if len(rewards) != len(alice.shards) or any(reward is None for reward in rewards):
         return None
-    return contextual_floor(bob.mdp, rewards).value
+    return contextual_floor(bob.mdp, rewards)
 
 
 def _stated(

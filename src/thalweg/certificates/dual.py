@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from thalweg.errors import InputError
+from thalweg.rl.earned import combined
 from thalweg.rl.mdp import MDP
-from thalweg.rl.planning import Planned, followed, planned, scale
-from thalweg.rl.probabilities import EPS
+from thalweg.rl.planning import Planned, planned, scale
 from thalweg.rl.valuation import Valuation
 
 SHARE = 1 / 16  # of the tolerance, for each of the errors of planning
@@ -54,16 +54,6 @@ class Problem:
         return self.her.reward.mdp
 
     @property
-    def alice(self) -> np.ndarray:
-        """(S, A)."""
-        return self.her.reward.gain.numpy()
-
-    @property
-    def bob(self) -> np.ndarray:
-        """(S, A)."""
-        return self.his.reward.gain.numpy()
-
-    @property
     def slack(self) -> float:
         """By how much a certified policy may miss the suboptimality: 0 but where planning does not resolve it."""
         return max(0.0, 2 * (self.bob_best[1] - self.bob_best[0]) - self.suboptimality)
@@ -79,14 +69,11 @@ class Problem:
 
     def mixed(self, multiplier: float) -> tuple[np.ndarray, np.ndarray]:
         """(S, A), (S, A): multiplier R_B - R_A, and by how much it may be off."""
-        gain = multiplier * self.bob - self.alice
-        error = multiplier * self.his.reward.error.numpy() + self.her.reward.error.numpy()
-        return gain, error + 2 * EPS * (multiplier * np.abs(self.bob) + np.abs(self.alice))
+        return combined((self.his.reward, self.her.reward), (multiplier, -1.0))
 
     def own(self, whose: Valuation, policy: np.ndarray, width: float, warm: np.ndarray | None = None) -> Planned:
         """The value of a policy by one of the two rewards."""
-        wide = max(width, FINEST * whose.largest)
-        return followed(self.mdp, policy, whose.reward.gain.numpy(), whose.reward.error.numpy(), wide, warm)
+        return whose.followed(policy, max(width, FINEST * whose.largest), 0.0, warm)
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from thalweg.values.brackets import EPS
+from thalweg.rl.probabilities import EPS
 
 LIMIT = 40  # multipliers
 Bounds = tuple[float, float]

@@ -8,77 +8,94 @@ Source: Puterman 1994, *Markov Decision Processes*, section 6.9.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sparse
 
-from thalweg.certificates.multipliers import Bounds, Point, rounded_up, search
-from thalweg.errors import InputError
+from thalweg.certificates.dual import ranged
+from thalweg.certificates.multipliers import Point, rounded_up, search
+from thalweg.rl.earned import combined
 from thalweg.rl.mdp import MDP
-from thalweg.values import visited
-from thalweg.values.brackets import EPS, Centred, Rows, best_return, centred, return_of
+from thalweg.rl.planning import Planned, planned
+from thalweg.rl.probabilities import EPS
+from thalweg.rl.valuation import FINEST, Sides, Valuation, valuation
 from thalweg.values.programmes import Scaled, lost_of, scaled, solved
 
 FINE = 1e-9  # of Alice's range, between the bounds, at which the search stops
+SHARE = 1 / 16  # of what the search resolves, to which it plans
+TINY = 1e-300  # of anything that divides
 
 
 @dataclass(frozen=True, eq=False)
 class Two:
-    """Alice's and Bob's reward in the states that policies visit."""
+    """What Alice's and Bob's reward say of one process; all in units of each.
 
-    states: np.ndarray
-    rows: Rows
-    alice: Centred
-    bob: Centred
+    Attributes:
+        her: of Alice's.
+        his: of Bob's.
+        wanted: to which his returns are to be known.
+    """
+
+    her: Valuation
+    his: Valuation
+    wanted: float = np.inf
 
     @classmethod
-    def of(cls, mdp: MDP, alice: np.ndarray, bob: np.ndarray) -> "Two":
-        """Centre both.
+    def of(cls, mdp: MDP, alice: Any, bob: Any, suboptimality: float = np.inf) -> "Two":
+        """Read both.
 
         Raises:
             InputError: the return range of Alice's reward is 0, or not to be told from it.
         """
-        states, part = visited(mdp)
-        rows, there = Rows.of(part), states.numpy()
-        hers, his = (centred(rows, reward[there]) for reward in (alice, bob))
-        if not hers.span[0] > 0:
-            high = np.ldexp(hers.span[1], hers.exponent)
-            raise InputError(
-                f"the return range of Alice's reward is 0 (at most {high:.2g}), every policy returns the same: regret"
-                " has no share of it"
-            )
-        return cls(there, rows, hers, his)
+        her, his = valuation(mdp, alice), valuation(mdp, bob)
+        ranged(her, FINE)
+        return cls(her, his, min(his.fine, max(SHARE * suboptimality / his.reward.unit, FINEST * his.largest)))
 
-    def returns(self, policy: np.ndarray) -> tuple[Bounds, Bounds]:
+    @property
+    def mdp(self) -> MDP:
+        """The process on the states that policies visit."""
+        return self.her.reward.mdp
+
+    @property
+    def best(self) -> Sides:
+        """Bob's best return."""
+        return self.his.returns_of(self.his.plan(1.0, self.wanted))
+
+    def returns(self, policy: np.ndarray) -> tuple[Sides, Sides]:
         """Of a policy, by Alice's reward and by Bob's."""
-        gains = np.stack([self.alice.gain, self.bob.gain])
-        low, high = return_of(self.rows, policy, gains, np.abs(gains))
-        return (float(low[0]), float(high[0])), (float(low[1]), float(high[1]))
+        her, his = self.her, self.his
+        hers, bobs = her.followed(policy, her.fine, EPS), his.followed(policy, self.wanted, EPS)
+        return her.returns_of(hers), his.returns_of(bobs)
 
-    def priced(self, multiplier: float) -> tuple[np.ndarray, np.ndarray]:
-        """(S, A): R_A - l R_B, and the size that its rounding is a share of."""
-        hers, his = self.alice.gain, multiplier * self.bob.gain
-        return hers - his, (1 + 4 * EPS) * (np.abs(hers) + np.abs(his))
+    def planned(self, sign: float, multiplier: float) -> Planned:
+        """The best policy of R_A - l R_B, or of minus it."""
+        mixed = combined((self.her.reward, self.his.reward), (sign, -sign * multiplier))
+        return planned(self.mdp, *mixed, SHARE * self.near)
 
     @property
     def near(self) -> float:
-        """What the bounds may be apart, in units of Alice's centred reward: rounding is not searched away."""
-        low, high = self.alice.span
-        return max(FINE * low, 2 * (high - low))
+        """What the bounds may be apart, in Alice's units: rounding is not searched away."""
+        return max(FINE * self.her.range.low, 2 * self.her.range.width)
 
     def posed(self) -> Scaled:
         """The flow, in units of what the best and worst policies of both visit."""
-        return scaled(self.rows, [one for c in (self.alice, self.bob) for one in (c.best.policy, c.worst.policy)])
+        return scaled(self.mdp, [one.policy for c in (self.her, self.his) for one in (c.best, c.worst)])
 
     def losses(self, posed: Scaled) -> tuple[np.ndarray, np.ndarray]:
-        """(S A,) of Alice, a share of her range, and of Bob: what each action loses of the best return."""
-        hers, his = (posed.weights(np.maximum(lost_of(self.rows, c), 0.0)) for c in (self.alice, self.bob))
-        return hers / self.alice.span[0], his
+        """(S A,) of Alice and of Bob: what each action loses of the best return, as shares of their ranges."""
+        hers, his = (posed.weights(lost_of(c)) for c in (self.her, self.his))
+        return hers / self.her.range.low, his / self.bobs
+
+    @property
+    def bobs(self) -> float:
+        """The most that his return range can be."""
+        return max(self.his.range.high, TINY)
 
 
 @dataclass(frozen=True, eq=False)
 class Programmed:
-    """The worst regret as a share of Alice's range: see `WorstRegret`, of which it has the fields."""
+    """The worst regret as a share of Alice's range: the fields of `WorstRegret`, policies of visited states."""
 
     value: float
     lower: float
@@ -88,46 +105,45 @@ class Programmed:
     evaluations: int
 
 
-def programmed(mdp: MDP, alice: np.ndarray, bob: np.ndarray, suboptimality: float) -> Programmed:
+def programmed(mdp: MDP, alice: Any, bob: Any, suboptimality: float) -> Programmed:
     """The worst regret of a Bob within a suboptimality: a = Reg_A, b = Reg_B - suboptimality, x a policy.
 
     Raises:
         InputError: the return range of Alice's reward is 0, or HiGHS gave up.
     """
-    two = Two.of(mdp, alice, bob)
-    hers, his = two.alice, two.bob
-    allowed = min(float(np.ldexp(suboptimality, -his.exponent)), 1 + 2 * his.span[1])  # more than his range is all
-    slack = max(0.0, 2 * (his.best.high - his.best.low) - allowed)
+    two = Two.of(mdp, alice, bob, suboptimality)
+    her, his, best = two.her, two.his, two.best
+    allowed = min(suboptimality / his.reward.unit, 2 * two.bobs)  # more than his range is all
+    slack = max(0.0, 2 * best.width - allowed)
+    given = Sides(allowed, allowed)
 
     def point(policy: np.ndarray) -> Point:
         a, b = two.returns(policy)
-        lost = (his.best.low - b[1] - allowed, his.best.high - b[0] - allowed)
-        return Point((hers.best.low - a[1], hers.best.high - a[0]), lost, (policy,))
+        return Point(her.optimum.minus(a), best.minus(b).minus(given), (policy,))
 
     def asked(multiplier: float) -> tuple[float, Point]:
-        gain, size = two.priced(multiplier)
-        planned = best_return(two.rows, -gain, size)
-        parts = hers.best.high, planned.high, -multiplier * his.best.low, multiplier * allowed
-        return rounded_up(*parts), point(planned.policy)
+        found = two.planned(-1.0, multiplier)
+        parts = her.optimum.high, her.returns_of(found).high, -multiplier * best.low, multiplier * allowed
+        return rounded_up(*parts), point(found.policy)
 
     posed = two.posed()
     a, b = two.losses(posed)
-    found = solved(-a, sparse.csr_matrix(b), np.array([allowed]), posed.flows, posed.starts)
-    first = -float(found.ineqlin.marginals[0]) * hers.span[0]
-    known = [point(x) for x in (hers.worst.policy, his.best.policy, posed.policy(found.x))]
-    closed = search(asked, known, first, slack, two.near, hers.span[1])
-    exponent = hers.exponent - his.exponent
+    found = solved(-a, sparse.csr_matrix(b), np.array([allowed / two.bobs]), posed.flows, posed.starts)
+    first = -float(found.ineqlin.marginals[0]) * her.range.low / two.bobs
+    known = [point(x) for x in (her.worst.policy, his.best.policy, posed.policy(found.x))]
+    closed = search(asked, known, first, slack, two.near, her.range.high)
+    share = Sides(closed.lower, closed.upper).over(her.range)
     return Programmed(
-        min(1.0, closed.upper / hers.span[0] + 8 * EPS),
-        max(0.0, closed.lower / hers.span[1] - 8 * EPS),
-        float(np.ldexp(closed.multiplier, exponent)),
-        tuple((chance, _whole(mdp, two.states, x.policies[0])) for chance, x in closed.mixture),
-        float(np.ldexp(slack, his.exponent)),
+        min(1.0, share.high),
+        share.low,
+        closed.multiplier * her.reward.unit / his.reward.unit,
+        tuple((chance, x.policies[0]) for chance, x in closed.mixture),
+        slack * his.reward.unit,
         closed.evaluations,
     )
 
 
-def inversion(mdp: MDP, alice: np.ndarray, bob: np.ndarray) -> Bounds:
+def inversion(mdp: MDP, alice: Any, bob: Any) -> Sides:
     """Bounds of the worst inversion, a share of Alice's range: a = J_A(1) - J_A(2), b the same by Bob's reward.
 
     h(l) is the return range of R_A - l R_B.
@@ -136,18 +152,18 @@ def inversion(mdp: MDP, alice: np.ndarray, bob: np.ndarray) -> Bounds:
         InputError: as `programmed`.
     """
     two = Two.of(mdp, alice, bob)
-    hers, his = two.alice, two.bob
-    if not his.span[0] > 0:  # nothing that he minds is proven
-        return 0.0, 1.0
+    her, his = two.her, two.his
+    if not his.range.low > 0:  # nothing that he minds is proven
+        return Sides(0.0, 1.0)
 
     def point(first: np.ndarray, second: np.ndarray) -> Point:
         (a, b), (c, d) = two.returns(first), two.returns(second)
-        return Point((a[0] - c[1], a[1] - c[0]), (b[0] - d[1], b[1] - d[0]), (first, second))
+        return Point(a.minus(c), b.minus(d), (first, second))
 
     def asked(multiplier: float) -> tuple[float, Point]:
-        gain, size = two.priced(multiplier)
-        best, worst = best_return(two.rows, gain, size), best_return(two.rows, -gain, size)
-        return rounded_up(best.high, worst.high), point(best.policy, worst.policy)
+        best, worst = (two.planned(sign, multiplier) for sign in (1.0, -1.0))
+        upper = rounded_up(her.returns_of(best).high, her.returns_of(worst).high)
+        return upper, point(best.policy, worst.policy)
 
     posed = two.posed()
     a, b = two.losses(posed)
@@ -158,19 +174,12 @@ def inversion(mdp: MDP, alice: np.ndarray, bob: np.ndarray) -> Bounds:
         sparse.block_diag([posed.flows, posed.flows], format="csc"),
         np.concatenate([posed.starts, posed.starts]),
     )
-    first = -float(found.ineqlin.marginals[0]) * hers.span[0]
-    same = Point((0.0, 0.0), (0.0, 0.0), (hers.best.policy,) * 2)
-    known = [same, point(hers.best.policy, hers.worst.policy), point(*map(posed.policy, np.split(found.x, 2)))]
-    closed = search(asked, known, first, 0.0, two.near, hers.span[1])
-    lower, upper = closed.lower / hers.span[1] - 8 * EPS, closed.upper / hers.span[0] + 8 * EPS
-    return max(0.0, lower), min(1.0, upper)
-
-
-def _whole(mdp: MDP, states: np.ndarray, policy: np.ndarray) -> np.ndarray:
-    """(S, A) probabilities in the whole process; even where nobody comes."""
-    full = np.full((mdp.states, mdp.actions), 1 / mdp.actions)
-    full[states] = policy if policy.ndim == 2 else np.eye(mdp.actions)[policy]
-    return full
+    first = -float(found.ineqlin.marginals[0]) * her.range.low / two.bobs
+    same = Point((0.0, 0.0), (0.0, 0.0), (her.best.policy,) * 2)
+    known = [same, point(her.best.policy, her.worst.policy), point(*map(posed.policy, np.split(found.x, 2)))]
+    closed = search(asked, known, first, 0.0, two.near, her.range.high)
+    share = Sides(closed.lower, closed.upper).over(her.range)
+    return Sides(share.low, min(1.0, share.high))
 
 
 __all__ = ["Programmed", "inversion", "programmed"]

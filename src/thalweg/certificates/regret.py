@@ -16,8 +16,8 @@ from thalweg.certificates.dual import prepare, search
 from thalweg.certificates.programme import inversion, programmed
 from thalweg.errors import InputError
 from thalweg.rl.mdp import MDP
-from thalweg.rl.planning import single
 from thalweg.rl.probabilities import EPS
+from thalweg.rl.rows import visited
 from thalweg.rl.valuation import valuation
 
 TOLERANCE = 1e-6  # of Alice's range, between the two bounds
@@ -96,8 +96,8 @@ def worst_regret(
     if not tolerance > 0 or evaluations < 0:
         raise InputError(f"tolerance = {tolerance}, evaluations = {evaluations}: give above 0, and at least 0")
     if method == "programme":
-        made = programmed(mdp, single(mdp, alice_reward), single(mdp, bob_reward), float(suboptimality))
-        mixture = tuple((chance, torch.as_tensor(policy)) for chance, policy in made.mixture)
+        made = programmed(mdp, alice_reward, bob_reward, float(suboptimality))
+        mixture = tuple((chance, _chances(mdp, visited(mdp).states, policy)) for chance, policy in made.mixture)
         return WorstRegret(made.value, made.lower, made.multiplier, mixture, made.slack, method, made.evaluations)
     problem = prepare(valuation(mdp, alice_reward), valuation(mdp, bob_reward), float(suboptimality), tolerance)
     found = search(problem, tolerance, evaluations)
@@ -138,7 +138,7 @@ def worst_inversion(mdp: MDP, alice_reward: Any, bob_reward: Any) -> float:
 
     Source: what soundness of a distance bounds, Skalse et al. 2024 (arXiv 2309.15257).
     """
-    return inversion(mdp, single(mdp, alice_reward), single(mdp, bob_reward))[1]
+    return inversion(mdp, alice_reward, bob_reward).high
 
 
 def composed_bound(distance: float, suboptimality: float, bob_range: float) -> float:

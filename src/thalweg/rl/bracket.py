@@ -7,21 +7,30 @@ For any v, with T v = max_a (R_a + discount P_a v), T_pi that of a policy, and w
 
 since both operators are monotone. Residuals are raised by their own rounding and by what rewards, rows and policy
 leave open, state by state: where a loss is large and rare, its rounding is as rare. What a computed w misses of its
-inequality is added over 1 - discount: rows sum to 1. Dense or sparse, batches in front.       S states, A actions
+inequality is solved for again, and in the end added over 1 - discount: rows sum to 1. Dense or sparse, batches in
+front.       S states, A actions
 
 Source: Puterman 1994, *Markov Decision Processes*, theorem 6.2.2 for the inequalities; bounds of rounding: Higham
 2002, *Accuracy and Stability of Numerical Algorithms*, sec. 3.1.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
+import numpy as np
+import scipy.sparse as sparse
 import torch
 from torch import Tensor
 
 from thalweg.rl.mdp import MDP, Gains, Plan
 from thalweg.rl.probabilities import EPS
+from thalweg.rl.sparse import factorised
 
 REFINED = 2  # corrections of a solution by its residual
+REPAIRS = 3  # of a w that misses its inequality
+SMALL = 1e-3  # of w at the start, that may be added to it everywhere
+BLOCK = 2**20  # chances that are looked at in one go
+Summed = Callable[[Tensor], Tensor]  # discounted sums (..., S) of what is paid in each state (..., S)
 
 
 class Bracket(NamedTuple):
@@ -60,13 +69,14 @@ def best(mdp: MDP, gain: Tensor, error: Tensor | float, choice: Tensor | None = 
     """
     with torch.no_grad():
         found = mdp.improved(gain, choice)
-        gain, value, shift = _levelled(mdp, gain, found.policy, found.value)
+        solve = _solver(mdp, found.policy)
+        gain, value, shift = _levelled(mdp, gain, found.policy, found.value, solve)
         values = gain + mdp.discount * mdp.expected(value)
         doubt = _doubt(mdp, gain, value) + error
         over = ((values + doubt).amax(-1) - value).clamp(min=0)
         under = (value - (found.policy * (values - doubt)).sum(-1)).clamp(min=0)
-        above = _weighted(mdp, over, None)
-        below = _weighted(mdp, under, found.policy)
+        above = _weighted(mdp, over, None, _most(mdp, found.policy))
+        below = _weighted(mdp, under, found.policy, solve)
     return _shifted(value, shift, below, above, found.policy)
 
 
@@ -83,14 +93,15 @@ def own(mdp: MDP, policy: Tensor, gain: Tensor, error: Tensor | float, off: floa
     with torch.no_grad():
         batch = torch.broadcast_shapes(policy.shape[:-2], gain.shape[:-2])
         policy, gain = (x.expand(*batch, mdp.states, mdp.actions) for x in (policy, gain))
-        gain, value, shift = _levelled(mdp, gain, policy, mdp.solve(policy, gain))
+        solve = _solver(mdp, policy)
+        gain, value, shift = _levelled(mdp, gain, policy, solve((policy * gain).sum(-1)), solve)
         values = gain + mdp.discount * mdp.expected(value)
         mean = (policy * values).sum(-1)
         doubt = (policy * (_doubt(mdp, gain, value) + error)).sum(-1)
         doubt = doubt + (mdp.actions + 3) * EPS * (policy * values.abs()).sum(-1)
         doubt = doubt + off * (policy * (values - mean[..., None]).abs()).sum(-1)
         over, under = ((mean - value + doubt).clamp(min=0), (value - mean + doubt).clamp(min=0))
-        above, below = (_weighted(mdp, x, policy, off) for x in (over, under))
+        above, below = (_weighted(mdp, x, policy, solve, off) for x in (over, under))
     return _shifted(value, shift, below, above, policy)
 
 
@@ -142,38 +153,83 @@ def spans(mdp: MDP, gain: Tensor, error: Tensor | float = 0.0) -> tuple[Tensor, 
     return middle - off, middle + off
 
 
-def _levelled(mdp: MDP, gain: Tensor, policy: Tensor, value: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def _solver(mdp: MDP, policy: Tensor) -> Summed:
+    """What `MDP.solve` does for one policy (..., S, A) and what is paid in each state, factorised once."""
+    if mdp.transitions is None:
+        systems = [factorised(mdp.sparse, one, mdp.discount) for one in policy.reshape(-1, mdp.states, mdp.actions)]
+        return lambda paid: torch.stack(
+            [system.solve(one) for system, one in zip(systems, paid.reshape(-1, mdp.states), strict=True)]
+        ).reshape(paid.shape)
+    moves = torch.einsum("...sa,sat->...st", policy, mdp.transitions)
+    system = torch.eye(mdp.states, dtype=torch.float64) - mdp.discount * moves
+    factors, pivots = torch.linalg.lu_factor(system.mT)  # of the transpose, see `MDP.solve`
+    return lambda paid: torch.linalg.lu_solve(factors, pivots, paid[..., None], adjoint=True)[..., 0]
+
+
+def _most(mdp: MDP, policy: Tensor) -> Summed:
+    """The same under the policy that sums up most, found from a given one, then from that of the call before."""
+    choice = policy.argmax(-1)
+
+    def found(paid: Tensor) -> Tensor:
+        nonlocal choice
+        plan = mdp.improved(paid[..., None].expand(*paid.shape, mdp.actions), choice)
+        choice = plan.policy.argmax(-1)
+        return plan.value
+
+    return found
+
+
+def _levelled(mdp: MDP, gain: Tensor, policy: Tensor, value: Tensor, solve: Summed) -> tuple[Tensor, Tensor, Tensor]:
     """A level taken off a value, and what that takes off each reward; the value corrected by its residual."""
     shift = value @ mdp.start
     gain = gain - (1 - mdp.discount) * shift[..., None, None]
     value = value - shift[..., None]
     for _ in range(REFINED):
         values = gain + mdp.discount * mdp.expected(value)
-        value = value + mdp.solve(policy, (policy * values).sum(-1, keepdim=True) - value[..., None])
+        value = value + solve((policy * values).sum(-1) - value)
     return gain, value, shift
 
 
 def _doubt(mdp: MDP, gain: Tensor, value: Tensor) -> Tensor:
     """(..., S, A): rounding of an action value less a value, and what rows leave open: rounding times deviation."""
-    mean, square = mdp.expected(value), mdp.expected(value.square())
-    spread = (square - mean.square()).clamp(min=0) + 4 * (mdp.terms + 4) * EPS * square
-    return mdp.noise(gain, value) + mdp.discount * mdp.rounding * spread.sqrt()
+    moved = mdp.discount * mdp.rounding * (1 + 4 * mdp.rounding)
+    return mdp.noise(gain, value) + moved * _deviation(mdp, value)
 
 
-def _weighted(mdp: MDP, residual: Tensor, policy: Tensor | None, off: float = 0.0) -> Tensor:
-    """(..., S): w of the inequality above, of one policy or of all."""
-    limit = 1 - mdp.discount
-    uniform = _uniform(mdp, residual)
+def _deviation(mdp: MDP, value: Tensor) -> Tensor:
+    """(..., S, A): sum P |v - P v|  but for rounding; of a batch the root mean square, which is cheaper and larger.
+
+    Where a step of chance p leads far away, it is larger by 1 / sqrt(p).
+    """
+    mean = mdp.expected(value)
+    if value.ndim > 1:
+        square = mdp.expected(value.square())
+        return ((square - mean.square()).clamp(min=0) + 4 * (mdp.terms + 4) * EPS * square).sqrt()
+    if mdp.transitions is None:
+        rows = mdp.sparse
+        off = np.abs(value.numpy()[rows.indices] - np.repeat(mean.flatten().numpy(), np.diff(rows.indptr)))
+        away = np.asarray(sparse.csr_matrix((rows.data * off, rows.indices, rows.indptr), rows.shape).sum(1))
+        return torch.as_tensor(away).reshape(mean.shape)
+    step = max(1, BLOCK // (mdp.actions * mdp.states))
+    blocks = zip(mdp.transitions.split(step), mean.split(step), strict=True)
+    return torch.cat([(chances * (value - m[..., None]).abs()).sum(-1) for chances, m in blocks])
+
+
+def _weighted(mdp: MDP, residual: Tensor, policy: Tensor | None, summed: Summed, off: float = 0.0) -> Tensor:
+    """(..., S): w of the inequality above, of one policy or of all, as `summed` has it but for rounding."""
     unit = residual.amax(-1, keepdim=True).clamp(min=1e-300)
-    scaled = (residual / unit)[..., None].expand(*residual.shape, mdp.actions)
-    found = mdp.solve(policy, scaled) if policy is not None else mdp.improved(scaled).value
-    found = found.clamp(min=0)
-    ahead = mdp.expected(found)
-    ahead = ahead.amax(-1) if policy is None else (policy * ahead).sum(-1) * (1 + off)
-    raised = ahead * (1 + mdp.rounding + (mdp.terms + mdp.actions + 8) * EPS)
-    missing = (scaled[..., 0] * (1 + 4 * EPS) + mdp.discount * raised - found).amax(-1, keepdim=True).clamp(min=0)
-    whole = (found + (missing + 4 * EPS * found.amax(-1, keepdim=True)) / limit) * unit * (1 + 8 * EPS)
-    return torch.minimum(whole, uniform)
+    asked, rounding = (residual / unit) * (1 + 4 * EPS), (mdp.terms + mdp.actions + 8) * EPS
+    more = 1 + rounding + mdp.rounding * (1 + 4 * mdp.rounding)
+    raised, turn = asked, 0
+    while True:
+        found = summed(raised).clamp(min=0)
+        ahead = mdp.expected(found)
+        ahead = ahead.amax(-1) if policy is None else (policy * ahead).sum(-1) * (1 + off)
+        short = asked + mdp.discount * ahead * more + 4 * EPS * found - found
+        missing = short.amax(-1, keepdim=True).clamp(min=0) / (1 - mdp.discount)
+        if turn == REPAIRS or bool((missing[..., 0] <= SMALL * (found @ mdp.start)).all()):
+            return torch.minimum((found + missing) * unit * (1 + 8 * EPS), _uniform(mdp, residual))
+        raised, turn = raised + 2 * short.clamp(min=0) + 8 * rounding * found, turn + 1
 
 
 def _uniform(mdp: MDP, residual: Tensor) -> Tensor:

@@ -7,9 +7,11 @@ half a unit in its last place is in the error, with the rounding of the mean and
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -74,13 +76,29 @@ def earned(mdp: MDP, reward: Any, *, whole: bool = False) -> Earned:
     mean = mdp.mean_reward(reward).detach()
     if mean.ndim != 2:
         raise InputError(f"reward has shape {tuple(mean.shape)}, a batch: give one reward at a time")
-    given, half = numbers(getattr(reward, "each", reward), "reward").detach(), half_unit(reward)
+    held = getattr(reward, "each", reward)
+    given, half = numbers(held, "reward").detach(), half_unit(held)
     if given.shape == (mdp.states, mdp.actions, mdp.states) and given.ndim == 3:
         return _of_steps(mdp, part, given, half)
     gain = mean[part.states]
     _bounded(gain, mdp.discount)
     level = part.mdp.level(gain)
     return _scaled(mdp, part, gain - level, half * gain.abs() + EPS / 2 * (gain - level).abs(), float(level))
+
+
+def combined(parts: Sequence[Earned], weights: Sequence[float]) -> tuple[np.ndarray, np.ndarray]:
+    """(S', A), (S', A): the sum of rewards of one process, each in its unit, and by how much it may be off.
+
+    Args:
+        parts: the rewards.
+        weights: one for each.
+    """
+    gain, size, error = np.zeros((3, *parts[0].gain.shape))
+    for part, weight in zip(parts, weights, strict=True):
+        gain = gain + weight * part.gain.numpy()
+        size = size + abs(weight) * part.gain.abs().numpy()
+        error = error + abs(weight) * part.error.numpy()
+    return gain, error * (1 + (len(parts) + 2) * EPS) + (len(parts) + 2) * EPS / 2 * size
 
 
 def _of_steps(mdp: MDP, part: Visited, given: Tensor, half: float) -> Earned:
@@ -111,4 +129,4 @@ def _scaled(mdp: MDP, part: Visited, gain: Tensor, error: Tensor, level: float) 
     return Earned(mdp, part, gain / unit, error / unit + TINY, level, unit)
 
 
-__all__ = ["Earned", "earned"]
+__all__ = ["Earned", "combined", "earned"]

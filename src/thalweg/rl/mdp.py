@@ -193,6 +193,9 @@ class MDP:
 
         Dense processes only, under `vmap`. Take its second derivatives in reverse: torch's forward rule for
         `linalg.solve` gives wrong ones (pytorch issue 192540), and so does `vmap` of `torch.func.jacfwd`.
+
+        It is the transpose that is factorised: no column has an entry above its diagonal, so no row changes place,
+        nothing but diagonals is a difference, and the value of a rare state that pays much keeps its digits.
         """
         batch = torch.broadcast_shapes(policy.shape[:-2], gain.shape[:-2])
         policy, gain = (x.expand(*batch, self.states, self.actions) for x in (policy, gain))
@@ -202,7 +205,7 @@ class MDP:
             return torch.stack(found).reshape(*batch, self.states)
         moves = torch.einsum("...sa,sat->...st", policy, self.transitions)
         system = torch.eye(self.states, dtype=torch.float64) - self.discount * moves
-        return torch.linalg.solve(system, (policy * gain).sum(-1))
+        return torch.linalg.solve(system.mT, (policy * gain).sum(-1)[..., None, :], left=False)[..., 0, :]
 
     def action_values(self, policy: Tensor, reward: Any) -> Tensor:
         """(..., S, A): the value of an action now and the policy afterwards."""

@@ -28,6 +28,7 @@ from thalweg.errors import InputError
 from thalweg.rl import bracket
 from thalweg.rl.mdp import MDP
 from thalweg.rl.probabilities import EPS
+from thalweg.rl.rows import filled
 
 TOLERANCE = 1e-9  # of the largest range that returns could have
 ROUNDS = 10_000  # greedy backups
@@ -45,6 +46,7 @@ ENTRY = 2e-9  # seconds for a chance in an evaluation
 PIVOT = 5e-11  # seconds for a multiplication of a dense solve
 SOLVES = 12  # direct solves of one planning
 DIGITS = 25.0  # nats by which planning shrinks an error
+FINEST = 1e-14  # of that range: no sweeps come nearer
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,7 +161,7 @@ def planned(mdp: MDP, gain: np.ndarray, error: Any, width: float, warm: np.ndarr
     if _directly(mdp, width / max(scale(gain, mdp.discount), LEAST)):
         choice = None if warm is None else torch.as_tensor(_backup(_rows(mdp), gain, mdp.discount, warm).argmax(1))
         error = torch.as_tensor(np.broadcast_to(error, gain.shape).copy())
-        return _of_bracket(bracket.best(mdp, torch.as_tensor(gain), error, choice))
+        return _of_bracket(bracket.best(filled(mdp), torch.as_tensor(gain), error, choice))
     open_to = (float(np.max(error)), mdp.rounding)
     return _solve(_rows(mdp), gain, mdp.discount, width, ROUNDS, warm, 0, open_to)
 
@@ -189,7 +191,7 @@ def followed(
         if chances.ndim == 1:
             chances = torch.nn.functional.one_hot(chances, mdp.actions).to(torch.float64)
         error = torch.as_tensor(np.broadcast_to(error, gain.shape).copy())
-        return _of_bracket(bracket.own(mdp, chances, torch.as_tensor(gain), error, off))
+        return _of_bracket(bracket.own(filled(mdp), chances, torch.as_tensor(gain), error, off))
     rows, paid, mixed = _chosen(mdp, _rows(mdp), gain, policy)
     open_to = (float(np.max(error)) + off * float(np.abs(gain).max()), mdp.rounding + off)
     return _solve(rows, paid, mdp.discount, width, ROUNDS, warm, mixed, open_to)
@@ -220,12 +222,12 @@ def _as_given(mdp: MDP, found: Planned) -> Planned:
 
 
 def _directly(mdp: MDP, share: float) -> bool:
-    """Whether direct solves are cheaper than sweeps that shrink an error to a share.
+    """Whether direct solves are cheaper than sweeps that shrink an error to a share, or alone can.
 
     Raises:
         InputError: neither ends in reasonable time.
     """
-    if mdp.states <= FEW:
+    if mdp.states <= FEW or (mdp.states <= MOST and share < FINEST):
         return True
     entries = mdp.states**2 if mdp.transitions is not None else mdp.sparse.nnz / mdp.actions
     seconds = entries * ENTRY * min(DIGITS, max(1.0, -math.log(max(share, LEAST)))) / (1 - mdp.discount)

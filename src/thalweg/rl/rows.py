@@ -12,6 +12,7 @@ from thalweg.errors import InputError
 from thalweg.rl.mdp import MDP
 
 DENSE = 400  # states up to which transitions are dense
+FILLED = 2**18  # chances, with zeros, up to which a sparse process is solved as a dense one
 
 
 class Visited(NamedTuple):
@@ -58,6 +59,15 @@ def transition_rows(mdp: MDP) -> Any:
     return sparse.csr_matrix(mdp.transitions.reshape(-1, mdp.states).numpy())
 
 
+def filled(mdp: MDP) -> MDP:
+    """The same process, dense where it is small: what is sparse costs more there than zeros do."""
+    if mdp.transitions is not None or mdp.states > DENSE or mdp.actions * mdp.states**2 > FILLED:
+        return mdp
+    if "filled" not in mdp.kept:
+        mdp.kept["filled"] = from_rows(mdp.sparse, mdp.start, mdp.discount, dense=True, rounding=mdp.rounding)
+    return mdp.kept["filled"]
+
+
 def from_rows(rows: Any, start: Tensor, discount: float, *, dense: bool, rounding: float = 0.0) -> MDP:
     """A process of such rows, whose chances may be off by `rounding`, relative."""
     actions = rows.shape[0] // rows.shape[1]
@@ -95,4 +105,4 @@ def mixture(levels: Sequence[MDP], weights: Any = None) -> MDP:
     return from_rows(rows, start, levels[0].discount, dense=len(start) <= DENSE, rounding=off)
 
 
-__all__ = ["DENSE", "Visited", "everywhere", "from_rows", "mixture", "transition_rows", "visited"]
+__all__ = ["DENSE", "Visited", "everywhere", "filled", "from_rows", "mixture", "transition_rows", "visited"]

@@ -7,6 +7,7 @@ takes the safe one. All is in units of `Earned`, of which shares of the range kn
 
 import hashlib
 import math
+import struct
 from collections import OrderedDict
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -24,7 +25,8 @@ FINE, COARSE, MANY = 1e-10, 1e-7, 50_000  # of the return range, to which it is 
 SOME = 1e-4  # the first try
 FLAT = 8.0  # widths of a range that is told from 0
 LEAST = 1e-300  # width of anything
-FINEST = 1e-13  # of the largest range that returns could have: no planner knows more
+FINEST = 1e-13  # of the largest range that returns could have: no sweeps know more
+BLURRED = 1e-6  # share of a range from which direct solves are worth their time
 
 
 class Sides(NamedTuple):
@@ -102,8 +104,13 @@ class Valuation:
             best, worst = (self.plan(sign, share * self.largest) for sign in (1.0, -1.0))
             span = self.returns_of(best).plus(self.returns_of(worst))
             known = span.width <= max(fine * max(span.low, 0.0), enough)
-            if known or share <= FINEST or span.width > before / 2 or best.direct:
+            if known or best.direct or share == 0:
                 return span
+            if share <= FINEST or span.width > before / 2:
+                if span.width <= BLURRED * span.low:
+                    return span
+                share = 0.0  # a range far below the rewards: what pays is rare
+                continue
             before, wanted = span.width, max(fine * max(span.low, 0.0), enough) / span.width
             share = max(FINEST, min(share, span.width / self.largest) * min(1e-2, wanted or 1e-2))
 
@@ -120,12 +127,18 @@ class Valuation:
     @property
     def best(self) -> Planned:
         """V* on the states that policies visit, in units and without the level, as finely as the range is known."""
-        return self.plan(1.0, max(self.fine * self.range.low, FINEST * self.largest))
+        return self.plan(1.0, self.width)
 
     @property
     def worst(self) -> Planned:
         """V* of minus the reward."""
-        return self.plan(-1.0, max(self.fine * self.range.low, FINEST * self.largest))
+        return self.plan(-1.0, self.width)
+
+    @property
+    def width(self) -> float:
+        """The width to which values are asked for, in units: where the range was solved for directly, so are they."""
+        wanted = self.fine * max(self.range.low, 0.0)
+        return wanted if self.plan(1.0, np.inf).direct else max(wanted, FINEST * self.largest)
 
     @property
     def optimum(self) -> Sides:
@@ -148,11 +161,27 @@ class Valuation:
         return self.range
 
     def own(self, policy: Any) -> Planned:
-        """The value of a policy (S, A) of the whole process, in units and without the level."""
+        """The value of a policy (S, A) of the whole process, in units and without the level.
+
+        Raises:
+            InputError: a batch, no probabilities.
+        """
         chances, off = self.reward.policy(policy)
-        width = max(self.fine * self.range.low, FINEST * self.largest)
+        if chances.ndim != 2:
+            raise InputError(f"policy has shape {tuple(chances.shape)}: give one policy (S, A), no batch")
+        return self.followed(chances.numpy(), self.width, off)
+
+    def followed(self, policy: np.ndarray, width: float, off: float = 0.0, warm: np.ndarray | None = None) -> Planned:
+        """The same of a policy of the states that are visited, as finely as is asked.
+
+        Args:
+            policy: (S',) int64 actions, or (S', A) probabilities.
+            width: in units.
+            off: by how much a chance may be off, relative.
+            warm: (S',) values to begin from.
+        """
         gain, error = self.reward.gain.numpy(), self.reward.error.numpy()
-        return followed(self.reward.mdp, chances.numpy(), gain, error, width, None, off)
+        return followed(self.reward.mdp, policy, gain, error, width, warm, off)
 
     def returns(self, policy: Any) -> Sides:
         """J of a policy (S, A), in units and without the level."""
@@ -201,8 +230,8 @@ def valuation(mdp: MDP, reward: Any, *, whole: bool = False) -> Valuation:
 
 
 def _key(read: Earned) -> bytes:
-    """Of the content."""
-    found = hashlib.blake2b(digest_size=16)
+    """Of the content: two rewards of which one is a multiple of the other differ in the unit alone."""
+    found = hashlib.blake2b(struct.pack("dd", read.unit, read.level), digest_size=16)
     for part in (read.gain, read.error, read.part.states):
         found.update(part.contiguous().numpy().tobytes())
     return found.digest()

@@ -22,12 +22,11 @@ from torch import Tensor
 
 from thalweg.errors import InputError
 from thalweg.rl import MDP
+from thalweg.rl.valuation import valuation
 from thalweg.values.behaviour import Behaviour
-from thalweg.values.brackets import Rows, centred, return_of
-from thalweg.values.floor import each_centred, gains_of, shares
+from thalweg.values.floor import each_of, ranged, shares
 from thalweg.values.likelihood import Likelihood
 from thalweg.values.linear import Linear
-from thalweg.values.occupancy import visited
 from thalweg.values.rules import Rule
 
 
@@ -112,10 +111,9 @@ def prefers(mdp: MDP, rewards: Sequence[Any], policy: Tensor, other: Tensor) -> 
         policy: (S, A).
         other: (S, A).
     """
-    rows, gains, policies = _met(mdp, rewards, policy, other)
-    known = np.stack([centred(rows, gain).gain for gain in gains])
-    (low, high), (least, most) = (return_of(rows, one, known, np.abs(known)) for one in policies)
-    return bool((high >= least).all() and (low > most).any())
+    known = [valuation(mdp, reward) for reward in each_of(mdp, rewards)]
+    pairs = [(one.returns(policy), one.returns(other)) for one in known]
+    return all(a.high >= b.low for a, b in pairs) and any(a.low > b.high for a, b in pairs)
 
 
 def worst_context(mdp: MDP, rewards: Sequence[Any], policy: Tensor) -> tuple[float, int]:
@@ -132,16 +130,9 @@ def worst_context(mdp: MDP, rewards: Sequence[Any], policy: Tensor) -> tuple[flo
     Raises:
         InputError: a reward without a return range.
     """
-    rows, gains, (given,) = _met(mdp, rewards, policy)
-    least, most = shares(rows, each_centred(rows, gains), given)
+    known = ranged(mdp, each_of(mdp, rewards))
+    least, most = shares(known, [one.returns(policy) for one in known])
     return min(float(most.max()), 1.0), int(np.flatnonzero(most >= least.max())[-1])
-
-
-def _met(mdp: MDP, rewards: Sequence[Any], *policies: Tensor) -> tuple[Rows, list[np.ndarray], list[np.ndarray]]:
-    """The process where policies visit it, the rewards and the policies there."""
-    states, part = visited(mdp)
-    there = [mdp.checked(policy).detach()[states].numpy() for policy in policies]
-    return Rows.of(part), [gain[states].numpy() for gain in gains_of(mdp, rewards)], there
 
 
 __all__ = ["Contexts", "by_context", "prefers", "worst_context"]

@@ -23,11 +23,15 @@ from torch import Tensor
 
 from thalweg.errors import InputError
 from thalweg.rl import MDP, Gains
-from thalweg.values.brackets import EPS, Centred, Rows, best_return, centred, return_of
-from thalweg.values.occupancy import mean_gain, single_gain, visited
-from thalweg.values.programmes import lost_of, policy_of, scaled, solved
+from thalweg.rl.earned import combined
+from thalweg.rl.planning import planned
+from thalweg.rl.probabilities import EPS
+from thalweg.rl.valuation import Sides, Valuation, valuation
+from thalweg.values.occupancy import mean_gain, single_gain
+from thalweg.values.programmes import chances_of, lost_of, policy_of, scaled, solved, visits_of
 
 FINE = 1e-9  # between the bounds, at which the search stops
+SHARE = 1 / 16  # of it, to which the best answer is planned
 WIDE = 1e-6  # between the bounds, from which a floor says so
 CUTS = 40  # policies that may join
 
@@ -78,74 +82,75 @@ def contextual_floor(mdp: MDP, rewards: Sequence[Any]) -> Floor:
     Raises:
         InputError: no reward, a reward without a return range, a programme that the solver gave up.
     """
-    states, part = visited(mdp)
-    rows, gains = Rows.of(part), gains_of(mdp, rewards)
-    known = each_centred(rows, [gain[states].numpy() for gain in gains])
-    lower, upper, duals, policy, reasons = _played(rows, known)
-    spans = torch.tensor([np.ldexp(sum(one.span) / 2, one.exponent) for one in known])
+    each = each_of(mdp, rewards)
+    known = ranged(mdp, each)
+    lower, upper, duals, policy, reasons = _played(known)
+    states = known[0].reward.part.states
     full = torch.full((mdp.states, mdp.actions), 1 / mdp.actions, dtype=torch.float64)
     full[states] = torch.as_tensor(policy)
     visits = torch.zeros_like(full)
-    visits[states] = torch.as_tensor(rows.under(policy).visits()[:, None] * policy)
-    supported = torch.einsum("k,ksa->sa", torch.as_tensor(duals), gains / spans[:, None, None])
-    return Floor(lower, upper, torch.as_tensor(duals), full, visits, supported, reasons)
+    visits[states] = torch.as_tensor(visits_of(known[0].reward.mdp, policy))
+    gains = [single_gain(mdp, x) / c.reward.unit / c.range.middle for x, c in zip(each, known, strict=True)]
+    prior = torch.as_tensor(duals)
+    return Floor(lower, upper, prior, full, visits, torch.einsum("k,ksa->sa", prior, torch.stack(gains)), reasons)
 
 
-def each_centred(rows: Rows, gains: Sequence[np.ndarray]) -> list[Centred]:
-    """Centre the reward (S, A) of every context.
+def each_of(mdp: MDP, rewards: Sequence[Any] | Gains) -> list[Any]:
+    """The rewards one by one; of `Gains` those of the batch.
+
+    Raises:
+        InputError: none at all, or a batch among them.
+    """
+    if isinstance(rewards, Gains):
+        each = list(rewards.each.reshape(-1, *mean_gain(mdp, rewards).shape[-2:]))
+    else:
+        each = list(rewards)
+    if not each:
+        raise InputError("no reward is given: contextual values need at least one")
+    for k, reward in enumerate(each):
+        single_gain(mdp, reward, f"reward {k}")
+    return each
+
+
+def ranged(mdp: MDP, each: Sequence[Any]) -> list[Valuation]:
+    """What the reward of every context says of the process.
 
     Raises:
         InputError: one without a return range, by its number.
     """
-    known = [centred(rows, gain) for gain in gains]
+    known = [valuation(mdp, reward) for reward in each]
     for k, one in enumerate(known):
-        if not one.span[0] > 0:
+        if not one.range.low > 0:
             raise InputError(
                 f"the return range of reward {k} is 0 up to rounding, every policy returns the same: leave it out"
             )
     return known
 
 
-def shares(rows: Rows, known: Sequence[Centred], policy: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(K,) lower and upper bounds of a policy's regret, as shares of the return ranges."""
-    gains = np.stack([one.gain for one in known])
-    low, high = return_of(rows, policy, gains, np.abs(gains))
-    best = np.array([(c.best.low, c.best.high) for c in known])
-    span = np.array([c.span for c in known])
-    least, most = best[:, 0] - high, best[:, 1] - low
-    return np.maximum(least, 0.0) / span[:, 1], np.maximum(most, 0.0) / span[:, 0] + 8 * EPS
+def shares(known: Sequence[Valuation], returns: Sequence[Sides]) -> tuple[np.ndarray, np.ndarray]:
+    """(K,) lower and upper bounds of the regret of what has these returns, as shares of the return ranges."""
+    lost = [one.optimum.minus(got).over(one.range) for one, got in zip(known, returns, strict=True)]
+    return np.array([x.low for x in lost]), np.array([x.high for x in lost])
 
 
-def gains_of(mdp: MDP, rewards: Sequence[Any] | Gains) -> Tensor:
-    """(K, S, A), each its own; of `Gains` those of the batch.
-
-    Raises:
-        InputError: none at all, or a batch among them.
-    """
-    each = mean_gain(mdp, rewards).reshape(-1, mdp.states, mdp.actions) if isinstance(rewards, Gains) else rewards
-    if not len(each):
-        raise InputError("no reward is given: contextual values need at least one")
-    return torch.stack([single_gain(mdp, reward, f"reward {k}") for k, reward in enumerate(each)])
-
-
-def _played(rows: Rows, known: Sequence[Centred]) -> tuple[float, float, np.ndarray, np.ndarray, tuple[str, ...]]:
+def _played(known: Sequence[Valuation]) -> tuple[float, float, np.ndarray, np.ndarray, tuple[str, ...]]:
     """Both bounds, the prior that proves the lower, the policy that proves the upper, and why they are far apart."""
-    prior, policy = _proposed(rows, known)
-    near = max(FINE, *(2 * (c.span[1] - c.span[0]) / c.span[0] for c in known))  # rounding: no cut takes it away
+    mdp = known[0].reward.mdp
+    prior, policy = _proposed(known)
+    near = max(FINE, *(2 * one.range.width / one.range.low for one in known))  # rounding: no cut takes it away
     upper, lower, best, hardest, cuts, visits = np.inf, -np.inf, policy, prior, [], []
 
     def joined(one: np.ndarray) -> None:
         nonlocal upper, best
-        least, most = shares(rows, known, one)
+        least, most = shares(known, [c.returns_of(c.followed(one, c.fine, EPS)) for c in known])
         cuts.append(least / 2 + most / 2)
-        chances = one if one.ndim == 2 else np.eye(rows.error.shape[1])[one]
-        visits.append(rows.under(one).visits()[:, None] * chances)
+        visits.append(visits_of(mdp, one))
         if most.max() < upper:
-            upper, best = min(float(most.max()), 1.0), chances
+            upper, best = min(float(most.max()), 1.0), chances_of(one, mdp.actions)
 
     joined(policy)
     for turn in range(CUTS):
-        bound, answer = _answered(rows, known, prior)
+        bound, answer = _answered(known, prior)
         if bound > lower:
             lower, hardest = bound, prior
         if upper - lower <= near or turn == CUTS - 1:
@@ -162,10 +167,10 @@ def _played(rows: Rows, known: Sequence[Centred]) -> tuple[float, float, np.ndar
     return lower, upper, hardest, best, (words,)
 
 
-def _proposed(rows: Rows, known: Sequence[Centred]) -> tuple[np.ndarray, np.ndarray]:
+def _proposed(known: Sequence[Valuation]) -> tuple[np.ndarray, np.ndarray]:
     """The programme's prior (K,) and policy (S, A)."""
-    posed = scaled(rows, [one for c in known for one in (c.best.policy, c.worst.policy)])
-    lost = [posed.weights(np.maximum(lost_of(rows, c), 0.0) / c.span[0]) for c in known]
+    posed = scaled(known[0].reward.mdp, [one for c in known for one in (c.best.policy, c.worst.policy)])
+    lost = [posed.weights(lost_of(c) / c.range.low) for c in known]
     count, size = len(known), lost[0].size
     found = solved(
         np.append(np.zeros(size), 1.0),
@@ -177,16 +182,15 @@ def _proposed(rows: Rows, known: Sequence[Centred]) -> tuple[np.ndarray, np.ndar
     return _normalised(-np.asarray(found.ineqlin.marginals)), posed.policy(found.x[:-1])
 
 
-def _answered(rows: Rows, known: Sequence[Centred], prior: np.ndarray) -> tuple[float, np.ndarray]:
+def _answered(known: Sequence[Valuation], prior: np.ndarray) -> tuple[float, np.ndarray]:
     """The lower bound of a prior, and the policy (S,) that loses least under it."""
-    mu = [p / c.span[0] for p, c in zip(prior, known, strict=True)]
-    gains = np.stack([m * c.gain for m, c in zip(mu, known, strict=True)])
-    gain, size = gains.sum(0), np.abs(gains).sum(0)
-    planned = best_return(rows, gain, (1 + len(known) * EPS) * size)
-    each = np.array([m * c.best.low for m, c in zip(mu, known, strict=True)])
-    rounding = 4 * (len(known) + 4) * EPS * (np.abs(each).sum() + abs(planned.high))
-    most = sum(m * c.span[1] for m, c in zip(mu, known, strict=True))
-    return max(0.0, float((each.sum() - planned.high - rounding) / most)), planned.policy
+    mu = [float(p / c.range.low) for p, c in zip(prior, known, strict=True)]
+    found = planned(known[0].reward.mdp, *combined([c.reward for c in known], mu), SHARE * FINE)
+    high = known[0].returns_of(found).high
+    each = np.array([m * c.optimum.low for m, c in zip(mu, known, strict=True)])
+    rounding = 4 * (len(known) + 4) * EPS * (np.abs(each).sum() + abs(high))
+    most = sum(m * c.range.high for m, c in zip(mu, known, strict=True))
+    return max(0.0, float((each.sum() - high - rounding) / most)), found.policy
 
 
 def _game(cuts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -208,4 +212,4 @@ def _normalised(given: np.ndarray) -> np.ndarray:
     return positive / positive.sum() if positive.any() else np.full(len(given), 1 / len(given))
 
 
-__all__ = ["Floor", "contextual_floor", "each_centred", "gains_of", "shares"]
+__all__ = ["Floor", "contextual_floor", "each_of", "ranged", "shares"]

@@ -22,11 +22,14 @@ from typing import Any
 
 import numpy as np
 import scipy.sparse as sparse
+import torch
 from scipy.optimize import linprog
 from scipy.sparse.csgraph import dijkstra
 
 from thalweg.errors import InputError
-from thalweg.values.brackets import Centred, Rows
+from thalweg.rl import MDP
+from thalweg.rl.rows import transition_rows
+from thalweg.rl.valuation import Valuation
 
 ACCURACY = 1e-10  # to which HiGHS is asked to hold the conditions: its finest
 
@@ -56,9 +59,22 @@ class Scaled:
         return policy_of(found.reshape(len(self.logs), -1))
 
 
-def lost_of(rows: Rows, one: Centred) -> np.ndarray:
-    """(S, A): V* - Q*, what an action loses of the best return, at least 0 but for rounding."""
-    return one.best.value[:, None] - one.gain - rows.ahead(one.best.value)
+def lost_of(one: Valuation) -> np.ndarray:
+    """(S, A): V* - Q*, what an action loses of the best return, in units; what rounding makes of less than 0 is 0."""
+    mdp, value = one.reward.mdp, torch.as_tensor(one.best.value)
+    lost = value[:, None] - one.reward.gain - mdp.discount * mdp.expected(value)
+    return lost.clamp(min=0).numpy()
+
+
+def chances_of(policy: np.ndarray, actions: int) -> np.ndarray:
+    """(S, A) of actions (S,), or of what it is already."""
+    return policy if policy.ndim == 2 else np.eye(actions)[policy]
+
+
+def visits_of(mdp: MDP, policy: np.ndarray) -> np.ndarray:
+    """(S, A): the occupancy of (S,) actions or (S, A) probabilities."""
+    found = mdp.occupancy(torch.as_tensor(chances_of(policy, mdp.actions))).numpy()
+    return np.maximum(found, 0.0)  # rounding
 
 
 def policy_of(visits: np.ndarray) -> np.ndarray:
@@ -69,24 +85,24 @@ def policy_of(visits: np.ndarray) -> np.ndarray:
     return np.where(sums > 0, visits / np.where(sums > 0, sums, 1.0), 1 / visits.shape[1])
 
 
-def scaled(rows: Rows, policies: Sequence[np.ndarray]) -> Scaled:
+def scaled(mdp: MDP, policies: Sequence[np.ndarray]) -> Scaled:
     """Pose the flow of a process whose states are all reached.
 
     Args:
-        rows: the process.
+        mdp: the process.
         policies: (S,) or (S, A), whose visits count for m beside the uniform policy's and the likeliest paths'.
     """
-    states, actions = rows.error.shape
-    held = sparse.csr_matrix(rows.matrix).tocoo()
-    ahead = rows.discount * held.data
+    states, actions, first = mdp.states, mdp.actions, mdp.start.numpy()
+    held = transition_rows(mdp).tocoo()
+    ahead = mdp.discount * held.data
     source, into = held.row // actions, held.col
     even = np.full((states, actions), 1 / actions)
     with np.errstate(divide="ignore"):
-        each = [np.log(rows.under(policy).visits()) for policy in (even, *policies)]
-        likely = _likeliest(source[ahead > 0], into[ahead > 0], np.log(ahead[ahead > 0]), np.log(rows.start))
+        each = [np.log(visits_of(mdp, policy).sum(1)) for policy in (even, *policies)]
+        likely = _likeliest(source[ahead > 0], into[ahead > 0], np.log(ahead[ahead > 0]), np.log(first))
         logs = np.maximum.reduce([likely, *each])
         moved = np.exp(np.log(ahead) + logs[source] - logs[into])
-        starts = np.exp(np.log(rows.start) - logs)
+        starts = np.exp(np.log(first) - logs)
     into_flow = sparse.csr_matrix((moved, (into, held.row)), shape=(states, states * actions))
     sums = sparse.kron(sparse.identity(states), np.ones((1, actions)))
     return Scaled(logs, (sums - into_flow).tocsr(), starts)
@@ -120,4 +136,4 @@ def _likeliest(source: np.ndarray, into: np.ndarray, logs: np.ndarray, first: np
     return -dijkstra(graph, indices=states)[:-1]
 
 
-__all__ = ["Scaled", "lost_of", "policy_of", "scaled", "solved"]
+__all__ = ["Scaled", "chances_of", "lost_of", "policy_of", "scaled", "solved", "visits_of"]
