@@ -50,7 +50,7 @@ class Two:
         """
         her, his = valuation(mdp, alice), valuation(mdp, bob)
         ranged(her, FINE)
-        return cls(her, his, min(his.fine, max(SHARE * suboptimality / his.reward.unit, FINEST * his.largest)))
+        return cls(her, his, min(his.width, max(SHARE * suboptimality / his.reward.unit, FINEST * his.largest)))
 
     @property
     def mdp(self) -> MDP:
@@ -65,7 +65,7 @@ class Two:
     def returns(self, policy: np.ndarray) -> tuple[Sides, Sides]:
         """Of a policy, by Alice's reward and by Bob's."""
         her, his = self.her, self.his
-        hers, bobs = her.followed(policy, her.fine, EPS), his.followed(policy, self.wanted, EPS)
+        hers, bobs = her.followed(policy, her.width, EPS), his.followed(policy, self.wanted, EPS)
         return her.returns_of(hers), his.returns_of(bobs)
 
     def planned(self, sign: float, multiplier: float) -> Planned:

@@ -142,7 +142,7 @@ def _played(known: Sequence[Valuation]) -> tuple[float, float, np.ndarray, np.nd
 
     def joined(one: np.ndarray) -> None:
         nonlocal upper, best
-        least, most = shares(known, [c.returns_of(c.followed(one, c.fine, EPS)) for c in known])
+        least, most = shares(known, [c.returns_of(c.followed(one, c.width, EPS)) for c in known])
         cuts.append(least / 2 + most / 2)
         visits.append(visits_of(mdp, one))
         if most.max() < upper:
