@@ -83,8 +83,8 @@ def refusing(path: Path, said: str) -> Iterator[None]:
 
 
 def shown_error(error: Exception) -> str:
-    """The first line of an error, short."""
-    return first_line(error)[:120]
+    """What an error says, short; of torch's advice on pickles only what was wrong."""
+    return first_line(ValueError(str(error).rpartition("WeightsUnpickler error: ")[2]))[:120]
 
 
 @contextmanager
@@ -155,4 +155,16 @@ def pieces(path: Path, held: zipfile.ZipFile, name: str) -> Iterator[bytes]:
         ) from error
 
 
-__all__ = ["CUT", "LEAVE", "PICKLE", "TENSORS", "ZIP", "archive", "check_bytes", "check_sums", "opened", "pieces"]
+__all__ = [
+    "CUT",
+    "LEAVE",
+    "PICKLE",
+    "TENSORS",
+    "ZIP",
+    "archive",
+    "check_bytes",
+    "check_sums",
+    "opened",
+    "pieces",
+    "refusing",
+]

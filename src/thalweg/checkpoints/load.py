@@ -130,8 +130,11 @@ def _torch(path: Path, file: Any, *, whole: bool) -> tuple[Params, Mapping[str, 
     if head == ZIP:
         with archive(path, file, "checkpoint") as held:
             check_sums(path, held, whole=whole)
-            if any(name.endswith("/constants.pkl") for name in held.namelist()):
+            names = held.namelist()
+            if any(name.endswith("/constants.pkl") for name in names):
                 raise InputError(f"{path} is a TorchScript archive: save the state dict alone, model.state_dict()")
+            if WEIGHTS in names:
+                raise InputError(f"{path} is an archive of Stable-Baselines3: rename it to {path.stem[:60]}.zip")
         file.seek(0)
     elif not head.startswith(PICKLE):
         raise InputError(f"{path} is no checkpoint (torch.save writes nothing that begins so): {LEAVE}")
