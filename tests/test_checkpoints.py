@@ -177,8 +177,11 @@ def test_tensors_that_are_no_plain_arrays_are_refused_by_their_kind(tmp_path, ki
         torch.save({"w": tensor}, tmp_path / "a_1.pt", _use_new_zipfile_serialization=new)
     except RuntimeError:
         pytest.skip("torch cannot save it so")
+    wanted = rf"a_1\.pt: tensor w is .*{kind}"
+    if kind == "nested" and not new:  # torch takes its parts before their numbers are read
+        wanted = r"a_1\.pt"
     for reading in (lambda: read(tmp_path / "a_1.pt"), lambda: tw.checkpoints(tmp_path)):
-        with pytest.raises(tw.InputError, match=rf"a_1\.pt: tensor w is .*{kind}"):
+        with pytest.raises(tw.InputError, match=wanted):
             reading()
 
 
@@ -204,8 +207,8 @@ CASTS = {  # of which tensor, to what, and whether it is taken
     "bool": ("0.weight", lambda w: w > 0, False),
     "float8_e4m3fn": ("0.weight", lambda w: w.to(torch.float8_e4m3fn), False),
     "float32": ("1.num_batches_tracked", lambda w: w.float(), False),
-    "int64, which": ("seen", lambda w: torch.tensor([7, 0]), False),  # a mask of 7
-    "float64, which": ("1.running_mean", lambda w: w.double() + 1e300, False),
+    "int64, ": ("seen", lambda w: torch.tensor([7, 0]), False),  # a mask of 7
+    "float64, ": ("1.running_mean", lambda w: w.double() + 1e300, False),
 }
 
 
@@ -217,8 +220,6 @@ def test_only_floats_become_floats(tmp_path, case, suffix):
     state = {**state, name: change(state[name])}
     if suffix == "pt":
         torch.save(state, tmp_path / "a_1.pt")
-    elif state[name].is_complex() and not hasattr(torch, "float8_e4m3fn"):
-        pytest.skip("safetensors has no such numbers")
     else:
         save_file(state, tmp_path / "a_1.safetensors")
     loaded = read(tmp_path / f"a_1.{suffix}")[0]
@@ -228,7 +229,7 @@ def test_only_floats_become_floats(tmp_path, case, suffix):
         assert found.dtype == (scape.params | scape.frozen)[name].dtype
         assert torch.equal(found, state[name].to(found.dtype))
     else:
-        with pytest.raises(tw.InputError, match=rf"'{name}' are .*{case}, .*module's"):
+        with pytest.raises(tw.InputError, match=rf"'{name}' are {case.rstrip(', ')}, the module's"):
             scape.at(loaded)
 
 
@@ -264,7 +265,11 @@ def test_what_is_no_file_or_none_of_ours_is_named(tmp_path):
     os.mkfifo(path)
     told("a_2.pt is a pipe")  # which would hang whoever opens it
     path.unlink()
-    for target, match in (("nowhere", "a link to nothing"), ("a_2.pt", "cannot be read"), ("/dev/zero", "a device")):
+    for target, match in (
+        ("nowhere", "a link to nothing"),
+        ("a_2.pt", "a link to nothing"),
+        ("/dev/zero", "a device"),
+    ):
         path.symlink_to(target)
         told(match)
         path.unlink()
@@ -295,6 +300,11 @@ def test_files_that_were_cut_are_said_to_be(tmp_path, share):
         content = path.read_bytes()
         path.write_bytes(content[: int(share * len(content))])
         with pytest.raises(tw.InputError, match="is cut short"):
+            read(path)
+        path.write_bytes(content + b"more")
+        if path.stem == "new":
+            continue  # a zip may have anything behind it
+        with pytest.raises(tw.InputError, match=r"holds more than it says|no safetensors file"):
             read(path)
 
 

@@ -1,6 +1,7 @@
 """Checkpoints with bytes changed, cut out, put in and copied: one line of refusal, or the truth, or another key."""
 
 import io
+import sys
 import warnings
 import zipfile
 from collections import Counter
@@ -69,9 +70,7 @@ def outcome(folder):
         checkpoint = tw.checkpoints(folder).items[0]
         state = checkpoint.load()
     except tw.InputError as error:
-        assert str(error).isprintable()
-        assert len(str(error)) <= MOST
-        return "refused"
+        return "refused" if str(error).isprintable() and len(str(error)) <= MOST else "wrong"
     if digest(checkpoint.step, of_tensors(state)) != digest(STEP, of_tensors(STATE)):
         return "other"
     same = state.keys() == STATE.keys() and all(torch.equal(state[k], STATE[k]) for k in STATE)
@@ -110,7 +109,7 @@ def test_five_thousand_mutants_are_refused_or_known(tmp_path, kind):
 
 
 def test_the_judge_can_fail(tmp_path, monkeypatch):
-    monkeypatch.setattr("thalweg.checkpoints.load.check_sums", lambda *_, **__: None)
+    monkeypatch.setattr(sys.modules["thalweg.checkpoints.load"], "check_sums", lambda *_, **__: None)
     seen = outcomes(tmp_path, "pt", 1000, seed=1)
     assert seen["other"]
     with pytest.raises(AssertionError):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from thalweg.checkpoints.door import refusing
 from thalweg.checkpoints.load import SUFFIXES, read, step_stated
-from thalweg.checkpoints.steps import STEPS, Stated, named
+from thalweg.checkpoints.steps import STEPS, WHOLE, Stated, named, told
 from thalweg.errors import InputError
 from thalweg.types import Params
 
@@ -28,7 +28,7 @@ class Checkpoint:
 
     def __post_init__(self) -> None:
         if not 0 <= self.step < STEPS or self.step != int(self.step):
-            raise InputError(f"{self.path} is of step {self.step:.6g}: a step is a whole number from 0 to 2^63 - 1")
+            raise InputError(f"{self.path} is of step {told(self.step)}: {WHOLE}")
 
     def load(self) -> Params:
         """Read its weights; see `load.read` for what is refused."""

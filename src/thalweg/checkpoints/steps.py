@@ -11,7 +11,8 @@ from thalweg.errors import InputError, shown
 
 KEYS = ("step", "global_step", "num_timesteps")  # in files
 CLOCKS = ("step", "iter", "epoch")  # in names, the first that is there counts
-STEPS = 2**63  # the first number that is no step
+STEPS = 2**63  # the first number that is no step, for stores
+WHOLE = "a step is a whole number from 0 to 2^63 - 1"
 WORD = r"(?:(?:global|grad(?:ient)?|time|train(?:ing)?|num|env)[_-]?)*(step|iter(?:ation)?|epoch)(s?)"
 GAP = r"[=_\-. :]{0,3}"
 BEFORE = re.compile(rf"(?<![a-z]){WORD}{GAP}$")
@@ -64,20 +65,20 @@ def stated(path: Path, meta: Mapping[str, Any]) -> Stated | None:
         if isinstance(value, int | float | str):
             step = _whole(value)
             if step is None:
-                told = (
-                    shown(value)
-                    if isinstance(value, str)
-                    else f"{float(value):g}"
-                    if abs(value) < 1e300
-                    else "so large"
-                )
-                raise InputError(f"{path} states {key} {told}: a step is a whole number from 0 to 2^63 - 1")
+                raise InputError(f"{path} states {key} {told(value)}: {WHOLE}")
             found.append(Stated(step, f"{key!r} in the file", "step"))
     for other in found[1:]:
         if other.step != found[0].step:
-            told = f"{found[0].source.split()[0]} {found[0].step} and {other.source.split()[0]} {other.step}"
-            raise InputError(f"{path} states {told}: which of them is the step? save one of them alone")
+            both = f"{found[0].source.split()[0]} {found[0].step} and {other.source.split()[0]} {other.step}"
+            raise InputError(f"{path} states {both}: which of them is the step? save one of them alone")
     return found[0] if found else None
+
+
+def told(value: float | str) -> str:
+    """What was given for a step, short."""
+    if isinstance(value, str):
+        return shown(value)
+    return str(value) if not abs(value) >= 10 * STEPS else "of more than 64 bits"  # so that NaN is told
 
 
 def _whole(value: float | str) -> int | None:
@@ -107,14 +108,12 @@ def named(path: Path) -> dict[str, Stated]:
         values = {n.whole: n for n in numbers if n.called == clock}
         if not values:
             continue
-        told = " or ".join(dict.fromkeys(n.text for n in values.values()))
+        texts = " or ".join(dict.fromkeys(n.text for n in values.values()))
         if len(values) > 1:
-            raise InputError(
-                f"{path.name} may be of {clock} {told}: rename it to name-step10{path.suffix} or the like"
-            )
+            raise InputError(f"{path.name} may be of {clock} {texts}: rename it to name-STEP{path.suffix}")
         whole = next(iter(values))
         if whole is None:
-            raise InputError(f"{path.name} is of {clock} {told}: give a whole number from 0 to 2^63 - 1")
+            raise InputError(f"{path.name} is of {clock} {texts}: {WHOLE}")
         found[clock] = Stated(whole, f"{clock!r} in its name", clock)
     return found or _alone(path, numbers)
 
@@ -123,13 +122,13 @@ def _alone(path: Path, numbers: list[_Number]) -> dict[str, Stated]:
     """The only number of a name, if there is one."""
     plain = {n.whole: n for n in numbers if n.plain}
     if len(plain) > 1:
-        told = " or ".join(n.text for n in plain.values())
-        raise InputError(f"{path.name} may be of step {told}: rename it to name-stepN{path.suffix}")
+        texts = " or ".join(n.text for n in plain.values())
+        raise InputError(f"{path.name} may be of step {texts}: rename it to name-stepN{path.suffix}")
     number = next(iter(plain.values()), None)
     if number is None or number.called == "other":
         return {}
     if number.whole is None:
-        raise InputError(f"{path.name} is of step {number.text}: give a whole number from 0 to 2^63 - 1")
+        raise InputError(f"{path.name} is of step {number.text}: {WHOLE}")
     return {"": Stated(number.whole, "the number in its name")}
 
 
