@@ -378,3 +378,13 @@ def test_messages_are_one_printable_line_of_bounded_length(tmp_path, name):
     assert str(error.value).endswith(": give another")
     assert one_line(str(error.value)) == str(error.value)
     assert not name.isprintable() or len(name) > MOST  # or the test shows nothing
+
+
+def test_pickles_that_ask_for_any_memory_are_refused_unread(tmp_path):
+    path = tmp_path / "a_1.pt"
+    for new in (True, False):
+        torch.save({"w": W, "x": bytearray(b"abc")}, path, _use_new_zipfile_serialization=new)
+        with pytest.raises(tw.InputError, match=r"made by (bytearray|encode)"):
+            read(path)
+    torch.save({"w": W, "x": "abc"}, path)
+    assert torch.equal(read(path)[0]["w"], W)

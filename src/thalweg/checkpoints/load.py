@@ -4,7 +4,7 @@ import json
 import pickle
 import re
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import nullcontext
 from pathlib import Path
 from typing import IO, Any
@@ -17,6 +17,7 @@ from thalweg.checkpoints.door import (
     CUT,
     LEAVE,
     PICKLE,
+    PIECE,
     TENSORS,
     ZIP,
     archive,
@@ -38,6 +39,9 @@ WEIGHTS, SETTINGS = "policy.pth", "data"  # what Stable-Baselines3 writes into i
 TEXT = 64 << 20  # bytes of settings that are read
 HEADER = 100 << 20  # bytes of the header of a safetensors file
 HELD = 16 << 20  # bytes of a policy that are held in memory; more of them are unpacked to disk
+GREEDY = re.compile(  # what a pickle makes any number of bytes with, of a few of its own
+    rb"builtin(?:__|s)\n(bytearray)\n|_codecs\n(encode)\n|torch\n([A-Z][A-Za-z0-9]*Tensor|Tensor)\n"
+)
 GLOBAL = re.compile(r"[Uu]nsupported (?:global: )?GLOBAL (\S+)")
 FOREIGN = ("must be imported to load", "unrecognized function", "allowlisted")
 
@@ -142,11 +146,17 @@ def _torch(path: Path, file: Any, *, whole: bool) -> tuple[Params, Mapping[str, 
             names = held.namelist()
             if any(name.endswith("/constants.pkl") for name in names):
                 raise InputError(f"{path} is a TorchScript archive: save the state dict alone, model.state_dict()")
+            for name in names:
+                if name.endswith("data.pkl"):
+                    _check_greedy(path, pieces(path, held, name))
             if WEIGHTS in names:
                 raise InputError(f"{path} is an archive of Stable-Baselines3: rename it to {path.stem[:60]}.zip")
         file.seek(0)
     elif not head.startswith(PICKLE):
         raise InputError(f"{path} is no checkpoint (torch.save writes nothing that begins so): {LEAVE}")
+    else:
+        _check_greedy(path, iter(lambda: file.read(PIECE), b""))
+        file.seek(0)
     found = _unpickled(path, file, whole=whole)
     if head != ZIP and whole and file.tell() != size:  # else numbers were left unread
         raise InputError(f"{path} is damaged: it holds more than it says: copy it again, or {LEAVE}")
@@ -154,6 +164,21 @@ def _torch(path: Path, file: Any, *, whole: bool) -> tuple[Params, Mapping[str, 
         raise InputError(f"{path} holds a {type(found).__name__}, no state dict: save model.state_dict()")
     nested = next((found[k] for k in NESTED if isinstance(found.get(k), Mapping)), found)
     return _plain(path, {k: v for k, v in nested.items() if isinstance(v, Tensor)}, size), found
+
+
+def _check_greedy(path: Path, content: Iterable[bytes]) -> None:
+    """Refuse a pickle that asks for any number of bytes: its text is enough to know.
+
+    Raises:
+        InputError: one of `GREEDY`, as protocol 2 writes it.
+    """
+    tail = b""
+    for piece in content:
+        found = GREEDY.search(tail + piece)
+        if found:
+            name = found[0].split(b"\n")[1].decode()
+            raise InputError(f"{path} holds objects made by {name}: save the state dict alone, model.state_dict()")
+        tail = piece[-64:]
 
 
 def _unpickled(path: Path, file: Any, *, whole: bool) -> Any:
