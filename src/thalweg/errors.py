@@ -6,8 +6,15 @@ from contextlib import contextmanager
 FIT = "do the data fit the module, and its outputs the loss? (torch wants sequences of logits as (B, classes, T))"
 
 
+MOST = 1000  # characters of a message: names of files and tensors in it may be others' work
+SHOWN = 60  # characters of a name in a message
+
+
 class ThalwegError(Exception):
-    """Base of every error that this package raises on purpose."""
+    """Base of every error that this package raises on purpose. Its message is one printable line, not too long."""
+
+    def __init__(self, message: object = "") -> None:
+        super().__init__(one_line(str(message)))
 
 
 class InputError(ThalwegError, ValueError):
@@ -31,6 +38,32 @@ def guarded(what: str, remedy: str = FIT) -> Iterator[None]:
         raise
     except Exception as error:
         raise InputError(f"{what} failed: {type(error).__name__}: {first_line(error)}: {remedy}") from error
+
+
+def one_line(text: str, most: int = MOST) -> str:
+    """A text as one printable line: breaks become spaces, all else that does not print is escaped, long is cut.
+
+    Cut in the middle, for what is wrong stands at the beginning and what to do about it at the end.
+    """
+    if len(text) > most:
+        text = _cut(text, most)
+    parts = [part.strip() for part in text.splitlines()] if len(text.splitlines()) > 1 else [text.rstrip("\r\n")]
+    line = " ".join(part for part in parts if part)
+    if line.isprintable():
+        return line
+    escaped = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)
+    return _cut(escaped, most)
+
+
+def _cut(text: str, most: int) -> str:
+    """At most so many characters of a text, from both its ends."""
+    head = most * 2 // 3
+    return text if len(text) <= most else f"{text[:head]}…{text[len(text) - (most - head - 1) :]}"
+
+
+def shown(name: str) -> str:
+    """A name that others gave, as it may stand in a message of one line."""
+    return name if name.isprintable() and len(name) <= SHOWN else repr(name[:SHOWN])
 
 
 def first_line(error: BaseException) -> str:

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from math import prod
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
-from thalweg.errors import InputError
+from thalweg.errors import InputError, shown
 from thalweg.types import Params, Tree
 
 
@@ -70,6 +70,24 @@ class Layout:
             w = params[name]
             parts.append(w.reshape(*w.shape[: w.ndim - len(shape)], -1))
         return torch.cat(parts, -1)
+
+
+def check_plain(name: str, tensor: Tensor, where: str = "") -> None:
+    """Refuse what is no plain array of numbers, by the name of its kind.
+
+    Raises:
+        InputError: a sparse, quantised or nested tensor, one without numbers, a subclass of torch's.
+    """
+    kinds = {
+        "quantised": tensor.is_quantized,
+        "nested": tensor.is_nested,
+        f"stored as {str(tensor.layout).removeprefix('torch.')}": tensor.layout != torch.strided,
+        "on the meta device, without numbers": tensor.is_meta,
+        f"a {type(tensor).__name__}": type(tensor) not in (Tensor, nn.Parameter, nn.Buffer),
+    }
+    kind = next((kind for kind, is_so in kinds.items() if is_so), None)
+    if kind is not None:
+        raise InputError(f"{where}tensor {shown(name)} is {kind}: save a plain tensor of its numbers")
 
 
 def leaves(tree: Tree) -> list[Tensor]:

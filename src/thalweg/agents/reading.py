@@ -7,19 +7,13 @@ from typing import TextIO
 
 import numpy as np
 
-from thalweg.errors import InputError, guarded
+from thalweg.errors import SHOWN, InputError, guarded, shown
 
 BYTES = 256 * 2**20  # of a file at most
 ROWS = 10_000_000  # of a table at most
 LINE = 1000  # characters of a line of a table at most
 NAME = 200  # characters of a file's name at most
-SHOWN = 60  # characters of a name in a message at most
 NAMED = 10  # names in a message at most
-
-
-def shown(name: str) -> str:
-    """A name that others gave, as it may stand in a message of one line."""
-    return name if name.isprintable() and len(name) <= SHOWN else repr(name[:SHOWN])
 
 
 def listed(names: list[str]) -> str:

@@ -1,16 +1,15 @@
 """Find the checkpoints of a run and put them in the order of their training steps."""
 
 import itertools
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from thalweg.checkpoints.door import refusing
 from thalweg.checkpoints.load import SUFFIXES, read, step_stated
+from thalweg.checkpoints.steps import STEPS, WHOLE, Stated, named, told
 from thalweg.errors import InputError
 from thalweg.types import Params
-
-LAST_INTEGER = re.compile(r"(\d+)(?!.*\d)")
 
 
 @dataclass(frozen=True)
@@ -19,11 +18,17 @@ class Checkpoint:
 
     Attributes:
         path: the file.
-        step: training step.
+        step: training step, from 0 to 2^63 - 1, as stores hold it.
+        source: where the step was read, in words.
     """
 
     path: Path
     step: int
+    source: str = "given"
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.step < STEPS or self.step != int(self.step):
+            raise InputError(f"{self.path} is of step {told(self.step)}: {WHOLE}")
 
     def load(self) -> Params:
         """Read its weights; see `load.read` for what is refused."""
@@ -55,38 +60,68 @@ class Series:
 def checkpoints(folder: str | Path) -> Series:
     """Find the checkpoints of a folder, ordered by step: `.pt`, `.pth`, `.safetensors`, `.zip` of SB3.
 
-    The step is the one that the file states (`step`, `global_step`, `num_timesteps`), else the last integer of its
-    name: `ppo_512.pt` comes before `ppo_1024.pt`.
+    The step is the one that the file states (`step`, `global_step`, `num_timesteps`), else the number in its name
+    that is called step, iter or epoch, else the only whole number there: `ppo_512.pt` comes before `ppo_1024.pt`.
+    Each checkpoint's `source` says which it was.
 
     Args:
         folder: of one run; sub-folders are not searched.
 
     Raises:
-        InputError: no folder, no checkpoint in it, a file without a step, two of one step.
+        InputError: no folder, no checkpoint in it, a file without a step or with two that differ, two of one step,
+            steps and epochs that are mixed or run against each other.
     """
     folder = Path(folder)
-    if not folder.is_dir():
-        raise InputError(f"no folder {folder}: give the folder that holds the checkpoints")
-    files = sorted(p for p in folder.iterdir() if p.suffix in SUFFIXES and p.is_file())
+    with refusing(folder, "cannot be read"):
+        if not folder.is_dir():
+            raise InputError(f"no folder {folder}: give the folder that holds the checkpoints")
+        files = sorted(p for p in folder.iterdir() if p.suffix in SUFFIXES)
     if not files:
         raise InputError(f"no checkpoints in {folder}: expected files ending in {', '.join(SUFFIXES)}")
-    found = sorted((Checkpoint(p, _step(p)) for p in files), key=lambda c: c.step)
-    for a, b in itertools.pairwise(found):
-        if a.step == b.step:
-            raise InputError(f"{a.path.name} and {b.path.name} are both of step {a.step}: one folder holds one run")
-    return Series(folder, tuple(found))
+    found = sorted(((p, _clocks(p)) for p in files), key=lambda pair: _first(pair[1]).step)
+    _check_order(found)
+    return Series(folder, tuple(Checkpoint(p, _first(c).step, _first(c).source) for p, c in found))
 
 
-def _step(path: Path) -> int:
-    """Training step of a file: stated inside, else the last integer of its name."""
-    stated = step_stated(path)
-    if stated is None and path.suffix != ".safetensors":
-        stated = read(path)[1]
-    if stated is not None:
-        return stated
-    named = LAST_INTEGER.search(path.stem)
-    if named is None:
+def _first(clocks: dict[str, Stated]) -> Stated:
+    """What is taken for the step."""
+    return next(iter(clocks.values()))
+
+
+def _clocks(path: Path) -> dict[str, Stated]:
+    """All that counts in a file and in its name, by clock; first what is taken for the step."""
+    inside = step_stated(path)
+    if inside is None:
+        clocks = named(path)
+        if not clocks:
+            raise InputError(
+                f"{path.name} states no step and has no number in its name that is one: rename it to"
+                f" name-STEP{path.suffix}"
+            )
+        return clocks
+    try:
+        clocks = named(path)
+    except InputError:  # a name need say nothing where the file does
+        return {"step": inside}
+    called = clocks.get("step")
+    if called is not None and called.step != inside.step:
         raise InputError(
-            f"{path.name} states no step and has no number in its name: rename it to name-STEP{path.suffix}"
+            f"{path.name} is of step {called.step} by its name, of {inside.step} by {inside.source}: rename it"
         )
-    return int(named[1])
+    return {"step": inside, **{clock: found for clock, found in clocks.items() if clock in ("iter", "epoch")}}
+
+
+def _check_order(found: list[tuple[Path, dict[str, Stated]]]) -> None:
+    """Refuse two of one step, and what different clocks put in different orders."""
+    for (a, first), (b, second) in itertools.pairwise(found):
+        if _first(first).step == _first(second).step:
+            raise InputError(f"{a.name} and {b.name} are both of step {_first(first).step}: one folder holds one run")
+        for clock in first.keys() & second.keys() - {""}:
+            if first[clock].step > second[clock].step:
+                raise InputError(
+                    f"{a.name} comes before {b.name} by {_first(first).source}, behind it by its {clock}: rename them"
+                )
+    counted = {clock: path for path, clocks in found if (clock := _first(clocks).clock)}
+    if len(counted) > 1:
+        told = ", ".join(f"{path.name} in {clock}s" for clock, path in counted.items())
+        raise InputError(f"one folder counts {told}: rename them, one word for all")

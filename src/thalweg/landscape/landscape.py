@@ -7,8 +7,9 @@ from fnmatch import fnmatchcase
 import torch
 from torch import Tensor
 
-from thalweg.errors import InputError
+from thalweg.errors import InputError, shown
 from thalweg.landscape.data import Data
+from thalweg.landscape.fit import by_own_names, fitted
 from thalweg.landscape.posterior import Restriction
 from thalweg.tree import Layout
 from thalweg.types import Params, Tree
@@ -143,9 +144,10 @@ class Landscape:
             state: a state dict of the module, or the centre of a potential.
 
         Raises:
-            InputError: names that are missing or unknown, other shapes, NaN in the weights.
+            InputError: names that are missing or unknown, other shapes or kinds of numbers, two names of one
+                parameter that differ, NaN in the weights.
         """
-        state = {dict(self.aliases).get(k, k): v for k, v in state.items()}
+        state = by_own_names(state, dict(self.aliases))
         known = self.params | self.frozen
         missing = [k for k in known if k not in state and k not in self.optional]
         unknown = [k for k in state if k not in known]
@@ -154,22 +156,10 @@ class Landscape:
                 f"weights do not fit the module: missing {_few(missing)}, unknown {_few(unknown)}: build the module"
                 " that was trained"
             )
-        fitted = {k: self._fit(k, w, state.get(k)) for k, w in known.items()}
-        params, frozen = ({k: fitted[k] for k in names} for names in (self.params, self.frozen))
+        placed = {k: fitted(k, w, state[k]) if k in state else w for k, w in known.items()}
+        params, frozen = ({k: placed[k] for k in names} for names in (self.params, self.frozen))
         check_weights(params, frozen)
         return replace(self, params=params, frozen=frozen)
-
-    @staticmethod
-    def _fit(name: str, known: Tensor, given: Tensor | None) -> Tensor:
-        """One tensor of the checkpoint, in our type and place."""
-        if given is None:
-            return known
-        if given.shape != known.shape:
-            raise InputError(
-                f"weights of {name!r} have shape {tuple(given.shape)}, the module {tuple(known.shape)}: build the"
-                " module that was trained"
-            )
-        return given.detach().to(known)
 
 
 def check_weights(params: Params, frozen: Params) -> None:
@@ -179,10 +169,16 @@ def check_weights(params: Params, frozen: Params) -> None:
         InputError: the first name that holds such a number.
     """
     for name, w in (params | frozen).items():
-        if w.is_floating_point() and bool(w.isnan().any() if name in frozen else not w.isfinite().all()):
-            raise InputError(f"weights of {name!r} hold NaN or infinity: the run had diverged, leave them out")
+        if (w.is_floating_point() or w.is_complex()) and bool(
+            w.isnan().any() if name in frozen else not w.isfinite().all()
+        ):
+            raise InputError(f"weights of {shown(name)!r} hold NaN or infinity: the run had diverged, leave them out")
 
 
 def _few(names: list[str]) -> str:
     """At most three names."""
-    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "") if names else "none"
+    return (
+        ", ".join(map(shown, names[:3])) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+        if names
+        else "none"
+    )
