@@ -398,5 +398,5 @@ def test_an_entry_with_the_bit_of_a_folder_is_refused(tmp_path):
     at = content.rindex(b"PK\x01\x02", 0, content.rindex(b"/data/0"))  # its entry in the table of contents
     content[at + 38] |= 0x10  # external attributes
     path.write_bytes(content)
-    with pytest.raises(tw.InputError, match="damaged: its table of contents, at .*/data/0"):
+    with pytest.raises(tw.InputError, match=r"damaged: its table of contents, at .*/data/0"):
         read(path)
