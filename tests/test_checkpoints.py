@@ -388,3 +388,15 @@ def test_pickles_that_ask_for_any_memory_are_refused_unread(tmp_path):
             read(path)
     torch.save({"w": W, "x": "abc"}, path)
     assert torch.equal(read(path)[0]["w"], W)
+
+
+def test_an_entry_with_the_bit_of_a_folder_is_refused(tmp_path):
+    """Torch reads nothing of it, and takes memory as it was for its numbers."""
+    path = tmp_path / "a_1.pt"
+    torch.save({"w": W}, path)
+    content = bytearray(path.read_bytes())
+    at = content.rindex(b"PK\x01\x02", 0, content.rindex(b"/data/0"))  # its entry in the table of contents
+    content[at + 38] |= 0x10  # external attributes
+    path.write_bytes(content)
+    with pytest.raises(tw.InputError, match=r"damaged: its table of contents, at .*/data/0"):
+        read(path)

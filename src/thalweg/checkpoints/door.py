@@ -110,7 +110,22 @@ def archive(path: Path, file: IO[bytes], kind: str) -> Iterator[zipfile.ZipFile]
         odd = next((item.filename for item in items if item.compress_type not in PACKED), None)
         if odd is not None:
             raise InputError(f"{path} packs {shown(odd)} in a way that is not understood: {LEAVE}")
+        unlike = next((item.filename for item in items if _read_otherwise(item)), None)
+        if unlike is not None:
+            raise InputError(
+                f"{path} is damaged: its table of contents, at {shown(unlike)}: copy it again, or {LEAVE}"
+            )
         yield held
+
+
+def _read_otherwise(item: zipfile.ZipInfo) -> bool:
+    """Whether torch's reader would take an entry for other bytes than the one that compares checksums.
+
+    It goes by the packed length where ours goes by the other, and reads nothing, into memory as it was, of what has
+    the bit of a folder.
+    """
+    lengths = item.compress_type == zipfile.ZIP_STORED and item.compress_size != item.file_size
+    return lengths or bool(item.external_attr & 0x10 and item.file_size)
 
 
 def check_bytes(path: Path, unpacked: int, size: int) -> None:
