@@ -23,7 +23,7 @@ from thalweg.rl.probabilities import EPS
 KEPT = 16  # rewards of one process
 FINE, COARSE, MANY = 1e-10, 1e-7, 50_000  # of the return range, to which it is known; in processes of so many states
 SOME = 1e-4  # the first try
-FLAT = 8.0  # widths of a range that is told from 0
+FLAT = 1.0  # widths of a range that is told from 0
 LEAST = 1e-300  # width of anything
 FINEST = 1e-13  # of the largest range that returns could have: no sweeps know more
 BLURRED = 1e-6  # share of a range from which direct solves are worth their time
