@@ -11,6 +11,7 @@ from scipy.optimize import linprog
 
 import rationals
 import thalweg as tw
+from thalweg.rl import planning
 from thalweg.values import (
     Behaviour,
     Boltzmann,
@@ -91,6 +92,8 @@ def test_a_context_without_a_range_is_named():
     mdp = world(3)
     with pytest.raises(tw.InputError, match="reward 1"):
         contextual_floor(mdp, [*rewards(3, 1, mdp), torch.ones(4)])
+    with pytest.raises(tw.InputError, match="give one policy"):
+        worst_context(mdp, rewards(3, 1, mdp), torch.full((2, 4, 2), 0.5))
 
 
 def test_preference_is_partial():
@@ -167,6 +170,43 @@ def test_a_rare_step_behind_rare_steps_too_of_loss_or_gain(chance, steps, sign, 
     assert truth > 0.05
     for given in (moves, [sparse.csr_matrix(moves[:, a]) for a in range(2)]):
         proven(contextual_floor(tw.MDP(given, start, discount), several), truth)
+
+
+@pytest.mark.parametrize("sweeps_only", [False, True])
+def test_a_rare_step_counts_among_many_states(monkeypatch, sweeps_only):
+    """Sweeps know values to a share of the largest reward, direct solves each to its own size."""
+    moves, start, several = rare_loss(1e-15)
+    size = len(moves) + 70
+    whole = np.zeros((size, 2, size))
+    whole[3:] = np.eye(size)[3:, None]
+    whole[:3, :, :3] = moves
+    first = np.append(start / 2, np.full(70, 1 / 140))
+    rewards = [np.concatenate([r, np.full((70, 2), 3.0)]) for r in several]
+    mdp = tw.MDP([sparse.csr_matrix(whole[:, a]) for a in range(2)], first, 0.6)
+    if sweeps_only:  # negative control
+        monkeypatch.setattr(planning, "MOST", 0)
+        with pytest.raises(tw.InputError, match="return range of reward 0 is 0 up to rounding"):
+            contextual_floor(mdp, rewards)
+    else:
+        proven(contextual_floor(mdp, rewards), 0.5)
+
+
+def test_digits_that_the_input_leaves_open_are_in_the_gap():
+    moves, start, several = rare_loss(1e-3)
+    moved = [r + 1e4 for r in several]
+    policy, floors_of = torch.full((3, 2), 0.5).double(), {}
+    for kind in (np.float64, np.float32):
+        given = [r.astype(kind) for r in moved]
+        mdp = tw.MDP(moves.astype(kind), start, 0.9)
+        floor = floors_of[kind] = contextual_floor(mdp, given)
+        assert floor.lower <= 0.5 <= floor.upper
+        most = worst_context(mdp, given, policy.to(torch.float32))[0]
+        truth = worst_context(tw.MDP(moves, start, 0.9), several, policy)[0]
+        assert truth - 1e-12 <= most <= truth + 2 * floor.gap + 1e-6
+        assert not prefers(mdp, given, floor.policy, floor.policy)
+    assert floors_of[np.float64].gap < 1e-9
+    assert floors_of[np.float32].gap > 1e-6  # a constant of 1e4 in single precision
+    assert "is known to" in floors_of[np.float32].reasons[0]
 
 
 @pytest.mark.parametrize("seed", range(16))

@@ -116,6 +116,7 @@ def test_contextual_values_count_by_the_worst():
     bob = Bob(floor.policy)
     found = certify(Contextual(tuple(map(Known, rewards))), bob, mdp)
     assert found.floor == pytest.approx(floor.value)
+    assert found.slacks["floor"] == floor.gap
     assert found.bound == pytest.approx(max(share(mdp, floor.policy, r) for r in rewards))
     assert found.bound == pytest.approx(found.floor, abs=1e-7)  # nobody does better by both
     best = certify(Contextual(tuple(map(Known, rewards))), Bob(mdp.optimal(rewards[0]).policy), mdp)

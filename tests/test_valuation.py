@@ -7,6 +7,7 @@ import pytest
 import scipy.sparse as sparse
 import torch
 
+import rationals
 import thalweg as tw
 from exact import Process
 from thalweg.certificates import Bob, Known, certify
@@ -84,6 +85,43 @@ def test_both_ways_of_planning_enclose_the_truth(direct, monkeypatch):
         ):
             assert Fraction(found.low) * unit <= right <= Fraction(found.high) * unit
             assert found.width <= 1e-5 * known.range.low
+
+
+def test_multiples_of_a_reward_are_read_in_units_of_their_own():
+    moves, start, reward = drawn(0, 0.9)
+    mdp = tw.MDP(moves, start, 0.9)
+    one, two = (valuation(mdp, factor * reward) for factor in (1.0, 2.0**40))
+    assert two.reward.unit == 2.0**40 * one.reward.unit  # and all else is the same
+    assert two.range == one.range
+    assert valuation(mdp, reward) is one
+
+
+def rare(seed):
+    """Steps of chances down to 1e-30 between states of which each is paid for how rare it is."""
+    rng = np.random.default_rng(seed)
+    chance = 10.0 ** -rng.choice([0, 6, 12, 15, 30], 6)
+    moves = rng.dirichlet(np.full(6, 0.4), (6, 2)) * chance
+    home = np.where(rng.random((6, 2)) < 0.5, np.arange(6)[:, None], 0)
+    moves[np.arange(6)[:, None], np.arange(2), home] += 1 - moves.sum(-1)
+    return moves / moves.sum(-1, keepdims=True), rng.random(6) / chance
+
+
+@pytest.mark.parametrize("discount", [0.5, 0.9, 0.999])
+def test_values_of_rare_states_keep_their_digits(discount):
+    lost = []
+    for seed in range(20):
+        moves, paid = rare(seed)
+        even = moves.mean(1)
+        system = [[Fraction(int(s == t)) - Fraction(discount) * Fraction(x) for t, x in enumerate(row)]
+                  for s, row in enumerate(even.tolist())]  # fmt: skip
+        right = rationals.solved(system, [Fraction(x) for x in paid])
+        for given in (moves, [sparse.csr_matrix(moves[:, a]) for a in range(2)]):
+            found = tw.MDP(given, np.eye(6)[0], discount).evaluate(torch.full((6, 2), 0.5), paid)
+            for got, x in zip(found.tolist(), right, strict=True):
+                assert abs(Fraction(got) - x) <= 1e-12 / (1 - discount) * x
+        plain = np.linalg.solve(np.eye(6) - discount * even, paid)
+        lost.append(max(abs(float(Fraction(got) / x - 1)) for got, x in zip(plain.tolist(), right, strict=True)))
+    assert discount == 0.5 or max(lost) > 1e-6  # negative control: rows that change places
 
 
 def test_without_the_doubt_they_do_not(monkeypatch):  # negative control

@@ -91,8 +91,7 @@ def own(mdp: MDP, policy: Tensor, gain: Tensor, error: Tensor | float, off: floa
         off: by how much a chance of the policy may be off, relative.
     """
     with torch.no_grad():
-        batch = torch.broadcast_shapes(policy.shape[:-2], gain.shape[:-2])
-        policy, gain = (x.expand(*batch, mdp.states, mdp.actions) for x in (policy, gain))
+        policy, gain = torch.broadcast_tensors(policy, gain)
         solve = _solver(mdp, policy)
         gain, value, shift = _levelled(mdp, gain, policy, solve((policy * gain).sum(-1)), solve)
         values = gain + mdp.discount * mdp.expected(value)

@@ -197,9 +197,9 @@ class MDP:
         It is the transpose that is factorised: no column has an entry above its diagonal, so no row changes place,
         nothing but diagonals is a difference, and the value of a rare state that pays much keeps its digits.
         """
-        batch = torch.broadcast_shapes(policy.shape[:-2], gain.shape[:-2])
-        policy, gain = (x.expand(*batch, self.states, self.actions) for x in (policy, gain))
+        policy, gain = torch.broadcast_tensors(policy, gain)
         if self.transitions is None:
+            batch = policy.shape[:-2]
             pairs = zip(policy.flatten(0, -3), gain.flatten(0, -3), strict=True) if batch else [(policy, gain)]
             found = [factorised(self.sparse, one, self.discount).solve((one * r).sum(-1)) for one, r in pairs]
             return torch.stack(found).reshape(*batch, self.states)
