@@ -2,7 +2,8 @@
 
 Least squares over the values at the knots, weighted by the errors; a knot more has to lower chi-square by
 PENALTY log T. Knots sit at checkpoints. The first guess is by ruptures; then knots are moved, added and
-taken away, one at a time and each wherever it helps most, until nothing does.
+taken away, one at a time (moves of more than MANY knots together) and each wherever it helps most, until
+nothing does.
 
 Errors may be followed by the next one's: e_i = follow e_{i-1} + .., an AR(1) process. Each row of the least
 squares then holds two neighbouring checkpoints, which lie in one piece, so the normal matrix is tridiagonal
@@ -20,6 +21,8 @@ import ruptures
 from numpy.typing import ArrayLike
 
 PENALTY = 4.0  # times log T, for each knot between the ends
+MANY = 16  # knots; above it moves that do not meet are made at once
+MOST = 100  # knots: a curve that bends everywhere, without noise, is followed as closely as these can
 GRID = 200  # places that the first guess is made of; afterwards every checkpoint is tried
 
 
@@ -159,24 +162,38 @@ def fit(
     chord = np.interp(axis, axis[[0, -1]], curve[[0, -1]])  # in every fit; without it sums of squares lose no digits
     r = rows(axis, curve - chord, error, follow)
     while True:
-        _, knots = max(neighbours(r, found.knots), key=lambda option: option[0])
-        better = pieces(axis, curve, error, knots, follow)
+        options = list(neighbours(r, found.knots))
+        tried = [max(options, key=lambda option: option[0])[1], *([together(options)] if len(found.knots) > MANY else [])]
+        better = min((pieces(axis, curve, error, knots, follow) for knots in tried), key=lambda each: each.cost)
         if not better.cost < found.cost - 1e-9:
             return found
         found = better
 
 
+def together(options: list[tuple[float, tuple[int, ...]]]) -> tuple[int, ...]:
+    """All moves that pay, of knots that are not neighbours, in one set; without it many knots take many rounds."""
+    (now, knots), *_ = options
+    made, held = list(knots), set()
+    for gain, moved in sorted(options, reverse=True):
+        if gain > now and len(moved) == len(knots) and moved != knots:
+            (i,) = (i for i in range(len(knots)) if moved[i] != knots[i])
+            if i not in held:
+                made[i] = moved[i]
+                held |= {i - 1, i, i + 1}
+    return tuple(made)
+
+
 def neighbours(r: Rows, knots: tuple[int, ...]) -> Iterator[tuple[float, tuple[int, ...]]]:
-    """Sets of knots one change away, moved, added, taken away, each with how much it pays: the best of each place."""
+    """These knots, then sets one change away (moved, added, taken away; the best of each place), with what they pay."""
     left, right = messages(r, knots)
     price = PENALTY * np.log(len(r.axis))
-    yield -np.inf, knots
+    yield float(left[-1].gain + left[-1].m ** 2 / left[-1].d) - price * (len(knots) - 2), knots
     for i in range(1, len(knots) - 1):
         a, b = knots[i - 1], knots[i + 1]
         gains = between(r, a, b, left[i - 1], right[i + 1]) - price * (len(knots) - 2)
         yield float(gains.max()), (*knots[:i], a + 1 + int(gains.argmax()), *knots[i + 1 :])
     for i, (a, b) in enumerate(zip(knots[:-1], knots[1:], strict=True)):
-        if b - a > 1:
+        if b - a > 1 and len(knots) < MOST:
             gains = between(r, a, b, left[i], right[i + 1]) - price * (len(knots) - 1)
             yield float(gains.max()), (*knots[: i + 1], a + 1 + int(gains.argmax()), *knots[i + 1 :])
     for i in range(1, len(knots) - 1):
@@ -202,10 +219,14 @@ def pieces(
 
 
 def guess(curve: np.ndarray, error: np.ndarray) -> list[int]:
-    """Knots by ruptures: chords between checkpoints."""
-    signal = (curve / np.median(error))[:, None]
-    ends = ruptures.Pelt(model="clinear", min_size=2, jump=max(1, len(curve) // GRID)).fit(signal)
-    return sorted({0, len(curve) - 1, *(end - 1 for end in ends.predict(pen=PENALTY * np.log(len(curve))))})
+    """Knots by ruptures: chords between checkpoints; fewer for a higher price where they are too many."""
+    signal, price = (curve / np.median(error))[:, None], PENALTY * np.log(len(curve))
+    search = ruptures.Pelt(model="clinear", min_size=2, jump=max(1, len(curve) // GRID)).fit(signal)
+    while True:
+        knots = sorted({0, len(curve) - 1, *(end - 1 for end in search.predict(pen=price))})
+        if len(knots) <= MOST:
+            return knots
+        price *= 4
 
 
 def redrawn_knots(found: Pieces, error: np.ndarray, draws: int, follow: float = 0.0) -> np.ndarray:
