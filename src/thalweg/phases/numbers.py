@@ -18,7 +18,9 @@ def given(name: str, values: Any) -> np.ndarray:
         if array.dtype.kind == "O":  # tensors, fractions and integers beyond 64 bits
             array = array.astype(np.float64)
     except (TypeError, ValueError, OverflowError, RuntimeError):
-        raise InputError(f"{name} holds what is no number: give integers or floats, one for each checkpoint") from None
+        raise InputError(
+            f"{name} holds what is no number: give integers or floats, one for each checkpoint"
+        ) from None
     if array.dtype.kind not in "iufb":
         raise InputError(f"{name} holds {array.dtype}, no numbers: give integers or floats, one for each checkpoint")
     return array.astype(np.float64) if array.dtype.itemsize > 8 else array

@@ -132,8 +132,9 @@ def messages(r: Rows, knots: tuple[int, ...]) -> tuple[list[Message], list[Messa
 
 def between(r: Rows, a: int, b: int, left: Message, right: Message) -> np.ndarray:
     """(.., b - a - 1) how much lower chi-square is with a knot at each checkpoint between two neighbouring knots."""
-    wide = Message(*(np.asarray(part)[..., None] for part in left)), Message(
-        *(np.asarray(part)[..., None] for part in right)
+    wide = (
+        Message(*(np.asarray(part)[..., None] for part in left)),
+        Message(*(np.asarray(part)[..., None] for part in right)),
     )
     one, two = (
         passed(wide[0], sums(r, a, b).at(slice(-1))),
@@ -163,7 +164,10 @@ def fit(
     r = rows(axis, curve - chord, error, follow)
     while True:
         options = list(neighbours(r, found.knots))
-        tried = [max(options, key=lambda option: option[0])[1], *([together(options)] if len(found.knots) > MANY else [])]
+        tried = [
+            max(options, key=lambda option: option[0])[1],
+            *([together(options)] if len(found.knots) > MANY else []),
+        ]
         better = min((pieces(axis, curve, error, knots, follow) for knots in tried), key=lambda each: each.cost)
         if not better.cost < found.cost - 1e-9:
             return found

@@ -158,7 +158,9 @@ def transitions(
 def _check(arrays: dict[str, np.ndarray], errors: str) -> None:
     """Name what is wrong with the input."""
     if errors not in ERRORS:
-        raise InputError(f"errors = {errors!r} is none of {', '.join(ERRORS)}: say how those of checkpoints hang together")
+        raise InputError(
+            f"errors = {errors!r} is none of {', '.join(ERRORS)}: say how those of checkpoints hang together"
+        )
     if errors == "shared" and "llc_stderr" not in arrays:
         raise InputError("errors = 'shared' without llc_stderr: give the standard errors that are shared")
     if arrays["steps"].ndim != 1:
