@@ -239,7 +239,7 @@ def test_walks_are_seldom_faster():
         (0.1 * np.arange(40), float),
         (np.geomspace(1e-9, 1e-3, 40), float),
         (2**62 + np.arange(40), int),
-        ((2**63 + np.arange(40)).astype(np.uint64), int),
+        (np.uint64(2**63) + np.arange(40, dtype=np.uint64), int),
         (-4 + np.arange(40, dtype=np.int8), int),
     ],
 )

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-WINDOW = 32  # times the longest lag: the checkpoints there have to be
+WINDOW = 32  # checkpoints there have to be for each of the longest lag
 SURE = 4.0  # by which factor exp(SURE / sqrt T) the roughness has to lie below the stated errors to speak
 GRID = 60  # values of w, and of rho, that are compared
 TINY = 1e-9
@@ -75,7 +75,7 @@ def read(axes: tuple[np.ndarray, ...], curve: np.ndarray, stated: np.ndarray, ki
     if kind == "independent" or stated.max() <= rounding:
         return independent
     level = np.maximum(stated, rounding)
-    lags = [2**j for j in range(max(2, int(np.log2(max(len(curve) / WINDOW, 1))) + 1))]
+    lags = [2**j for j in range(int(np.log2(max(len(curve) / WINDOW, 1))) + 1)]
     seen = np.array([max(min(_roughness(x, curve, level, lag) for x in axes), TINY) for lag in lags])
     if seen[0] >= (np.exp(-2 * SURE / np.sqrt(len(curve))) if kind == "auto" else 1.0):
         return independent
@@ -101,6 +101,8 @@ def _roughness(x: np.ndarray, curve: np.ndarray, level: np.ndarray, lag: int) ->
 def _parts(lags: np.ndarray, seen: np.ndarray) -> tuple[float, float]:
     """The share w and the correlation rho whose V_k are nearest in their logarithm."""
     own = np.geomspace(seen[0] / 1e3, seen[0], GRID)[:, None, None]
+    if len(lags) == 1:  # too few checkpoints to tell: all that is rough may be walking
+        own = own[:1]
     rho = np.append(1 - np.geomspace(1e-5, 1, GRID), 1.0)[:, None]
     expected = own + (1 - own) * (1 - 4 / 3 * rho**lags + rho ** (2 * lags) / 3)
     i, j = divmod(int(np.square(np.log(expected / seen)).sum(-1).argmin()), len(rho))

@@ -14,6 +14,7 @@ of one knot are tried in O(T).
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -125,7 +126,7 @@ def messages(r: Rows, knots: tuple[int, ...]) -> tuple[list[Message], list[Messa
     for a, b in zip(knots[-2::-1], knots[:0:-1], strict=True):
         right.append(passed(right[-1], sums(r, b, a).at(-1)))
     left = [Message(r.here[0] ** 2, r.here[0] * r.target[..., 0])]
-    for a, b in zip(knots[:-1], knots[1:], strict=True):
+    for a, b in pairwise(knots):
         left.append(passed(left[-1], sums(r, a, b).at(-1)))
     return left, right[::-1]
 
@@ -188,7 +189,7 @@ def together(options: list[tuple[float, tuple[int, ...]]]) -> tuple[int, ...]:
 
 
 def neighbours(r: Rows, knots: tuple[int, ...]) -> Iterator[tuple[float, tuple[int, ...]]]:
-    """These knots, then sets one change away (moved, added, taken away; the best of each place), with what they pay."""
+    """These knots, then sets one change away (moved, added, taken away): the best of each place, with what it pays."""
     left, right = messages(r, knots)
     price = PENALTY * np.log(len(r.axis))
     yield float(left[-1].gain + left[-1].m ** 2 / left[-1].d) - price * (len(knots) - 2), knots
@@ -196,7 +197,7 @@ def neighbours(r: Rows, knots: tuple[int, ...]) -> Iterator[tuple[float, tuple[i
         a, b = knots[i - 1], knots[i + 1]
         gains = between(r, a, b, left[i - 1], right[i + 1]) - price * (len(knots) - 2)
         yield float(gains.max()), (*knots[:i], a + 1 + int(gains.argmax()), *knots[i + 1 :])
-    for i, (a, b) in enumerate(zip(knots[:-1], knots[1:], strict=True)):
+    for i, (a, b) in enumerate(pairwise(knots)):
         if b - a > 1 and len(knots) < MOST:
             gains = between(r, a, b, left[i], right[i + 1]) - price * (len(knots) - 1)
             yield float(gains.max()), (*knots[: i + 1], a + 1 + int(gains.argmax()), *knots[i + 1 :])
