@@ -43,7 +43,7 @@ def plateaus(steps: Sequence[int] | np.ndarray, loss: Sequence[float] | np.ndarr
     Raises:
         InputError: NaN, lengths that differ, steps that do not ascend, too few checkpoints.
     """
-    time, curve = given("steps", steps), np.float64(given("loss", loss))
+    time, curve = given("steps", steps), given("loss", loss).astype(np.float64)
     if time.shape != curve.shape or time.ndim != 1 or len(time) < FEWEST + 2:
         raise InputError(f"steps {time.shape}, loss {curve.shape}: give one loss for each of at least {FEWEST + 2}")
     if not np.isfinite(curve).all() or not (time[1:] > time[:-1]).all():

@@ -15,11 +15,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import ruptures
-from numpy.typing import ArrayLike
 
 PENALTY = 4.0  # times log T, for each knot between the ends
 MANY = 16  # knots; above it moves that do not meet are made at once
@@ -82,11 +81,11 @@ def rows(axis: np.ndarray, curve: np.ndarray, error: np.ndarray, follow: float) 
 class Sums(NamedTuple):
     """The rows between a fixed knot and every checkpoint on one side of it, as a quadratic form in both values."""
 
-    near: ArrayLike  # of the fixed knot's value
-    cross: ArrayLike
-    far: ArrayLike  # of the other's
-    near_moment: ArrayLike
-    far_moment: ArrayLike
+    near: Any  # of the fixed knot's value
+    cross: Any
+    far: Any  # of the other's
+    near_moment: Any
+    far_moment: Any
 
     def at(self, i: slice | int) -> "Sums":
         """Of some of the checkpoints."""
@@ -96,9 +95,9 @@ class Sums(NamedTuple):
 class Message(NamedTuple):
     """All rows on one side of a knot, the other knots' values already at their best: d v^2 - 2 m v - gain."""
 
-    d: ArrayLike = 0.0
-    m: ArrayLike = 0.0
-    gain: ArrayLike = 0.0
+    d: Any = 0.0
+    m: Any = 0.0
+    gain: Any = 0.0
 
 
 def sums(r: Rows, fixed: int, last: int) -> Sums:
@@ -189,7 +188,7 @@ def together(options: list[tuple[float, tuple[int, ...]]]) -> tuple[int, ...]:
 
 
 def neighbours(r: Rows, knots: tuple[int, ...]) -> Iterator[tuple[float, tuple[int, ...]]]:
-    """These knots, then sets one change away (moved, added, taken away): the best of each place, with what it pays."""
+    """These knots, then sets one change away (moved, added, taken away): best of each place, with what it pays."""
     left, right = messages(r, knots)
     price = PENALTY * np.log(len(r.axis))
     yield float(left[-1].gain + left[-1].m ** 2 / left[-1].d) - price * (len(knots) - 2), knots

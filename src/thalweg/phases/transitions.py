@@ -139,17 +139,21 @@ def transitions(
         columns["llc_stderr"] = llc_stderr
     arrays = {"steps": given("steps", steps), **{name: given(name, column) for name, column in columns.items()}}
     _check(arrays, errors)
-    curve, time = np.float64(arrays["llc"]), ascending(arrays["steps"])
-    stated = np.float64(arrays.get("llc_stderr", np.zeros_like(curve)))
+    curve, time = arrays["llc"].astype(np.float64), ascending(arrays["steps"])
+    stated = arrays.get("llc_stderr", np.zeros_like(curve)).astype(np.float64)
     known = read(_axes(time), curve, stated, errors)
     error, follow = known.followed()
     first = tuple(guess(curve, error))
     pieces = min((fit(axis, curve, error, first, follow) for axis in _axes(time)), key=lambda found: found.cost)
     knots = redrawn_knots(pieces, error, REDRAWS, follow)
-    logged = {name: np.float64(arrays[name]) for name in others or {}}
-    sight = {"errors": known.kind, "level_error": _median(known.level), "rough_error": _median(known.rough)}
+    logged = {name: arrays[name].astype(np.float64) for name in others or {}}
+    sight: dict[str, Any] = {
+        "errors": known.kind,
+        "level_error": _median(known.level),
+        "rough_error": _median(known.rough),
+    }
     found = [
-        _describe(move, pieces, knots, arrays["steps"], time, np.float64(arrays["loss"]), logged)
+        _describe(move, pieces, knots, arrays["steps"], time, arrays["loss"].astype(np.float64), logged)
         for move in _moves(pieces, known)
     ]
     return [replace(transition, nbeta=nbeta, **sight) for transition in found]
