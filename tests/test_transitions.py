@@ -245,7 +245,7 @@ def test_walks_are_seldom_faster():
 )
 def test_times_are_given_back_as_they_were_given(steps, kind):
     llc = np.interp(np.arange(40), [12, 20, 30], [0.0, 50.0, 20.0])
-    rise, fall = tw.transitions(steps, -llc, llc, np.full(40, 0.5))
+    rise, fall = tw.transitions(steps, -llc, llc, np.full(40, 0.5), errors="independent")
     held = steps.tolist()
     assert [held.index(t) for t in (rise.start, rise.end, fall.start, fall.end)] == [12, 20, 20, 30]
     for t in (rise, fall):
