@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 WINDOW = 32  # checkpoints there have to be for each of the longest lag
-SURE = 5.0  # by which factor exp(SURE / sqrt T) the roughness has to lie below the stated errors to speak
+SURE = 6.0  # by which factor exp(SURE / sqrt T) the roughness has to lie below the stated errors to speak
 GRID = 60  # values of w, and of rho, that are compared
 TINY = 1e-9
 
