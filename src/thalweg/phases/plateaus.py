@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from thalweg.errors import InputError
+from thalweg.phases.numbers import ascending, given
 from thalweg.phases.segments import fit
 
 GRAIN = 0.01  # of the range of the loss: smaller turns are no turns
@@ -18,15 +19,15 @@ class Plateau:
     """A stay.
 
     Attributes:
-        start: training step of its first checkpoint.
+        start: training step of its first checkpoint, as it was given.
         end: of its last.
         first: number of its first checkpoint.
         last: number of its last.
         level: median loss over it, nats per sample.
     """
 
-    start: int
-    end: int
+    start: float
+    end: float
     first: int
     last: int
     level: float
@@ -42,15 +43,15 @@ def plateaus(steps: Sequence[int] | np.ndarray, loss: Sequence[float] | np.ndarr
     Raises:
         InputError: NaN, lengths that differ, steps that do not ascend, too few checkpoints.
     """
-    time, curve = np.asarray(steps, dtype=np.float64), np.asarray(loss, dtype=np.float64)
+    time, curve = given("steps", steps), given("loss", loss).astype(np.float64)
     if time.shape != curve.shape or time.ndim != 1 or len(time) < FEWEST + 2:
         raise InputError(f"steps {time.shape}, loss {curve.shape}: give one loss for each of at least {FEWEST + 2}")
-    if not np.isfinite(curve).all() or not (np.diff(time) > 0).all():
+    if not np.isfinite(curve).all() or not (time[1:] > time[:-1]).all():
         raise InputError("loss holds NaN, or steps do not ascend: give sorted checkpoints with a loss each")
     span = float(np.ptp(curve))
     if span == 0:
         return [_plateau(time, curve, 0, len(time) - 1)]
-    pieces = fit(time, curve, np.full(len(time), GRAIN * span))
+    pieces = fit(ascending(time), curve, np.full(len(time), GRAIN * span))
     stays: list[list[int]] = []
     for i, (a, b) in enumerate(zip(pieces.knots[:-1], pieces.knots[1:], strict=True)):
         if abs(pieces.values[i + 1] - pieces.values[i]) > FLAT * span or b - a < FEWEST:
@@ -64,4 +65,4 @@ def plateaus(steps: Sequence[int] | np.ndarray, loss: Sequence[float] | np.ndarr
 
 def _plateau(time: np.ndarray, curve: np.ndarray, first: int, last: int) -> Plateau:
     """What is known of one stay."""
-    return Plateau(int(time[first]), int(time[last]), first, last, float(np.median(curve[first : last + 1])))
+    return Plateau(time[first].item(), time[last].item(), first, last, float(np.median(curve[first : last + 1])))

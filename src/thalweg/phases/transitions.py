@@ -19,13 +19,16 @@ import numpy as np
 from scipy.stats import norm, ttest_ind
 
 from thalweg.errors import InputError
-from thalweg.phases.segments import Pieces, fit, redrawn_knots
+from thalweg.phases.errors import Errors, read, scatter
+from thalweg.phases.numbers import ascending, given
+from thalweg.phases.segments import Pieces, fit, guess, redrawn_knots
 
 FEWEST = 5  # checkpoints
 REDRAWS = 400
 SIGNIFICANT = 4.0  # standard errors of the change over a piece
 WANDER = 0.3  # errors by which a curve may walk from one checkpoint to the next without going anywhere
 SLOW = 0.2  # of the steepest slope of a run: its first and last pieces are no part of it if they are slower
+ERRORS = ("auto", "shared", "independent")
 LEVEL = 0.05  # of the test of what rises, over all quantities (Holm)
 
 
@@ -35,7 +38,7 @@ class Transition:
 
     Attributes:
         kind: `A`, `B` or `other`.
-        start: training step where it begins.
+        start: training step where it begins, as it was given.
         end: training step where it ends.
         start_interval: 90 % interval of `start`, training steps.
         end_interval: 90 % interval of `end`.
@@ -46,11 +49,14 @@ class Transition:
             itself; of this one move, not corrected for the search that found it.
         continuing: names of quantities that go on rising, no faster than before; only looked for in kind B.
         nbeta: inverse temperature of the estimates, which the kind may depend on; None where it was not given.
+        errors: `independent`, or `shared` along the curve; then changes have those that the curve itself shows.
+        level_error: median standard error of a level, as stated (or as the curve scatters, where that is more).
+        rough_error: median standard error from checkpoint to checkpoint; the same where errors are independent.
     """
 
     kind: str
-    start: int
-    end: int
+    start: float
+    end: float
     start_interval: tuple[float, float]
     end_interval: tuple[float, float]
     d_loss: float
@@ -59,13 +65,25 @@ class Transition:
     probability: float
     continuing: tuple[str, ...] = ()
     nbeta: float | None = None
+    errors: str = "independent"
+    level_error: float | None = None
+    rough_error: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""
         return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
 
     def sentence(self) -> str:
-        """The transition in words."""
+        """The transition in words, and whose errors were used where they are not simply the stated ones."""
+        if self.errors == "independent":
+            return self._said()
+        return (
+            f"{self._said()} Errors are shared along the curve: a level has {self.level_error:.3g} as stated, changes"
+            f" have what the curve shows, {self.rough_error:.3g} from checkpoint to checkpoint."
+        )
+
+    def _said(self) -> str:
+        """What happens."""
         span = f"steps {self.start} to {self.end}" + (f" (nβ = {self.nbeta:.4g})" if self.nbeta else "")
         if self.kind == "A":
             return f"Type A, {span}: train loss falls by {-self.d_loss:.3g} nats while λ̂ rises by {self.d_llc:.3g}."
@@ -90,42 +108,67 @@ def transitions(
     others: Mapping[str, Sequence[float] | np.ndarray] | None = None,
     *,
     nbeta: float | None = None,
+    errors: str = "auto",
 ) -> list[Transition]:
     """Find the transitions of a curve of learning coefficients.
 
     Args:
-        steps: (T) training steps, ascending, T >= 5.
+        steps: (T) training steps or other times, ascending integers or floats, T >= 5; given back as they are.
         loss: (T) train loss, nats per sample.
         llc: (T) learning coefficient.
         llc_stderr: (T) its standard errors; where the curve scatters more than they say, the scatter counts.
         others: quantities (T) that may rise in type B, by name.
         nbeta: inverse temperature of the estimates, kept with each transition: a change of phase can raise λ̂ at
             one and lower it at another.
+        errors: `independent`: those of one checkpoint have nothing to do with the next one's (a survey's own);
+            `shared`: same batches or noise at every checkpoint, so that they err together: the stated errors are
+            those of levels, and the curve's roughness gives those of changes; `auto`: shared where the curve is
+            certainly smoother than its stated errors.
 
     Returns:
         Transitions in the order of their starts.
 
     Raises:
-        InputError: too few checkpoints, unsorted steps, NaN, lengths that differ, negative errors.
+        InputError: too few checkpoints, unsorted steps, NaN, lengths that differ, negative errors, no such errors.
+
+    Source:
+        The model of shared errors is ours; see `thalweg.phases.errors`.
     """
-    columns = {"steps": steps, "loss": loss, "llc": llc, **(others or {})}
+    columns = {"loss": loss, "llc": llc, **(others or {})}
     if llc_stderr is not None:
         columns["llc_stderr"] = llc_stderr
-    arrays = {name: np.asarray(column, dtype=np.float64) for name, column in columns.items()}
-    _check(arrays)
-    curve, time = arrays["llc"], arrays["steps"]
-    stated = arrays.get("llc_stderr", np.zeros_like(curve))
-    rounding = 1e-9 * float(np.abs(curve).max()) or 1.0
-    error = np.maximum(np.maximum(stated, _scatter(curve)), rounding)  # scatter holds the stated errors already
-    pieces = min((fit(axis, curve, error) for axis in _axes(time)), key=lambda found: found.cost)
-    knots = redrawn_knots(pieces, error, REDRAWS)
-    logged = {name: arrays[name] for name in others or {}}
-    found = [_describe(move, pieces, knots, error, time, arrays["loss"], logged) for move in _moves(pieces, error)]
-    return [replace(transition, nbeta=nbeta) for transition in found]
+    arrays = {"steps": given("steps", steps), **{name: given(name, column) for name, column in columns.items()}}
+    _check(arrays, errors)
+    curve, time = arrays["llc"].astype(np.float64), ascending(arrays["steps"])
+    stated = arrays.get("llc_stderr", np.zeros_like(curve)).astype(np.float64)
+    known = read(_axes(time), curve, stated, errors)
+    error, follow = known.followed()
+    first = tuple(guess(curve, error))
+    pieces = min((fit(axis, curve, error, first, follow) for axis in _axes(time)), key=lambda found: found.cost)
+    knots = redrawn_knots(pieces, error, REDRAWS, follow)
+    logged = {name: arrays[name].astype(np.float64) for name in others or {}}
+    sight: dict[str, Any] = {
+        "errors": known.kind,
+        "level_error": _median(known.level),
+        "rough_error": _median(known.rough),
+    }
+    found = [
+        _describe(move, pieces, knots, arrays["steps"], time, arrays["loss"].astype(np.float64), logged)
+        for move in _moves(pieces, known)
+    ]
+    return [replace(transition, nbeta=nbeta, **sight) for transition in found]
 
 
-def _check(arrays: dict[str, np.ndarray]) -> None:
+def _check(arrays: dict[str, np.ndarray], errors: str) -> None:
     """Name what is wrong with the input."""
+    if errors not in ERRORS:
+        raise InputError(
+            f"errors = {errors!r} is none of {', '.join(ERRORS)}: say how those of checkpoints hang together"
+        )
+    if errors == "shared" and "llc_stderr" not in arrays:
+        raise InputError("errors = 'shared' without llc_stderr: give the standard errors that are shared")
+    if arrays["steps"].ndim != 1:
+        raise InputError(f"steps has shape {arrays['steps'].shape}: give one number for each checkpoint")
     count = len(arrays["steps"])
     for name, values in arrays.items():
         if values.shape != (count,):
@@ -136,21 +179,20 @@ def _check(arrays: dict[str, np.ndarray]) -> None:
             raise InputError(f"{name} holds NaN or infinity: leave those checkpoints out")
     if count < FEWEST:
         raise InputError(f"{count} checkpoints are too few for transitions: give at least {FEWEST}")
-    if (np.diff(arrays["steps"]) <= 0).any():
-        raise InputError("steps are not ascending, or some come twice: sort the checkpoints, one for each step")
     if (arrays.get("llc_stderr", np.zeros(1)) < 0).any():
         raise InputError("llc_stderr is negative: give standard errors")
 
 
-def _axes(time: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Training steps, and their logarithm, from one gap before the first."""
-    return time, np.log(time - time[0] + time[1] - time[0])
+def _axes(time: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Training steps, and their logarithm, from one gap before the first, where floats can tell those apart."""
+    since = time - time[0]
+    slow = np.log(since + since[1])
+    return (since, slow) if (np.diff(slow) > 0).all() else (since,)
 
 
-def _scatter(curve: np.ndarray) -> float:
-    """Noise from point to point, robustly, from third differences (a smooth curve has small ones)."""
-    third = np.diff(curve, 3)
-    return float(np.median(np.abs(third)) / 0.6745 / np.sqrt(20)) if len(third) else 0.0
+def _median(values: np.ndarray) -> float:
+    """As a plain number."""
+    return float(np.median(values))
 
 
 @dataclass(frozen=True)
@@ -164,21 +206,24 @@ class _Move:
     error: float
 
 
-def _change(pieces: Pieces, error: np.ndarray, first: int, last: int) -> tuple[float, float]:
-    """From knot to knot, with its error: that of the fit, and what the curve may have walked by itself."""
-    c = pieces.covariance
-    walked = (WANDER * np.median(error)) ** 2 * (pieces.knots[last] - pieces.knots[first])
+def _change(pieces: Pieces, known: Errors, first: int, last: int) -> tuple[float, float]:
+    """From knot to knot, with its error: that of the fit, and what the curve may have walked by itself.
+
+    A walk that was measured, as a shared part of the errors, is in the fit already.
+    """
+    c, gap = pieces.covariance, pieces.knots[last] - pieces.knots[first]
+    walked = max((WANDER * np.median(known.rough)) ** 2 * gap - known.wandered(gap), 0.0)
     variance = c[first, first] + c[last, last] - 2 * c[first, last] + walked
     return float(pieces.values[last] - pieces.values[first]), float(np.sqrt(variance))
 
 
-def _moves(pieces: Pieces, error: np.ndarray) -> list[_Move]:
+def _moves(pieces: Pieces, known: Errors) -> list[_Move]:
     """All runs of which every piece is significant, slow ends cut off; none on a single straight line."""
     count = len(pieces.knots) - 1
     slopes = np.diff(pieces.values) / np.diff(pieces.axis[list(pieces.knots)])
     signs = []
     for i in range(count):
-        change, size = _change(pieces, error, i, i + 1)
+        change, size = _change(pieces, known, i, i + 1)
         signs.append(int(np.sign(change)) if abs(change) > SIGNIFICANT * size else 0)
     found, first = [], 0
     while first < count:
@@ -191,7 +236,7 @@ def _moves(pieces: Pieces, error: np.ndarray) -> list[_Move]:
             ]
             if (fast[0], fast[-1]) != (0, count - 1):
                 found.append(
-                    _Move(fast[0], fast[-1] + 1, signs[first], *_change(pieces, error, fast[0], fast[-1] + 1))
+                    _Move(fast[0], fast[-1] + 1, signs[first], *_change(pieces, known, fast[0], fast[-1] + 1))
                 )
         first = last + 1
     return found
@@ -201,7 +246,7 @@ def _describe(
     move: _Move,
     pieces: Pieces,
     knots: np.ndarray,
-    error: np.ndarray,
+    steps: np.ndarray,
     time: np.ndarray,
     loss: np.ndarray,
     others: dict[str, np.ndarray],
@@ -214,10 +259,10 @@ def _describe(
     rising, continuing = _rising(before, a, b, time, others) if kind == "B" else ((), ())
     return Transition(
         kind=kind,
-        start=int(time[a]),
-        end=int(time[b]),
-        start_interval=_interval(knots[:, move.first], time),
-        end_interval=_interval(knots[:, move.last], time),
+        start=steps[a].item(),
+        end=steps[b].item(),
+        start_interval=_interval(knots[:, move.first], steps),
+        end_interval=_interval(knots[:, move.last], steps),
         d_loss=d_loss,
         d_llc=move.change,
         rising=rising,
@@ -226,10 +271,10 @@ def _describe(
     )
 
 
-def _interval(knots: np.ndarray, time: np.ndarray) -> tuple[float, float]:
+def _interval(knots: np.ndarray, steps: np.ndarray) -> tuple[float, float]:
     """The middle 90 %, and the gaps to the checkpoints beside it, in which a turn can hide."""
     low, high = np.quantile(knots, [0.05, 0.95])
-    return float(time[max(int(low) - 1, 0)]), float(time[min(int(np.ceil(high)) + 1, len(time) - 1)])
+    return steps[max(int(low) - 1, 0)].item(), steps[min(int(np.ceil(high)) + 1, len(steps) - 1)].item()
 
 
 def _rising(
@@ -254,7 +299,7 @@ def _rising(
 def _climbs(values: np.ndarray, a: int, b: int) -> bool:
     """Whether a quantity goes up from one checkpoint to another by more than its scatter."""
     rounding = 1e-9 * float(np.abs(values).max())
-    return bool(values[b] - values[a] > SIGNIFICANT * np.sqrt(2) * _scatter(values) + rounding)
+    return bool(values[b] - values[a] > SIGNIFICANT * np.sqrt(2) * scatter(values) + rounding)
 
 
 def _chance(rates: np.ndarray, before: np.ndarray) -> float:

@@ -131,6 +131,7 @@ class Survey:
             self.column("llc")[keep],
             self.column("llc_stderr")[keep],
             others=logged,
+            errors="independent",  # those of one checkpoint: its own chains
             nbeta=nbetas.pop() if len(nbetas) == 1 else None,
         )
 
