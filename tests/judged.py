@@ -24,8 +24,10 @@ Truth = dict[str, Fraction | None]
 def truth(case: Case) -> Truth:
     """Every quantity of a certificate in exact rationals; `alice` and `bob` are the ranges of their rewards.
 
-    `kept` is 0 where Bob's policy breaks his stated suboptimality, which single precision may bring about: then `lp`
-    and `t1` are those of a Bob who is not this one, and are raised to `exact`.
+    `safe` is whether the safe policy's own loss is more than what the digits of the input leave open; where it is
+    not, there may be no number beside it. `kept` is 0 where Bob's policy breaks his stated suboptimality, which
+    single precision may bring about: then `lp` and `t1` are those of a Bob who is not this one, and are raised to
+    `exact`.
     """
     process = case.process()
     alice = process.gain(case.alice)
@@ -46,6 +48,7 @@ def truth(case: Case) -> Truth:
         if case.safe is not None:
             safe = process.first(best) - process.returns(process.policy(case.safe), alice)
             found["beside_safe"] = process.first(less) / safe if safe else None
+            found["safe"] = Fraction(safe > OPEN * left_open(case, case.alice))
         if bob is not None:
             lost = process.best(bob) - sum((process.returns(one, bob) for one in several), Fraction(0)) / len(several)
     if bob is not None:
@@ -115,7 +118,7 @@ class Docket:
             self.faults.append(f"{where}: {found.summary}")
             return None
         self.counts["issued"] += 1
-        for one in (true, *more):
+        for one in (true, *({**other, "safe": true.get("safe", Fraction(1))} for other in more)):
             self.faults += [f"{where}: {fault}" for fault in faults(found, one)]
         words = " ".join([found.summary, *(a.words for a in found.assumptions)])
         if found.slack > SAID:
@@ -136,6 +139,8 @@ def faults(found: Certificate, true: Truth) -> list[str]:
     wrong = []
     for name in QUANTITIES:
         issued, right = getattr(found, name), true.get(name)
+        if issued is None and name == "beside_safe" and not true.get("safe", Fraction(1)):
+            continue
         if (issued is None) != (right is None):
             wrong.append(f"{name} is {issued}, the truth {None if right is None else float(right)}")
         if issued is None or right is None or issued == np.inf:

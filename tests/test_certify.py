@@ -116,6 +116,10 @@ def test_a_known_alice_orders_the_three_bounds():
     assert 0 <= found.exact <= found.lp <= found.t1
     assert found.lp == pytest.approx(tw.worst_regret(world.mdp, reward, other, 0.1).value)
     assert found.beside_safe < 1
+    lossless = certify(Known(reward), Bob(policy, other, 0.1), world.mdp, safe=world.mdp.optimal(reward).policy)
+    assert lossless.beside_safe is None
+    assert "safe policy" in lossless.tighter[-1]
+    assert not any("safe policy" in words for words in found.tighter)
     assert found.per_start == pytest.approx(found.exact)  # there is one first state
     alone = certify(Known(reward), Bob(even), world.mdp)
     assert (alone.lp, alone.t1) == (None, None)

@@ -67,6 +67,7 @@ def test_certificates_keep_their_laws(first):
         (197, "the slack of lp is that of a Bob who is allowed more, at a suboptimality near 0"),
         (404, "the same in single precision: 0.045 issued for 0, with a slack of 2e-8"),
         (376, "a slack of beside_safe that is not said"),
+        (984, "a safe policy whose loss the digits of a large constant leave open"),
     ],
 )
 def test_what_was_once_wrong_is_right(seed, fault):

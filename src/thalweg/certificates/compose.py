@@ -28,6 +28,8 @@ from thalweg.values import (
     implied_reward,
 )
 
+BESIDE = "no number beside the safe policy: it may lose nothing in the process that Bob may face, name one that loses"
+
 
 def certify(
     alice: Alice, bob: Bob, mdp: MDP, *, safe: Tensor | None = None, drift: Drift | None = None
@@ -49,6 +51,8 @@ def certify(
     """
     known = deployed(bob, mdp, safe, drift or Drift())
     found = _of(alice, known)
+    if safe is not None and found.exact is not None and found.beside_safe is None:
+        found = replace(found, tighter=(*found.tighter, BESIDE))
     assumptions = (*found.assumptions, *known.assumptions)
     if any(a.status == "failed" for a in assumptions):
         return _refused(assumptions, found.delta + known.delta)

@@ -45,7 +45,8 @@ class Certificate:
         t1: supremum of distance of values and his suboptimality over his range; None as `lp`.
         decomposition: of `t1`: `value_distance` (at her likeliest values), `learning_gap`, `statistical_radius`.
         per_start: supremum of the largest regret from a single first state, a share of the same range.
-        beside_safe: supremum of regret over that of the named safe policy; None where none was named.
+        beside_safe: supremum of regret over that of the named safe policy; None where none was named, or where
+            that may lose nothing: by the digits of the input, or by the drift.
         realised: regret by her true reward, where it is known; of no use but to check the rest.
         tighter: what would make the bound smaller, the most first.
         floor: t*, least worst regret of any policy over contextual values that are known.
