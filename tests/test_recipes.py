@@ -84,7 +84,7 @@ def test_every_recipe_has_both_sizes():
 
 
 TRANSITION = {"kind", "start", "end", "start_interval", "end_interval", "d_loss", "d_llc", "rising", "continuing",
-              "probability", "nbeta"}  # fmt: skip
+              "probability", "nbeta", "errors", "level_error", "rough_error"}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
