@@ -13,20 +13,21 @@ import numpy as np
 import scipy.sparse as sparse
 
 import thalweg as tw
+from thalweg.certificates import Bob, Known, certify
 from thalweg.rl import plan
 
 MOVES = ((-1, 0), (1, 0), (0, -1), (0, 1))
-SLIP, DISCOUNT, NOISE, SHORT = 0.1, 0.95, 0.3, 0.02
+SLIP, NOISE, SHORT = 0.1, 0.3, 0.02
 
 
-def grid(size: int) -> tw.MDP:
+def grid(size: int, discount: float) -> tw.MDP:
     """A square of cells; a move slips to one of the other three with chance `SLIP`."""
     states = size * size
     row, column = np.divmod(np.arange(states), size)
     after = [np.clip(row + r, 0, size - 1) * size + np.clip(column + c, 0, size - 1) for r, c in MOVES]
     steps = [sparse.csr_matrix((np.ones(states), (np.arange(states), to)), shape=(states, states)) for to in after]
     moves = [sum(steps[b] * (1 - SLIP if a == b else SLIP / 3) for b in range(4)) for a in range(4)]
-    return tw.MDP(moves, np.full(states, 1 / states), DISCOUNT)
+    return tw.MDP(moves, np.full(states, 1 / states), discount)
 
 
 def rewards(states: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -37,10 +38,12 @@ def rewards(states: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     return alice, alice + NOISE * alice.std() * rng.normal(size=states)
 
 
-def main(size: int, seeds: int, tolerance: float, method: Literal["dual", "programme"]) -> None:
+def main(
+    size: int, seeds: int, tolerance: float, method: Literal["dual", "programme"], discount: float, whole: bool
+) -> None:
     """Print a line for each seed, then the peak of memory."""
     began = time.perf_counter()
-    mdp = grid(size)
+    mdp = grid(size, discount)
     print(f"{mdp.states:,} states, built in {time.perf_counter() - began:.1f} s, tolerance {tolerance:g}, {method}")
     for seed in range(seeds):
         alice, bob = rewards(mdp.states, seed)
@@ -53,6 +56,10 @@ def main(size: int, seeds: int, tolerance: float, method: Literal["dual", "progr
             f"seed {seed}: worst regret {100 * found.value:.4f} % of the range, gap {found.gap:.1e},"
             f" {found.evaluations} multipliers, {spent:.2f} s"
         )
+        if whole:
+            began = time.perf_counter()
+            issued = certify(Known(alice), Bob(reward=bob, suboptimality=SHORT * size_of_bob), grid(size, discount))
+            print(f"seed {seed}: {issued.summary} {time.perf_counter() - began:.2f} s")
     print(f"peak of memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.2f} GiB")
 
 
@@ -62,5 +69,7 @@ if __name__ == "__main__":
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--tolerance", type=float, default=1e-4)
     parser.add_argument("--method", default="dual", choices=("dual", "programme"))
+    parser.add_argument("--discount", type=float, default=0.95)
+    parser.add_argument("--certify", action="store_true", help="the whole certificate too, of a process read anew")
     given = parser.parse_args()
-    main(given.size, given.seeds, given.tolerance, given.method)
+    main(given.size, given.seeds, given.tolerance, given.method, given.discount, given.certify)
