@@ -27,7 +27,7 @@ from thalweg.rl.sparse import factorised, product, row_means
 
 STEADY = 50  # rounds of policy iteration after which ever larger gains count as ties: rounding must not go round
 ROUNDS = 200  # of policy iteration
-FLAT = 32  # roundings of a range that is told from 0
+FLAT = 4.0  # times what the rounding of a range may be, up to which it is 0
 HORIZON = 64  # steps that `usual` looks ahead
 SMOOTH = 1000  # rounds of soft policy iteration
 
@@ -246,6 +246,12 @@ class MDP:
             plan = Plan(plan.value + level[..., None] / (1 - self.discount), plan.policy)
         return Plan(self.solve(plan.policy, gain), plan.policy) if _moving(gain) else plan
 
+    def _solved(self, gain: Tensor, choice: Tensor | None = None) -> Plan:
+        """The best policy of mean rewards without a level, found from a choice of actions."""
+        with torch.no_grad():
+            plan = self.improved(gain, choice)
+        return Plan(self.solve(plan.policy, gain), plan.policy) if _moving(gain) else plan
+
     @cached_property
     def usual(self) -> Tensor:
         """(S,): discounted visits under uniform choice, by some steps and the last one for ever: what matters."""
@@ -273,9 +279,12 @@ class MDP:
         return values.gather(-1, middle)[..., 0]
 
     def noise(self, gain: Tensor, value: Tensor) -> Tensor:
-        """(..., S, A): above the rounding of  gain + discount P value - value,  state by state."""
+        """(..., S, A): above the rounding of  gain + discount P value - value,  state by state.
+
+        One of half EPS for each successor and each of the other operations.
+        """
         size = gain.abs() + self.discount * self.expected(value.abs()) + value.abs()[..., None]
-        return (self.terms + 8) * EPS * size
+        return (self.terms + 8) * (EPS / 2) * size
 
     def improved(self, gain: Tensor, choice: Tensor | None = None) -> Plan:
         """Policy iteration, without gradients, until no action is better by more than rounding.
@@ -319,19 +328,29 @@ class MDP:
         Differentiable in the reward, once. Where it is 0 so is its gradient: rho has a minimum there, and 0 is one
         of the subgradients. Pure potential shaping has such a range. `valuation` proves bounds of it.
         """
-        return self._span(self.mean_reward(reward))[1]
+        gain = self.mean_reward(reward)
+        return self._span(*self.centred(gain), gain)[1]
 
-    def _span(self, gain: Tensor) -> tuple[Tensor, Tensor]:
-        """(...): the best return of mean rewards less their level, and the return range.
+    def centred(self, gain: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean rewards (..., S, A) less what their best policy earns a step, and its actions (..., S).
+
+        A constant changes no regret and no range; taken off, it costs no digits where discounts are near 1.
+        """
+        level = self.level(gain)
+        best = self.improved(gain.detach() - level[..., None, None])
+        earned = level + (1 - self.discount) * (best.value @ self.start)
+        return gain - earned[..., None, None], best.policy.argmax(-1)
+
+    def _span(self, gain: Tensor, choice: Tensor, given: Tensor) -> tuple[Tensor, Tensor]:
+        """(...): the best return of mean rewards that are centred, and the return range.
 
         Rounding of J is that of each step, and of the reward as it was given, summed along the policy:
         (I - discount P)^-1 noise.
         """
-        given, gain = gain.detach().abs(), gain - self.level(gain)[..., None, None]
-        best, worst = self._best(gain), self._worst(gain)
-        span = (best.value - worst.value) @ self.start
+        best, worst = self._solved(gain, choice), self._solved(-gain)
+        span = (best.value + worst.value) @ self.start
         with torch.no_grad():
-            noises = (self.noise(gain, plan.value) + EPS * given for plan in (best, worst))
+            noises = (self.noise(gain, plan.value) + EPS / 2 * given.abs() for plan in (best, worst))
             rounded = sum(self.solve(p.policy, n) @ self.start for p, n in zip((best, worst), noises, strict=True))
         return best.value @ self.start, torch.where(span <= FLAT * rounded, 0.0, span)
 
@@ -348,11 +367,11 @@ class MDP:
         Raises:
             InputError: a share is asked for where the return range is 0, or rounding; see `return_range`.
         """
-        gain, policy = self.mean_reward(reward), self.checked(policy)
-        gain = gain - self.level(gain)[..., None, None]
+        given, policy = self.mean_reward(reward), self.checked(policy)
+        gain, choice = self.centred(given)
         if not normalised:
-            return (self._best(gain).value - self.solve(policy, gain)) @ self.start
-        best, span = self._span(gain)
+            return (self._solved(gain, choice).value - self.solve(policy, gain)) @ self.start
+        best, span = self._span(gain, choice, given)
         lost = best - self.solve(policy, gain) @ self.start
         if not (span > 0).all():
             raise InputError(

@@ -163,8 +163,10 @@ def _visited(mdp: MDP, reward: Any) -> tuple[MDP, Tensor]:
 
 
 def _levelled(part: MDP, gain: Tensor) -> tuple[Tensor, Tensor]:
-    """Advantages (..., S, A) under uniform choice, and (...) what of them, or of a range, is rounding."""
+    """Advantages (..., S, A) under uniform choice, and (...) what of them is rounding."""
     uniform = torch.full((part.states, part.actions), 1 / part.actions, dtype=torch.float64)
+    level = (1 - part.discount) * (part.solve(uniform, gain) @ part.start)  # a constant costs digits
+    gain = gain - level[..., None, None]
     value = part.solve(uniform, gain)
     size = torch.maximum(value.abs().amax(-1), gain.abs().amax((-1, -2)))
     return gain + part.discount * part.expected(value) - value[..., None], ROUNDING * size / (1 - part.discount)
