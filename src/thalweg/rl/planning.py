@@ -32,10 +32,10 @@ from thalweg.rl.rows import filled
 
 TOLERANCE = 1e-9  # of the largest range that returns could have
 ROUNDS = 10_000  # greedy backups
-FEWEST_SWEEPS, SWEEPS = 30, 1.5  # evaluations between two backups: at least, and in units of 1 / (1 - discount)
+FEWEST_SWEEPS, SWEEPS = 20, 0.2  # evaluations between two backups: at least, and in units of 1 / (1 - discount)
 LARGEST = 1e300  # of a return
 PAIRWISE = 64  # roundings of numpy's sum of pairs, for up to 2^40 terms
-UNSETTLED, FEW_SWEEPS = 1e-3, 10  # share of states whose action has changed, above which so many evaluations pay
+UNSETTLED, FEW_SWEEPS = 1e-3, 20  # share of states whose action has changed, above which so many evaluations pay
 MANY = 60  # evaluations of a policy alone, from which a Krylov method is cheaper
 STEP, STEPS = 1e-4, 200  # by how much that shrinks a residual, in so many steps at most
 ROUGH = 1e-13  # by which rows miss 1 that were not rounded in float64

@@ -182,8 +182,8 @@ class Stair:
     run: int
     before: str
     after: str
-    start: int
-    end: int
+    start: float
+    end: float
     d_loss: float
     d_llc: float | None
     error: float | None
