@@ -16,6 +16,7 @@ from thalweg.errors import InputError, first_line, guarded
 from thalweg.landscape.data import Data, materialise
 from thalweg.landscape.landscape import Landscape, check_weights
 from thalweg.landscape.loss import Loss, PerSample, by_name, check
+from thalweg.landscape.suited import check_data
 from thalweg.tree import Layout
 from thalweg.types import Params, Tree
 
@@ -115,6 +116,8 @@ def of_losses(losses: ModuleLosses, samples: Data, *, n: int | None, name: str |
         name=name,
     )
     with guarded("module and loss"):
+        if type(losses) is ModuleLosses:  # others make outputs and targets of their own
+            check_data(result, samples)
         _probe(result)
     return _with_engine(result, _static_reason(module, layout.width))
 
