@@ -116,10 +116,32 @@ def of_losses(losses: ModuleLosses, samples: Data, *, n: int | None, name: str |
         name=name,
     )
     with guarded("module and loss"):
-        if type(losses) is ModuleLosses:  # others make outputs and targets of their own
-            check_data(result, samples)
+        _check(result, samples)
         _probe(result)
     return _with_engine(result, _static_reason(module, layout.width))
+
+
+def other_data(scape: Landscape, data: Any, what: str) -> Data:
+    """Data beside a landscape's own, for which its module and loss are asked too.
+
+    Args:
+        scape: of a module.
+        data: of any kind that `landscape` takes.
+        what: `test`, or another word for them in a message.
+
+    Raises:
+        InputError: as of `landscape`.
+    """
+    samples = materialise(data).to(scape.device)
+    with guarded(f"loss over the {what} data"):
+        _check(scape, samples, f"{what} ")
+    return samples
+
+
+def _check(scape: Landscape, samples: Data, what: str = "") -> None:
+    """Hold data against module and loss; other losses make outputs and targets of their own."""
+    if type(scape.losses) is ModuleLosses:
+        check_data(scape, samples, what)
 
 
 def potential(fn: Callable[[Params], Tensor], center: Params, n: int, *, name: str | None = None) -> Landscape:
