@@ -79,6 +79,9 @@ def numbers(part: Any, where: str) -> Tensor:
     refuse_text(part, where)
     if hasattr(part, "toarray"):
         raise InputError(f"{where}: a {type(part).__name__} is sparse: give its .toarray()")
+    if isinstance(part, tuple | list) and part and all(isinstance(t, np.ndarray) for t in part):
+        _refuse_odd(part, where)
+        return _of_array(np.stack(part), where)
     try:
         return torch.as_tensor(part)
     except Exception as error:

@@ -183,8 +183,12 @@ def potential(fn: Callable[[Params], Tensor], center: Params, n: int, *, name: s
 
 def _sample_size(n: int) -> int:
     """N must have a logarithm that is positive."""
-    if int(n) != n or n < 2:
-        raise InputError(f"n = {n}: the sample size is a whole number of at least 2")
+    try:
+        whole = int(n) == n and n >= 2
+    except (TypeError, ValueError, OverflowError):
+        whole = False
+    if not whole:
+        raise InputError(f"n = {n}: the sample size is a whole number of at least 2: give more samples, or n=")
     return int(n)
 
 
