@@ -48,17 +48,27 @@ def plain(tensor: Tensor, where: str) -> Tensor:
     Raises:
         InputError: a sparse, quantised or nested tensor, one without numbers.
     """
-    calls = {
-        "nested": (tensor.is_nested, ".to_padded_tensor(0)"),
-        "quantised": (tensor.is_quantized, ".dequantize()"),
-        "on the meta device, without numbers": (tensor.is_meta, "one of numbers"),
-        f"stored as {str(tensor.layout).removeprefix('torch.')}": (tensor.layout != torch.strided, ".to_dense()"),
-    }
-    for kind, (is_so, call) in calls.items():
-        if is_so:
-            raise InputError(f"{where}: the tensor is {kind}: give a plain tensor, {call}")
+    if tensor.is_nested or tensor.is_quantized or tensor.is_meta or tensor.layout != torch.strided:
+        _refuse_kind(tensor, where)
     bare = tensor if type(tensor) is Tensor else tensor.as_subclass(Tensor)
-    return bare.detach().resolve_conj().resolve_neg() if bare.is_conj() or bare.is_neg() else bare.detach()
+    bare = bare.detach() if bare.requires_grad else bare
+    return bare.resolve_conj().resolve_neg() if bare.is_conj() or bare.is_neg() else bare
+
+
+def _refuse_kind(tensor: Tensor, where: str) -> None:
+    """Name what is no plain array of numbers, with the call that makes it one.
+
+    Raises:
+        InputError: always.
+    """
+    kind, call = f"stored as {str(tensor.layout).removeprefix('torch.')}", "its .to_dense()"
+    if tensor.is_nested:
+        kind, call = "nested", "its .to_padded_tensor(0)"
+    elif tensor.is_quantized:
+        kind, call = "quantised", "its .dequantize()"
+    elif tensor.is_meta:
+        kind, call = "on the meta device, without numbers", "one that holds some"
+    raise InputError(f"{where}: the tensor is {kind}: give a plain tensor, {call}")
 
 
 def _has_rows(value: Any) -> bool:

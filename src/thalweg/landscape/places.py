@@ -52,13 +52,14 @@ def flat(pair: tuple[Any, Any], i: int) -> Flat:
 
 def _gather(value: Any, name: str, i: int, found: Flat) -> None:
     """Put the tensors of a tree where their places say."""
-    where = f"sample {i}, {name}"
     if isinstance(value, Tensor):
-        found[name] = plain(value, where)
+        found[name] = plain(value, f"sample {i}, {name}")
     elif isinstance(value, np.generic | np.ndarray):
-        found[name] = numbers(value, where)
-    elif isinstance(value, int | float):  # of 64 bits, as default_collate makes them
-        found[name] = torch.tensor(value, dtype=torch.float64) if isinstance(value, float) else numbers(value, where)
+        found[name] = numbers(value, f"sample {i}, {name}")
+    elif isinstance(value, float):  # of 64 bits, as default_collate makes them
+        found[name] = torch.tensor(value, dtype=torch.float64)
+    elif isinstance(value, int):
+        found[name] = numbers(value, f"sample {i}, {name}")
     elif isinstance(value, Mapping) and name != "target":
         for key, part in value.items():
             _gather(part, f"{name}[{key!r}]", i, found)
@@ -66,7 +67,7 @@ def _gather(value: Any, name: str, i: int, found: Flat) -> None:
         for k, part in enumerate(value):
             _gather(part, f"{name}[{k}]", i, found)
     else:
-        _refuse(value, where)
+        _refuse(value, f"sample {i}, {name}")
 
 
 def _refuse(value: Any, where: str) -> None:
