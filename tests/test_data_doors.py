@@ -292,7 +292,10 @@ def test_a_target_that_no_sample_has_is_named_where_its_loss_is_computed():
 def test_other_data_are_held_to_the_same():
     scape = tw.landscape(nn.Linear(4, 3), (X, Y), "cross_entropy")
     assert torch.equal(other_data(scape, (X, Y), "test").inputs, X)
-    for data, words in (((X.double(), Y), "test inputs are float64"), ((X, Y + 1), "Target 3 of test sample 2 ")):
+    for data, words in (
+        ((X.double(), Y), "test data: inputs are float64"),
+        ((X, Y + 1), "test data: Target 3 of sample 2 "),
+    ):
         with pytest.raises(tw.InputError, match=words):
             other_data(scape, data, "test")
 

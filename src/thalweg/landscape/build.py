@@ -132,16 +132,19 @@ def other_data(scape: Landscape, data: Any, what: str) -> Data:
     Raises:
         InputError: as of `landscape`.
     """
-    samples = materialise(data).to(scape.device)
-    with guarded(f"loss over the {what} data"):
-        _check(scape, samples, f"{what} ")
+    try:
+        samples = materialise(data).to(scape.device)
+        with guarded("module and loss"):
+            _check(scape, samples)
+    except InputError as error:
+        raise InputError(f"{what} data: {error}") from error
     return samples
 
 
-def _check(scape: Landscape, samples: Data, what: str = "") -> None:
+def _check(scape: Landscape, samples: Data) -> None:
     """Hold data against module and loss; other losses make outputs and targets of their own."""
     if type(scape.losses) is ModuleLosses:
-        check_data(scape, samples, what)
+        check_data(scape, samples)
 
 
 def potential(fn: Callable[[Params], Tensor], center: Params, n: int, *, name: str | None = None) -> Landscape:

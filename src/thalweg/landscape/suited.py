@@ -22,13 +22,12 @@ FEW = 3  # samples with which types and shapes are tried
 ROWS = 1024  # samples a pass
 
 
-def check_data(scape: Landscape, data: Data, what: str = "") -> None:
+def check_data(scape: Landscape, data: Data) -> None:
     """Refuse data that the module or the loss cannot take, or would take for something else.
 
     Args:
         scape: its losses are a module's, and a loss of the module's outputs and the targets.
         data: its own, or test data.
-        what: written before `inputs` and `targets` in a message.
 
     Raises:
         InputError: types of numbers, with the call that mends them; outputs and targets that would be broadcast;
@@ -40,13 +39,13 @@ def check_data(scape: Landscape, data: Data, what: str = "") -> None:
         try:
             outputs = _outputs(scape, head)
         except Exception:
-            _refuse_inputs(scape, data, what)
+            _refuse_inputs(scape, data)
             raise
         if isinstance(outputs, Tensor) and outputs.ndim:
             loss: PerSample = scape.losses.loss  # pyright: ignore[reportFunctionMemberAccess]
-            check_targets(loss, outputs, data, what)
+            check_targets(loss, outputs, data)
             check_neighbours(loss, outputs, data)
-        _check_numbers(scape, data, what)
+        _check_numbers(scape, data)
 
 
 def _outputs(scape: Landscape, data: Data) -> Any:
@@ -62,14 +61,14 @@ def _outputs(scape: Landscape, data: Data) -> Any:
     return kept[0]
 
 
-def _refuse_inputs(scape: Landscape, data: Data, what: str) -> None:
+def _refuse_inputs(scape: Landscape, data: Data) -> None:
     """Say which inputs want another type, where the module then takes them.
 
     Raises:
         InputError: both types, and the call that mends it.
     """
     own = scape.layout.dtype
-    named, given = _names(data.inputs, f"{what}inputs"), leaves(data.inputs)
+    named, given = _names(data.inputs, "inputs"), leaves(data.inputs)
     for casts in _casts(given, own):
         parts = [t.to(casts.get(k, t.dtype)) for k, t in enumerate(leaves(data.head(FEW).inputs))]
         try:
@@ -105,13 +104,13 @@ def _casts(given: list[Tensor], own: torch.dtype) -> Iterator[dict[int, torch.dt
         yield every
 
 
-def _check_numbers(scape: Landscape, data: Data, what: str) -> None:
+def _check_numbers(scape: Landscape, data: Data) -> None:
     """Samples that hold NaN or infinity have a finite loss, as masks have.
 
     Raises:
         InputError: the first sample that has none.
     """
-    named = [*_names(data.inputs, f"{what}inputs"), f"{what}targets"]
+    named = [*_names(data.inputs, "inputs"), "targets"]
     for name, t in zip(named, [*leaves(data.inputs), data.targets], strict=True):
         if not (t.is_floating_point() or t.is_complex()):
             continue

@@ -25,7 +25,7 @@ ELEMENTWISE = (
 )
 
 
-def check_targets(loss: PerSample, outputs: Tensor, data: Data, what: str) -> None:
+def check_targets(loss: PerSample, outputs: Tensor, data: Data) -> None:
     """Hold targets against the outputs of the first samples.
 
     Raises:
@@ -34,23 +34,23 @@ def check_targets(loss: PerSample, outputs: Tensor, data: Data, what: str) -> No
     targets, few = data.targets, data.targets[: len(outputs)]
     kind = _kind(loss.given)
     if kind in LABELLED and not targets.is_floating_point() and outputs.ndim > 1:
-        _check_labels(outputs.shape[1], loss.ignored, targets, what)
+        _check_labels(outputs.shape[1], loss.ignored, targets)
     if kind in ELEMENTWISE and outputs.shape != few.shape:
-        seen = f"outputs have shape {_shape(outputs)}, {what}targets {_shape(few)}"
+        seen = f"outputs have shape {_shape(outputs)}, targets {_shape(few)}"
         same = outputs[0].numel() == few[0].numel()
-        mended = f"give {what}targets.reshape{_shape(outputs, '-1')}" if same else "give one target for each output"
+        mended = f"give targets.reshape{_shape(outputs, '-1')}" if same else "give one target for each output"
         raise InputError(f"{seen}: broadcasting would compare outputs with targets that are not theirs: {mended}")
     try:
         loss(outputs, few)
     except Exception:
-        _refuse_targets(loss, outputs, data, what)
+        _refuse_targets(loss, outputs, data)
         raise
     whole = outputs.is_floating_point() and not targets.is_floating_point()
     if kind in ELEMENTWISE and whole and few[0].numel() > 1:  # whole numbers are taken for tokens, and averaged
-        raise _slip(outputs, targets, (outputs.dtype,), what)
+        raise _slip(outputs, targets, (outputs.dtype,))
 
 
-def _refuse_targets(loss: PerSample, outputs: Tensor, data: Data, what: str) -> None:
+def _refuse_targets(loss: PerSample, outputs: Tensor, data: Data) -> None:
     """Say which type or shape of targets the loss wants, where it then takes them.
 
     Raises:
@@ -63,25 +63,23 @@ def _refuse_targets(loss: PerSample, outputs: Tensor, data: Data, what: str) -> 
         for dtype in (few.dtype, torch.int64, outputs.dtype):
             able = dtype in (few.dtype, *CALLS) and keeps(targets, dtype)
             if able and _takes(loss, outputs, tried.to(dtype)):
-                raise _slip(outputs, targets, (dtype,) if dtype != few.dtype else (), what, squeezed=squeezed)
+                raise _slip(outputs, targets, (dtype,) if dtype != few.dtype else (), squeezed=squeezed)
     labels = _kind(loss.given) in LABELLED and targets.is_floating_point() and few.ndim < outputs.ndim
     for i in (targets != targets.round()).reshape(len(targets), -1).any(1).nonzero()[:1] if labels else ():
         raise InputError(
-            f"{what}targets of sample {int(i)} are {targets[int(i)].tolist()}, no label of a class: give whole"
+            f"targets of sample {int(i)} are {targets[int(i)].tolist()}, no label of a class: give whole"
             " numbers, or leave that sample out"
         )
 
 
-def _slip(
-    outputs: Tensor, targets: Tensor, casts: tuple[torch.dtype, ...], what: str, *, squeezed: bool = False
-) -> InputError:
+def _slip(outputs: Tensor, targets: Tensor, casts: tuple[torch.dtype, ...], *, squeezed: bool = False) -> InputError:
     """Targets of another type or shape than the loss wants."""
-    types = f"{what}targets are {type_of(targets.dtype)}, the outputs {type_of(outputs.dtype)}"
+    types = f"targets are {type_of(targets.dtype)}, the outputs {type_of(outputs.dtype)}"
     wants = ", ".join("labels of classes, int64" if to == torch.int64 else f"numbers, {type_of(to)}" for to in casts)
-    shapes = f"{what}targets have shape {_shape(targets)}, the outputs {_shape(outputs)}" if squeezed else ""
+    shapes = f"targets have shape {_shape(targets)}, the outputs {_shape(outputs)}" if squeezed else ""
     told = [shapes, f"{types}: the loss takes {wants}" if casts else ""]
     calls = (".squeeze(-1)" if squeezed else "") + "".join(CALLS[to] for to in casts)
-    return InputError(f"{'; '.join(part for part in told if part)}: give {what}targets{calls}")
+    return InputError(f"{'; '.join(part for part in told if part)}: give targets{calls}")
 
 
 def _takes(loss: PerSample, outputs: Tensor, targets: Tensor) -> bool:
@@ -93,7 +91,7 @@ def _takes(loss: PerSample, outputs: Tensor, targets: Tensor) -> bool:
     return True
 
 
-def _check_labels(classes: int, ignored: int, targets: Tensor, what: str) -> None:
+def _check_labels(classes: int, ignored: int, targets: Tensor) -> None:
     """Every label is a class, and every sample has one.
 
     Raises:
@@ -106,14 +104,14 @@ def _check_labels(classes: int, ignored: int, targets: Tensor, what: str) -> Non
         i = int(wrong.any(1).nonzero()[0])
         label = int(rows[i][wrong[i]][0])
         raise InputError(
-            f"Target {label} of {what}sample {i} is no class: the module's outputs have {classes}, 0 to"
+            f"Target {label} of sample {i} is no class: the module's outputs have {classes}, 0 to"
             f" {classes - 1}: number the labels so, and give the classes axis 1 of the outputs"
         )
     empty = ~counts.any(1)
     if bool(empty.any()):
         i = int(empty.nonzero()[0])
         raise InputError(
-            f"{what}targets of sample {i} hold nothing but the label {ignored}, which the loss ignores: leave that"
+            f"targets of sample {i} hold nothing but the label {ignored}, which the loss ignores: leave that"
             " sample out"
         )
 
