@@ -6,6 +6,7 @@ import re
 import tempfile
 from collections.abc import Iterable, Mapping
 from contextlib import nullcontext
+from io import BufferedReader
 from pathlib import Path
 from typing import IO, Any
 
@@ -27,6 +28,7 @@ from thalweg.checkpoints.door import (
     pieces,
     refusing,
 )
+from thalweg.checkpoints.pickles import check_pickles
 from thalweg.checkpoints.steps import Stated, stated
 from thalweg.errors import InputError, shown
 from thalweg.tree import check_plain
@@ -149,6 +151,8 @@ def _torch(path: Path, file: Any, *, whole: bool) -> tuple[Params, Mapping[str, 
             for name in names:
                 if name.endswith("data.pkl"):
                     _check_greedy(path, pieces(path, held, name))
+                    with held.open(name) as entry:
+                        check_pickles(path, BufferedReader(entry, PIECE))  # pyright: ignore[reportArgumentType]
             if WEIGHTS in names:
                 raise InputError(f"{path} is an archive of Stable-Baselines3: rename it to {path.stem[:60]}.zip")
         file.seek(0)
@@ -156,6 +160,8 @@ def _torch(path: Path, file: Any, *, whole: bool) -> tuple[Params, Mapping[str, 
         raise InputError(f"{path} is no checkpoint (torch.save writes nothing that begins so): {LEAVE}")
     else:
         _check_greedy(path, iter(lambda: file.read(PIECE), b""))
+        file.seek(0)
+        check_pickles(path, file)
         file.seek(0)
     found = _unpickled(path, file, whole=whole)
     if head != ZIP and whole and file.tell() != size:  # else numbers were left unread

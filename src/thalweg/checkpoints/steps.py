@@ -24,6 +24,7 @@ NUMBER = re.compile(
 )
 VERSION = re.compile(r"(?<![a-z])v$")
 OTHER = re.compile(rf"(?<![a-z])(?:seed|rank|fold|loss|acc|lr){GAP}$")  # what a number alone may be beside a step
+THOUSANDS = re.compile(r"(?<![0-9])[0-9]{1,3}(?:,[0-9]{3}|[ _]000)+(?![0-9])")
 SHARD = re.compile(r"[0-9]+-of-[0-9]+")
 UNITS = {"": 1, "k": 1000, "K": 1000, "M": 10**6}
 
@@ -102,6 +103,10 @@ def named(path: Path) -> dict[str, Stated]:
     """
     if SHARD.search(path.stem):
         raise InputError(f"{path.name} is a part of a model in several files: put them together into one")
+    parted = THOUSANDS.search(path.stem)
+    if parted:
+        whole = re.sub("[^0-9]", "", parted[0])
+        raise InputError(f"{path.name} may be of step {whole}, in parts: rename it to name-step{whole}{path.suffix}")
     numbers = _numbers(path.stem)
     found = {}
     for clock in CLOCKS:

@@ -8,7 +8,7 @@ import torch
 from thalweg.errors import InputError
 from thalweg.estimators.calibration import Auto, counted
 from thalweg.estimators.llc import choice, estimate_auto
-from thalweg.landscape import Data, Landscape, materialise, measure
+from thalweg.landscape import Data, Landscape, measure, other_data
 from thalweg.samplers import Engine, Settings, State, chunks, move, place, start, threads, width
 
 LIMIT = 2 << 30  # bytes of losses that are held
@@ -43,7 +43,7 @@ def posterior_losses(
         raise InputError("a potential has no samples: give a landscape of a module with data")
     if every < 1:
         raise InputError(f"every = {every}: give at least 1")
-    samples = landscape.data if data is None else materialise(data).to(landscape.device)
+    samples = landscape.data if data is None else other_data(landscape, data, "other")
     center = measure(landscape)
     chosen = choice(settings, **changes)
     if isinstance(chosen, Auto):

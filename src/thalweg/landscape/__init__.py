@@ -1,6 +1,6 @@
 """Landscapes: the first record, and everything that makes one."""
 
-from thalweg.landscape.build import ModuleLosses, PotentialLosses, landscape, of_losses, potential
+from thalweg.landscape.build import ModuleLosses, PotentialLosses, landscape, of_losses, other_data, potential
 from thalweg.landscape.center import Center, full_loss, measure
 from thalweg.landscape.data import Data, materialise
 from thalweg.landscape.landscape import Landscape
@@ -24,5 +24,6 @@ __all__ = [
     "materialise",
     "measure",
     "of_losses",
+    "other_data",
     "potential",
 ]

@@ -16,6 +16,7 @@ from thalweg.errors import InputError, first_line, guarded
 from thalweg.landscape.data import Data, materialise
 from thalweg.landscape.landscape import Landscape, check_weights
 from thalweg.landscape.loss import Loss, PerSample, by_name, check
+from thalweg.landscape.suited import check_data
 from thalweg.tree import Layout
 from thalweg.types import Params, Tree
 
@@ -115,8 +116,35 @@ def of_losses(losses: ModuleLosses, samples: Data, *, n: int | None, name: str |
         name=name,
     )
     with guarded("module and loss"):
+        _check(result, samples)
         _probe(result)
     return _with_engine(result, _static_reason(module, layout.width))
+
+
+def other_data(scape: Landscape, data: Any, what: str) -> Data:
+    """Data beside a landscape's own, for which its module and loss are asked too.
+
+    Args:
+        scape: of a module.
+        data: of any kind that `landscape` takes.
+        what: `test`, or another word for them in a message.
+
+    Raises:
+        InputError: as of `landscape`.
+    """
+    try:
+        samples = materialise(data).to(scape.device)
+        with guarded("module and loss"):
+            _check(scape, samples)
+    except InputError as error:
+        raise InputError(f"{what} data: {error}") from error
+    return samples
+
+
+def _check(scape: Landscape, samples: Data) -> None:
+    """Hold data against module and loss; other losses make outputs and targets of their own."""
+    if type(scape.losses) is ModuleLosses:
+        check_data(scape, samples)
 
 
 def potential(fn: Callable[[Params], Tensor], center: Params, n: int, *, name: str | None = None) -> Landscape:
@@ -158,8 +186,12 @@ def potential(fn: Callable[[Params], Tensor], center: Params, n: int, *, name: s
 
 def _sample_size(n: int) -> int:
     """N must have a logarithm that is positive."""
-    if int(n) != n or n < 2:
-        raise InputError(f"n = {n}: the sample size is a whole number of at least 2")
+    try:
+        whole = int(n) == n and n >= 2
+    except (TypeError, ValueError, OverflowError):
+        whole = False
+    if not whole:
+        raise InputError(f"n = {n}: the sample size is a whole number of at least 2: give more samples, or n=")
     return int(n)
 
 

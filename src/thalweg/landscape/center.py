@@ -1,5 +1,7 @@
 """What is read at w* before any step: per-sample losses and gradient over the full data."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -58,7 +60,8 @@ def measure(scape: Landscape) -> Center:
     parts, count = [], 1 if scape.data is None else len(scape.data)
     for start in range(0, count, ROWS):
         batch = scape.data.take(slice(start, start + ROWS)) if scape.data else (None, None)
-        with guarded(f"loss over samples {start} to {min(start + ROWS, count) - 1}"), torch.enable_grad():
+        rows = f"loss over samples {start} to {min(start + ROWS, count) - 1}"
+        with guarded(rows), _named(scape, scape.data, start), torch.enable_grad():
             losses = scape.losses(params, scape.frozen, *batch)
             grads = torch.autograd.grad(losses.sum(), list(params.values()), materialize_grads=True)
         for name, g in zip(params, grads, strict=True):
@@ -66,8 +69,11 @@ def measure(scape: Landscape) -> Center:
         parts.append(losses.detach())
     losses = torch.cat(parts)
     if not torch.isfinite(losses).all():
-        bad = int((~torch.isfinite(losses)).sum())
-        raise InputError(f"loss at w* is not finite on {bad} of {count} samples: check weights, data and loss")
+        bad = (~torch.isfinite(losses)).nonzero()
+        raise InputError(
+            f"loss at w* is not finite on {len(bad)} of {count} samples, the first is sample {int(bad[0])}: check"
+            " weights, data and loss"
+        )
     flat = layout.flatten({k: w.detach() for k, w in params.items()})
     gradient = layout.flatten(total) / count
     gradient = gradient if scape.mask is None else gradient * scape.mask
@@ -76,6 +82,23 @@ def measure(scape: Landscape) -> Center:
     known = getattr(scape.losses, "doubt", None)
     doubt = known(scape, gradient) if known else ""
     return Center(flat, scape.frozen, losses, gradient, doubt)
+
+
+@contextmanager
+def _named(scape: Landscape, data: Data | None, start: int) -> Iterator[None]:
+    """Compute the losses of the samples from `start` on; where that fails, of which sample it fails.
+
+    Raises:
+        InputError: the first sample whose loss fails alone.
+        Exception: as it was raised, where none does.
+    """
+    try:
+        yield
+    except Exception:
+        for i in range(start, min(start + ROWS, len(data)) if data else start):
+            with guarded(f"loss of sample {i}"), torch.no_grad():
+                scape.losses(scape.params, scape.frozen, *data.take(slice(i, i + 1)))  # pyright: ignore[reportOptionalMemberAccess]
+        raise
 
 
 def _single_gradient(scape: Landscape, params: Params, layout: Layout) -> Tensor:
@@ -97,7 +120,8 @@ def full_loss(scape: Landscape, data: Data) -> float:
     parts = []
     with guarded("loss over the test data"), torch.no_grad():
         for start in range(0, len(data), ROWS):
-            parts.append(scape.losses(scape.params, scape.frozen, *data.take(slice(start, start + ROWS))))
+            with _named(scape, data, start):
+                parts.append(scape.losses(scape.params, scape.frozen, *data.take(slice(start, start + ROWS))))
     value = mean(torch.cat(parts))
     if value != value or value in (float("inf"), float("-inf")):
         raise InputError("loss over the test data is not finite: check the data")

@@ -1,25 +1,26 @@
 """Data of any common kind, materialised once as tensors, or refused by name."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import (
     DataLoader,
     Dataset,
-    IterableDataset,
     RandomSampler,
     SequentialSampler,
+    TensorDataset,
     default_collate,
 )
 
 from thalweg.errors import InputError
-from thalweg.tree import leaves, map_tensors, rebuild
+from thalweg.landscape.arrays import tensors
+from thalweg.landscape.samples import length, read, read_collated
+from thalweg.tree import leaves, map_tensors
 from thalweg.types import Tree
-
-LIMIT = 4 << 30  # bytes of data that are held in memory
-TWICE = 256  # samples that are read twice, to find a random transform
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,11 +41,15 @@ class Data:
         for tensor in [*leaves(self.inputs), self.targets]:
             if not isinstance(tensor, Tensor):
                 raise InputError(f"data holds a {type(tensor).__name__}, not a tensor: convert it to tensors")
-        lengths = {len(t) if t.ndim else 0 for t in leaves(self.inputs)}
-        if len(lengths) != 1 or lengths != {len(self.targets) if self.targets.ndim else 0}:
+        if not leaves(self.inputs):
+            raise InputError("inputs hold no tensor: give tensors of one row a sample")
+        if any(not t.ndim for t in [*leaves(self.inputs), self.targets]):
+            raise InputError("data holds a single number in place of a tensor: give tensors of one row a sample")
+        lengths = {len(t) for t in leaves(self.inputs)}
+        if lengths != {len(self.targets)}:
             raise InputError(
-                f"data of unequal length: inputs have {sorted(lengths)} samples, targets have"
-                f" {list(self.targets.shape)[:1]}: give one target for each input"
+                f"data of unequal length: inputs have {' and '.join(map(str, sorted(lengths)))} samples, targets"
+                f" {len(self.targets)}: give one target for each input"
             )
         if lengths == {0}:
             raise InputError("data is empty: give at least two samples")
@@ -80,95 +85,88 @@ def materialise(data: Any) -> Data:
         data: `(inputs, targets)`, a map-style `Dataset` of such pairs, or a `DataLoader` of one.
 
     Raises:
-        InputError: names what cannot be honoured: an iterable data set, a sampler that weights or
-            selects, random transforms, `drop_last`, more than 4 GiB.
+        InputError: names what cannot be honoured, with the number of the sample where there is one: an
+            iterable data set, a sampler that weights or selects, random transforms, `drop_last`, more than
+            4 GiB; samples of unequal shape or type, words, objects.
     """
     if isinstance(data, Data):
         return data
-    if isinstance(data, tuple | list) and len(data) == 2:
-        found = Data(_tensors(data[0]), _tensors(data[1]))
-        return Data(map_tensors(torch.clone, found.inputs), found.targets.clone())  # the caller may write to theirs
+    if isinstance(data, tuple | list) and len(data) == 2 and not _two_samples(data):
+        return _of_parts(data[0], data[1])
     if isinstance(data, DataLoader):
         _refuse_loader(data)
-        return _read(data.dataset, data.collate_fn)
-    if isinstance(data, dict):
-        raise InputError("data is a dict: give (inputs, targets); the inputs may be a dict of tensors")
-    if isinstance(data, Dataset) or (hasattr(data, "__getitem__") and hasattr(data, "__len__")):
-        return _read(data, default_collate)
-    raise InputError(
-        f"data of type {type(data).__name__} is not understood: give (inputs, targets) as tensors, a Dataset or a"
-        " DataLoader"
-    )
+        own = data.collate_fn is not default_collate
+        return _data(*(read_collated(data.dataset, data.collate_fn) if own else read(data.dataset)))
+    _refuse_other(data)
+    if type(data) is TensorDataset and len(data.tensors) == 2:
+        return _of_parts(*data.tensors)
+    return _data(*read(data))
 
 
-def _tensors(part: Any) -> Any:
-    """Arrays and lists of numbers become tensors; trees of tensors stay."""
-    if isinstance(part, Tensor):
-        return part
-    if isinstance(part, tuple | list) and all(isinstance(t, Tensor) for t in part):
-        return tuple(part)
-    if isinstance(part, dict):
-        return {k: _tensors(v) for k, v in part.items()}
-    try:
-        return torch.as_tensor(part)
-    except (TypeError, ValueError, RuntimeError) as error:
+def _of_parts(inputs: Any, targets: Any) -> Data:
+    """Inputs and targets as one has them in memory, copied: the caller may write to theirs."""
+    found = tensors(targets, "targets")
+    if not isinstance(found, Tensor):
+        kind = type(targets).__name__
+        raise InputError(f"targets are a {kind} of {len(found)}, not one tensor: give one (torch.stack of a list)")
+    data = _data(tensors(inputs, "inputs", len(found) if found.ndim else None), found)
+    return Data(map_tensors(torch.clone, data.inputs), data.targets.clone())
+
+
+def _data(inputs: Tree, targets: Tree) -> Data:
+    """Data whose several inputs are a tuple, as a module takes them."""
+    return Data(tuple(inputs) if type(inputs) is list else inputs, targets)
+
+
+def _two_samples(data: tuple | list) -> bool:
+    """Whether a list of two are two samples, not inputs and targets."""
+    pairs = isinstance(data, list) and all(isinstance(part, tuple) and len(part) == 2 for part in data)
+    return pairs and any(isinstance(t, Tensor | np.ndarray) for t in data[1])
+
+
+def _refuse_other(data: Any) -> None:
+    """Name what is no data set, and what of it would be one.
+
+    Raises:
+        InputError: data of a kind that has no samples, or no targets.
+    """
+    kind = type(data).__name__
+    if isinstance(data, Mapping):
+        named = ", ".join(repr(name) for name in list(data)[:6])
+        raise InputError(f"data is a dict of {named}: give (inputs, targets); the inputs may be a dict of tensors")
+    if isinstance(data, type):
+        raise InputError(f"data is the class {data.__name__}: give an instance of it")
+    if hasattr(data, "to_numpy"):
+        raise InputError(f"data is a {kind}: give (data[columns].to_numpy(), data[target].to_numpy())")
+    if hasattr(data, "__array__") or isinstance(data, str | bytes):
+        raise InputError(f"data is a {kind}, without targets: give (inputs, targets)")
+    parts = isinstance(data, tuple | list) and len(data) > 2
+    if parts and all(isinstance(t, Tensor | np.ndarray) for t in data):
         raise InputError(
-            f"data of type {type(part).__name__} is no tensor: convert it with torch.as_tensor"
-        ) from error
+            f"data is a {kind} of {len(data)} tensors: give (inputs, targets), several inputs as a tuple of their own"
+        )
+    if isinstance(data, Dataset) or (hasattr(data, "__getitem__") and hasattr(data, "__len__")):
+        return
+    if hasattr(data, "__iter__"):
+        raise InputError(f"data is a {kind}, which has no samples by number: give list(…) of it, or tensors")
+    raise InputError(
+        f"data of type {kind} is not understood: give (inputs, targets) as tensors, a Dataset or a DataLoader"
+    )
 
 
 def _refuse_loader(loader: DataLoader) -> None:
     """Name what a loader does that our own batches would not honour."""
-    dataset: Any = loader.dataset
     sampler: Any = loader.sampler
-    if isinstance(dataset, IterableDataset):
-        raise InputError(
-            f"IterableDataset {type(dataset).__name__} has no length: give a map-style Dataset or tensors"
-        )
-    if loader.batch_sampler is not None and type(loader.batch_sampler) is not torch.utils.data.BatchSampler:
+    total = length(loader.dataset)
+    if loader.batch_sampler is None:
+        raise InputError("DataLoader with batch_size=None gives what its Dataset has batched: give single samples")
+    if type(loader.batch_sampler) is not torch.utils.data.BatchSampler:
         raise InputError(f"batch sampler {type(loader.batch_sampler).__name__} cannot be honoured: give its Dataset")
-    plain = type(sampler) is SequentialSampler
-    shuffled = type(sampler) is RandomSampler and not sampler.replacement and len(sampler) == len(dataset)
-    if not (plain or shuffled):
+    plain = type(sampler) is SequentialSampler or (type(sampler) is RandomSampler and not sampler.replacement)
+    if not plain or length(sampler) != total:
         raise InputError(
             f"sampler {type(sampler).__name__} cannot be honoured, batches are drawn uniformly here: give a Dataset"
             " of the samples that count (torch.utils.data.Subset)"
         )
-    if loader.drop_last and loader.batch_size and len(dataset) % loader.batch_size:
+    if loader.drop_last and loader.batch_size and total % loader.batch_size:
         raise InputError("drop_last would drop samples: give the DataLoader drop_last=False")
-
-
-def _read(dataset: Any, collate: Any) -> Data:
-    """Read every sample once, the first ones twice."""
-    if isinstance(dataset, IterableDataset) or not hasattr(dataset, "__len__"):
-        raise InputError(f"{type(dataset).__name__} has no length: give a map-style Dataset or tensors")
-    total, held, parts = len(dataset), 0, []
-    if total == 0:
-        raise InputError("data is empty: give at least two samples")
-    for start in range(0, total, TWICE):
-        rows = range(start, min(start + TWICE, total))
-        part = collate([dataset[i] for i in rows])
-        if not (isinstance(part, tuple | list) and len(part) == 2):
-            raise InputError(f"samples of {type(dataset).__name__} are not pairs: give (input, target) pairs")
-        if start == 0:
-            _refuse_random(dataset, part, collate([dataset[i] for i in rows]))
-        held += sum(t.numel() * t.element_size() for t in leaves(part) if isinstance(t, Tensor))
-        if held > LIMIT:
-            raise InputError(
-                f"{type(dataset).__name__} is larger than {LIMIT >> 30} GiB in memory: give a Subset of it and n="
-            )
-        parts.append(part)
-    columns = zip(*(leaves(part) for part in parts), strict=True)
-    inputs, targets = rebuild(parts[0], [torch.cat(column) for column in columns])
-    return Data(tuple(inputs) if isinstance(inputs, list) else inputs, targets)
-
-
-def _refuse_random(dataset: Any, first: Tree, second: Tree) -> None:
-    """Two readings of one sample must agree."""
-    if all(torch.equal(a, b) for a, b in zip(leaves(first), leaves(second), strict=True)):
-        return
-    transform = type(getattr(dataset, "transform", dataset)).__name__
-    raise InputError(
-        f"two readings of one sample differ: {transform} of {type(dataset).__name__} is random: switch it off, or"
-        " materialise one draw of it as tensors"
-    )

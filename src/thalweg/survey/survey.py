@@ -12,7 +12,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from thalweg.checkpoints import Series, checkpoints
 from thalweg.errors import InputError
 from thalweg.estimators import Auto, choice, counted, describe
-from thalweg.landscape import Landscape, materialise
+from thalweg.landscape import Landscape, other_data
 from thalweg.phases import FEWEST, Forecast, Transition, forecasts, transitions
 from thalweg.samplers import Settings, width
 from thalweg.store import VERDICTS, Store, scalars, shard_dataset, table_dataset, versions
@@ -227,7 +227,7 @@ def survey(
     series = series if isinstance(series, Series) else checkpoints(series)
     if not len(series):
         raise InputError("no checkpoints are left in the series: give at least one")
-    test = materialise(test_data).to(landscape.device) if test_data is not None else None
+    test = other_data(landscape, test_data, "test") if test_data is not None else None
     job = Job(landscape, _resolved(choice(settings, **changes), landscape, store), test, _names(logged))
     _check_logged(job)
     planned = plan(landscape, series.items, job.settings, test, job.logged)
