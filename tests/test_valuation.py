@@ -176,6 +176,14 @@ def test_single_precision_is_certified_for_all_that_rounds_to_it():
     assert "rounding" not in whole.summary
 
 
+def test_whole_numbers_that_float64_rounds_are_not_exact():
+    """9007199254740995 becomes ..996 in float64: the middle arm was the best one, its regret of a quarter was 0."""
+    large, bandit, bob = np.array([[2**53, 2**53 + 3, 2**53 + 4]]), np.ones((1, 3, 1)), Bob(np.array([[0, 1.0, 0]]))
+    with pytest.raises(tw.InputError, match="return range of Alice's reward is 0 up to rounding"):
+        certify(Known(large), bob, tw.MDP(bandit, [1.0], 0.0))
+    assert certify(Known(large - 2**53), bob, tw.MDP(bandit, [1.0], 0.0)).exact == pytest.approx(0.25)  # control
+
+
 def test_discounts_near_one_end():
     rng = np.random.default_rng(0)
     for discount in (0.9999, 0.999999):

@@ -21,7 +21,7 @@ from torch import Tensor
 from torch.nn.functional import one_hot
 
 from thalweg.errors import InputError
-from thalweg.rl.probabilities import EPS, POLICY, distributions, numbers
+from thalweg.rl.probabilities import EPS, POLICY, distributions, numbers, one_number
 from thalweg.rl.probabilities import transitions as read_transitions
 from thalweg.rl.sparse import factorised, product, row_means
 
@@ -92,12 +92,12 @@ class MDP:
         first, missed = distributions(start, "start")
         if first.shape != (states,):
             raise InputError(f"start has shape {tuple(first.shape)}, the process {states} states: give one for each")
-        if not 0 <= discount < 1:
+        if not 0 <= one_number(discount, "discount") < 1:
             raise InputError(f"discount = {discount}: give a number in [0, 1)")
         for name, value in {
-            "transitions": dense,
+            "transitions": None if dense is None else dense.detach(),
             "sparse": rows,
-            "start": first,
+            "start": first.detach(),
             "discount": float(discount),
             "actions": actions,
             "rounding": max(off, missed, rounding),
