@@ -184,6 +184,27 @@ def test_whole_numbers_that_float64_rounds_are_not_exact():
     assert certify(Known(large - 2**53), bob, tw.MDP(bandit, [1.0], 0.0)).exact == pytest.approx(0.25)  # control
 
 
+@pytest.mark.parametrize("thin", [False, True])
+def test_long_chains_are_planned_to_their_end(thin):
+    """Policy iteration comes one state nearer a round: it took 90 rounds for all, and the range was 138 times less."""
+    states, rare = 200, 0.01
+    moves = np.zeros((states, 2, states))
+    moves[:, 1, 0] = 1
+    moves[range(states), 0, range(states)] = 1 - rare
+    moves[range(states), 0, [*range(1, states), states - 1]] += rare
+    reward = np.zeros((states, 2))
+    reward[:, 1], reward[-1] = 1e-3, 1
+    each = [sparse.csr_matrix(moves[:, a]) for a in (0, 1)] if thin else moves
+    mdp, ahead, back = tw.MDP(each, np.eye(states)[0], 0.9999), *(np.tile(x, (states, 1)) for x in np.eye(2))
+    best, held = (float(mdp.returns(torch.tensor(x), reward)) for x in (ahead, back))
+    assert best > 100 * held
+    assert float(mdp.optimal(reward).value @ mdp.start) == pytest.approx(best)
+    assert best - held <= float(mdp.return_range(reward)) <= best
+    found = certify(Known(reward), Bob(back), mdp)
+    assert found.exact == pytest.approx((best - held) / float(mdp.return_range(reward)))
+    assert found.slack < 1e-6
+
+
 def test_discounts_near_one_end():
     rng = np.random.default_rng(0)
     for discount in (0.9999, 0.999999):
