@@ -186,7 +186,7 @@ def test_whole_numbers_that_float64_rounds_are_not_exact():
 
 @pytest.mark.parametrize("thin", [False, True])
 def test_long_chains_are_planned_to_their_end(thin):
-    """Policy iteration comes one state nearer a round: 90 rounds were taken for all, the range 138 times too small."""
+    """Policy iteration comes one state nearer a round: at 90 it was stopped, its range 138 times too small."""
     states, rare = 200, 0.01
     moves = np.zeros((states, 2, states))
     moves[:, 1, 0] = 1
