@@ -11,8 +11,9 @@ m(s) of the order of the most that a policy visits s. A reward enters by what an
 
 so constants and shaping are gone before the solver sees it. With m(s) the largest occupancy, flows are at most
 1 / (1 - discount), losses at most that share of the return range, and x at most 1: what is still below 1e-9 is
-negligible. m is found from below (chances of the likeliest path, each step tried
-until it is made; visits of the uniform policy and of given ones), in logarithms: chains of rare steps pass the end of the exponents. An answer is a proposal; its user proves bounds.
+negligible. m is found from below (chances of the likeliest path, each step tried until it is made; visits of the
+uniform policy and of given ones), in logarithms: chains of rare steps pass the end of the exponents. An answer is a
+proposal; its user proves bounds.
 
 Source: Puterman 1994, section 6.9.      S states, A actions"""
 
