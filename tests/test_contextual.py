@@ -243,6 +243,20 @@ def test_constants_unreachable_states_and_duplicates_change_nothing():
     assert abs(contextual_floor(tw.MDP(more, start, mdp.discount), longer).value - truth.value) > 1e-4
 
 
+def test_steps_that_are_tried_until_they_are_made_are_in_the_units_of_the_flow():
+    """200 states, each left with chance 1e-12 and then only ahead: flows of 1e30 were no programme to HiGHS."""
+    states, rare = 200, 1e-12
+    moves = np.zeros((states, 2, states))
+    moves[:, 1, 0] = 1
+    moves[range(states), 0, range(states)] = 1 - rare
+    moves[range(states), 0, [*range(1, states), states - 1]] += rare
+    one = np.zeros((states, 2))
+    one[:, 1] = 1
+    found = contextual_floor(tw.MDP(moves, np.eye(states)[0], 0.9), [one, -one])
+    assert found.lower == pytest.approx(0.5)
+    assert found.gap < 1e-6
+
+
 @pytest.mark.parametrize("count", [1, 2, 5])
 def test_floor_of_as_many_contexts_as_rare_steps(count):
     chances = 10.0 ** -(3.0 ** np.arange(count))  # one reward each for the state that one action alone leads to

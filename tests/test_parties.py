@@ -385,6 +385,59 @@ def test_policies_without_rows_or_of_four_axes_are_named(shape):
     assert certify(Known(reward(0, mdp)), Bob(even[None]), mdp, safe=even).issued
 
 
+def test_policies_come_in_lists_and_from_networks():
+    mdp, policy = world(), torch.softmax(reward(3, world()), -1)
+    right = certify(Known(reward(0, mdp)), Bob(policy), mdp, safe=policy).exact
+    for same in (
+        policy.tolist(),
+        policy.numpy(),
+        policy.clone().requires_grad_(),
+    ):  # a list is not of single precision
+        found = certify(Known(reward(0, mdp).requires_grad_()), Bob(same), mdp, safe=same)
+        assert (found.exact, found.slack < 1e-9) == (right, True)
+        assert worst_context(mdp, [reward(0, mdp)], same)[0] == pytest.approx(right)
+    assert certify(Known(reward(0, mdp)), Bob(policy.float()), mdp).slack > 1e-9  # control
+
+
+@pytest.mark.parametrize(
+    ("make", "told"),
+    [
+        (
+            lambda m, r: certify(Known(r.to_sparse()), Bob(reward=r, suboptimality=0.1), m),
+            "reward is a sparse tensor",
+        ),
+        (lambda m, r: certify(Known(r + 1j), Bob(reward=r, suboptimality=0.1), m), "reward holds complex numbers"),
+        (lambda m, r: certify(Known(r), Bob(reward=r, suboptimality=np.ones(2)), m), "suboptimality has shape"),
+        (
+            lambda m, r: certify(Known(r), Bob(reward=r, suboptimality=0.1), m, drift=Drift("0.1")),
+            "drift.transitions",
+        ),
+        (lambda m, r: certify(Known(r), Bob(reward=r, suboptimality=0.1), m, drift=0.1), "a float is no Drift"),
+        (lambda m, r: certify(Known(r), torch.full((6, 3), 1 / 3), m), "a Tensor is no Bob"),
+        (lambda m, r: tw.worst_regret(m, r, r, None), "suboptimality is no array of numbers"),
+        (lambda m, r: contextual_floor(m, 3.0), "rewards are a float"),
+        (lambda m, r: tw.MDP(m.transitions, m.start, "0.9"), "discount is no array of numbers"),
+    ],
+)
+def test_what_is_of_another_kind_is_one_line(make, told):
+    mdp = world()
+    with pytest.raises(tw.InputError, match=told):
+        make(mdp, reward(0, mdp))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_constant_leaves_candidates_as_likely_as_they_are(seed):
+    """One choice, then a chain that pays the constant alone: 0.02 nats of 5,000 choices were its rounding."""
+    rng = np.random.default_rng(seed)
+    moves = np.tile(rng.dirichlet(np.ones(5), 6)[:, None], (1, 3, 1))
+    moves[0] = rng.dirichlet(np.ones(5), 3)
+    mdp = tw.MDP(np.concatenate([np.zeros((6, 3, 1)), moves], -1), np.eye(6)[0], 0.999999)
+    hers = np.zeros((6, 3))
+    hers[0] = [0, 0.95, 1]
+    plain, shifted = (Boltzmann(50.0).log_policy(mdp, hers + c)[0] for c in (0.0, 1e6))
+    assert 5000 * float((plain - shifted).abs().max()) < 1e-4
+
+
 @pytest.mark.parametrize(("scale", "told"), [(1.7e308, "scale the features down"), (1e-320, "scale the features up")])
 def test_features_whose_squares_are_no_numbers_are_named(scale, told):
     features = torch.eye(3, dtype=torch.float64)

@@ -49,6 +49,13 @@ def certify(
     Raises:
         InputError: a Bob of whom nothing is known, shapes that do not fit, a return range of 0.
     """
+    for given, kind, how in (
+        (bob, Bob, "Bob(policy=, reward=)"),
+        (mdp, MDP, "tw.MDP"),
+        (drift or Drift(), Drift, "Drift"),
+    ):
+        if not isinstance(given, kind):
+            raise InputError(f"a {type(given).__name__} is no {kind.__name__}: give a {how}")
     known = deployed(bob, mdp, safe, drift or Drift())
     found = _of(alice, known)
     if safe is not None and found.exact is not None and found.beside_safe is None:

@@ -1,7 +1,7 @@
 """Bob in the process that he faces: what he visits, what he may lose, and what that stands on."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Any
 
@@ -14,6 +14,7 @@ from thalweg.certificates.parties import Bob, Drift
 from thalweg.certificates.statement import Assumption
 from thalweg.errors import InputError, guarded
 from thalweg.rl import MDP
+from thalweg.rl.probabilities import one_number
 from thalweg.rl.valuation import Sides, Valuation, valuation
 from thalweg.values import two_policy_error
 
@@ -87,7 +88,8 @@ def deployed(bob: Bob, mdp: MDP, safe: Tensor | None, drift: Drift) -> Deployed:
     """
     if bob.policy is None and bob.reward is None:
         raise InputError("nothing is known of Bob: give his policy, or his reward and his suboptimality")
-    if not (0 <= drift.transitions <= 2 and 0 <= drift.reward < torch.inf and 0 <= drift.bob_reward < torch.inf):
+    far, *paid = (one_number(getattr(drift, x.name), f"drift.{x.name}") for x in fields(drift))
+    if not (0 <= far <= 2 and all(0 <= x < math.inf for x in paid)):
         raise InputError(f"{drift}: give at least 0, and an L1 distance of at most 2")
     policies, weights = _posterior(bob, mdp)
     safe = None if safe is None else probabilities(mdp, safe, "the safe policy", 2)
@@ -153,7 +155,7 @@ def _suboptimality(stated: float | Gap | None, lost: Sides | None) -> tuple[Side
             raise InputError("Bob's suboptimality is not known: give it, in units of his reward, or his policy")
         words = f"Bob is within {lost.high:.4g} of his optimum, computed from his policy"
         return lost, 0.0, Assumption("suboptimality", "checked", words)
-    if not 0 <= stated < torch.inf:
+    if not 0 <= one_number(stated, "suboptimality") < math.inf:
         raise InputError(f"suboptimality {stated}: give a number of at least 0, in units of Bob's reward")
     given = _at_least(float(stated), lost)
     if lost is not None and lost.low > stated:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -28,9 +29,10 @@ def probabilities(mdp: MDP, given: Any, whose: str, axes: int = 3) -> Tensor:
         mdp.checked(given)
     except InputError as error:
         raise InputError(f"{whose}: {error}") from error
-    found = torch.as_tensor(given if half_unit(given) else numbers(given, whose))
+    typed = isinstance(given, Tensor | np.ndarray) and half_unit(given) > 0  # a list is of float64
+    found = torch.as_tensor(given) if typed else numbers(given, whose)
     _check_axes(tuple(found.shape), whose, axes)
-    return found
+    return found.detach()
 
 
 def _check_axes(shape: tuple[int, ...], whose: str, axes: int) -> None:

@@ -16,7 +16,7 @@ from thalweg.certificates.dual import prepare, search
 from thalweg.certificates.programme import inversion, programmed
 from thalweg.errors import InputError
 from thalweg.rl.mdp import MDP
-from thalweg.rl.probabilities import EPS
+from thalweg.rl.probabilities import EPS, one_number
 from thalweg.rl.rows import visited
 from thalweg.rl.valuation import valuation
 
@@ -91,9 +91,10 @@ def worst_regret(
     """
     if method not in ("dual", "programme"):
         raise InputError(f"method = {method!r}: give 'dual' or 'programme'")
+    suboptimality = one_number(suboptimality, "suboptimality")
     if not 0 <= suboptimality < np.inf:
         raise InputError(f"suboptimality = {suboptimality}: give a number of at least 0, in units of Bob's reward")
-    if not tolerance > 0 or evaluations < 0:
+    if not one_number(tolerance, "tolerance") > 0 or not one_number(evaluations, "evaluations") >= 0:
         raise InputError(f"tolerance = {tolerance}, evaluations = {evaluations}: give above 0, and at least 0")
     if method == "programme":
         made = programmed(mdp, alice_reward, bob_reward, float(suboptimality))

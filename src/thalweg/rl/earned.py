@@ -56,7 +56,7 @@ class Earned:
             InputError: another shape, no probabilities.
         """
         found, off = self.whole.chances(given)
-        return found[..., self.part.states, :], off
+        return found[..., self.part.states, :].detach(), off
 
 
 def earned(mdp: MDP, reward: Any, *, whole: bool = False) -> Earned:

@@ -21,13 +21,14 @@ from torch import Tensor
 from torch.nn.functional import one_hot
 
 from thalweg.errors import InputError
-from thalweg.rl.probabilities import EPS, POLICY, distributions, numbers
+from thalweg.rl.probabilities import EPS, POLICY, distributions, numbers, one_number
 from thalweg.rl.probabilities import transitions as read_transitions
 from thalweg.rl.sparse import factorised, product, row_means
 
 STEADY = 50  # rounds of policy iteration after which ever larger gains count as ties: rounding must not go round
 ROUNDS = 200  # of policy iteration
 FLAT = 4.0  # times what the rounding of a range may be, up to which it is 0
+NEAR, AHEAD = 10, 100  # rounds that look one step ahead, and steps that later ones do: long chains need as many
 HORIZON = 64  # steps that `usual` looks ahead
 SMOOTH = 1000  # rounds of soft policy iteration
 
@@ -92,12 +93,12 @@ class MDP:
         first, missed = distributions(start, "start")
         if first.shape != (states,):
             raise InputError(f"start has shape {tuple(first.shape)}, the process {states} states: give one for each")
-        if not 0 <= discount < 1:
+        if not 0 <= one_number(discount, "discount") < 1:
             raise InputError(f"discount = {discount}: give a number in [0, 1)")
         for name, value in {
-            "transitions": dense,
+            "transitions": None if dense is None else dense.detach(),
             "sparse": rows,
-            "start": first,
+            "start": first.detach(),
             "discount": float(discount),
             "actions": actions,
             "rounding": max(off, missed, rounding),
@@ -308,10 +309,23 @@ class MDP:
             moved = better.any(-1)
             if not moved.any() or turn == ROUNDS - 1:
                 break
-            choices[going] = torch.where(better, best.indices, held)
+            found_better = torch.where(better, best.indices, held)
+            choices[going] = self._ahead(here, best.values, found_better) if turn >= NEAR else found_better
             going = going[moved]
         policy = one_hot(choices, self.actions).to(torch.float64)
         return Plan(found.reshape(gain.shape[:-1]), policy.reshape(gain.shape))
+
+    def _ahead(self, gain: Tensor, value: Tensor, choice: Tensor) -> Tensor:
+        """(B, S): actions that are best some steps on, else those of `choice`: what is found far away comes nearer.
+
+        A value that no backup lowers stays below that of its greedy policy, so that no round loses.
+        """
+        for _ in range(min(AHEAD, self.states)):
+            values = gain + self.discount * self.expected(value)
+            best, own = values.max(-1), values.gather(-1, choice[..., None])[..., 0]
+            better = best.values > own + 2 * self.noise(gain, value).amax(-1)
+            choice, value = torch.where(better, best.indices, choice), best.values
+        return choice
 
     def worst(self, reward: Any) -> Plan:
         """The worst policy for each reward of a batch; the value is differentiable as in `optimal`."""

@@ -21,7 +21,9 @@ HALF_UNITS = {  # of the last place, relative to the number
     torch.float32: 2.0**-24,
     torch.float16: 2.0**-11,
     torch.bfloat16: 2.0**-8,
+    torch.int64: 2.0**-53,  # large ones are rounded when they become float64
 }
+WIDE = 8  # bytes of whole numbers that float64 does not hold
 BELOW = 4  # half units by which a subtraction may leave a probability below 0
 
 
@@ -45,25 +47,43 @@ def numbers(given: Any, what: str) -> Tensor:
     """In float64 from the first: torch reads a list of Python's numbers in float32, which loses half their digits.
 
     Raises:
-        InputError: text, or rows of different lengths.
+        InputError: text, rows of different lengths, complex numbers, a sparse tensor.
     """
+    if isinstance(given, Tensor) and given.layout != torch.strided:
+        raise InputError(f"{what} is a sparse tensor: give it dense, .to_dense()")
+    if "complex" in str(getattr(given, "dtype", "")):
+        raise InputError(f"{what} holds complex numbers: give real ones")
     try:
         return torch.as_tensor(given, dtype=torch.float64)
     except (TypeError, ValueError, RuntimeError) as error:
         raise InputError(f"{what} is no array of numbers: {first_line(error)}: give one, or a tensor") from error
 
 
+def one_number(given: Any, what: str) -> float:
+    """A single number, NaN and infinity among them.
+
+    Raises:
+        InputError: text, nothing, or several.
+    """
+    found = numbers(given, what)
+    if found.ndim:
+        raise InputError(f"{what} has shape {tuple(found.shape)}: give one number")
+    return float(found.detach())
+
+
 def half_unit(given: Any) -> float:
     """How far a number may be from what was meant, relative: half a unit in the last place of its type.
 
-    Whole numbers are exact. Lists are of float64.
+    Whole numbers are exact, but those of 64 bits, of which float64 holds 53. Lists are of float64.
     """
     if isinstance(given, Tensor):
         return HALF_UNITS.get(given.dtype, 0.0)
     held: Any = given
     if not isinstance(given, np.ndarray | np.generic) and not sparse.issparse(given):
         return HALF_UNITS[torch.float64]
-    return float(np.finfo(held.dtype).eps) / 2 if np.issubdtype(held.dtype, np.floating) else 0.0
+    if np.issubdtype(held.dtype, np.floating):
+        return max(float(np.finfo(held.dtype).eps) / 2, HALF_UNITS[torch.float64])
+    return HALF_UNITS[torch.float64] if held.dtype.itemsize >= WIDE else 0.0
 
 
 def distributions(given: Any, what: str, most: float = SUM) -> tuple[Tensor, float]:
@@ -156,4 +176,4 @@ def _off(what: str, place: Any, total: float) -> str:
     return f"{what}{where} sums to {shown}: make it sum to 1"
 
 
-__all__ = ["EPS", "POLICY", "SUM", "Rows", "distributions", "half_unit", "numbers", "transitions"]
+__all__ = ["EPS", "POLICY", "SUM", "Rows", "distributions", "half_unit", "numbers", "one_number", "transitions"]

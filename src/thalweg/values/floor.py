@@ -12,7 +12,7 @@ many as there are, proposes the next (Kelley's cutting planes).     K contexts, 
 
 Source: Regan & Boutilier 2009 for minimax regret; Kelley 1960, *The cutting-plane method*."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -103,8 +103,10 @@ def each_of(mdp: MDP, rewards: Sequence[Any] | Gains) -> list[Any]:
     """
     if isinstance(rewards, Gains):
         each = list(rewards.each.reshape(-1, *mean_gain(mdp, rewards).shape[-2:]))
-    else:
+    elif getattr(rewards, "ndim", 1) and isinstance(rewards, Iterable):
         each = list(rewards)
+    else:
+        raise InputError(f"rewards are a {type(rewards).__name__}: give a list of rewards, one for each context")
     if not each:
         raise InputError("no reward is given: contextual values need at least one")
     for k, reward in enumerate(each):

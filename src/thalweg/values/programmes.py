@@ -11,8 +11,9 @@ m(s) of the order of the most that a policy visits s. A reward enters by what an
 
 so constants and shaping are gone before the solver sees it. With m(s) the largest occupancy, flows are at most
 1 / (1 - discount), losses at most that share of the return range, and x at most 1: what is still below 1e-9 is
-negligible. m is found from below (chances of the likeliest path, visits of the uniform policy and of given ones), in
-logarithms: chains of rare steps pass the end of the exponents. An answer is a proposal; its user proves bounds.
+negligible. m is found from below (chances of the likeliest path, each step tried until it is made; visits of the
+uniform policy and of given ones), in logarithms: chains of rare steps pass the end of the exponents. An answer is a
+proposal; its user proves bounds.
 
 Source: Puterman 1994, section 6.9.      S states, A actions"""
 
@@ -96,11 +97,15 @@ def scaled(mdp: MDP, policies: Sequence[np.ndarray]) -> Scaled:
     held = transition_rows(mdp).tocoo()
     ahead = mdp.discount * held.data
     source, into = held.row // actions, held.col
+    stays = np.zeros(states * actions)  # a step that is tried until it is made
+    stays[held.row[source == into]] = ahead[source == into]
+    made, longest = ahead / (1 - stays[held.row]), 1 / (1 - stays.reshape(states, actions).max(1))
+    steps = (ahead > 0) & (source != into)
     even = np.full((states, actions), 1 / actions)
     with np.errstate(divide="ignore"):
         each = [np.log(visits_of(mdp, policy).sum(1)) for policy in (even, *policies)]
-        likely = _likeliest(source[ahead > 0], into[ahead > 0], np.log(ahead[ahead > 0]), np.log(first))
-        logs = np.maximum.reduce([likely, *each])
+        likely = _likeliest(source[steps], into[steps], np.log(made[steps]), np.log(first))
+        logs = np.maximum.reduce([likely + np.log(longest), *each])
         moved = np.exp(np.log(ahead) + logs[source] - logs[into])
         starts = np.exp(np.log(first) - logs)
     into_flow = sparse.csr_matrix((moved, (into, held.row)), shape=(states, states * actions))

@@ -50,6 +50,7 @@ class Boltzmann:
             InputError: a reward without a return range, where the rule is relative.
         """
         gain = mdp.mean_reward(reward)
+        gain = gain - mdp.level(gain)[..., None, None]  # changes no choice, and would cost digits
         values = gain + mdp.discount * mdp.expected(mdp.optimal(Gains(gain)).value)
         if self.relative:
             span = mdp.return_range(Gains(gain))
