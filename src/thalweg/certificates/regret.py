@@ -50,8 +50,8 @@ class WorstRegret:
 
     @property
     def gap(self) -> float:
-        """By how much the bound may exceed the truth."""
-        return self.value - self.lower
+        """By how much the bound may exceed the truth; 0 where a Bob within `slack` more attains it."""
+        return max(0.0, self.value - self.lower)
 
 
 def worst_regret(
