@@ -13,7 +13,7 @@ from thalweg.errors import InputError
 from thalweg.estimators.calibration import Auto, counted, settle
 from thalweg.estimators.health import Health, diagnose
 from thalweg.estimators.progress import bar
-from thalweg.landscape import Center, Estimate, Landscape, Trace, checked_gradients, measure
+from thalweg.landscape import Center, Estimate, Landscape, Trace, checked_gradients, measure, said
 from thalweg.samplers import Block, Engine, Settings, advance, chunks, known, start, threads, width
 from thalweg.types import Verdict
 
@@ -108,7 +108,7 @@ def estimate_auto(
     settings = found.settings.model_copy(update={"burn_in": cut, "draws": found.loss.shape[1] - cut})
     made = {"rtol": auto.rtol, "budget": auto.budget, "seconds": auto.seconds, "gradients": round(found.spent)}
     seen = trace(found.loss, found.excess, found.slope, settings, center)
-    return _estimate(found.health, seen, describe(settings, landscape) | made, (*held(landscape), *found.choices))
+    return _estimate(found.health, seen, describe(settings, landscape) | made, (*_held(landscape), *found.choices))
 
 
 def _sample(landscape: Landscape, settings: Settings, parts: list) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -141,7 +141,7 @@ def estimate(seen: Trace, settings: Settings, landscape: Landscape) -> Estimate:
         landscape: that it was sampled in.
     """
     health = diagnose(seen.excess, seen.burn_in_excess, seen.slope)
-    return _estimate(health, seen, describe(settings, landscape), held(landscape))
+    return _estimate(health, seen, describe(settings, landscape), _held(landscape))
 
 
 def _estimate(health: Health, seen: Trace, made: dict[str, Any], choices: tuple[str, ...]) -> Estimate:
@@ -160,12 +160,9 @@ def _estimate(health: Health, seen: Trace, made: dict[str, Any], choices: tuple[
     )
 
 
-def held(landscape: Landscape) -> tuple[str, ...]:
+def _held(landscape: Landscape) -> tuple[str, ...]:
     """A sentence where weights are held that have no gradient."""
-    names = landscape.restriction.held
-    return (
-        (f"held at w*: {'; '.join(names)}: the loss depends on it, autograd gives it no gradient",) if names else ()
-    )
+    return (said(landscape),) if landscape.restriction.held else ()
 
 
 def describe(settings: Settings | Auto, landscape: Landscape) -> dict[str, Any]:

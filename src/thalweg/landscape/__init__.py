@@ -3,7 +3,7 @@
 from thalweg.landscape.build import ModuleLosses, PotentialLosses, landscape, of_losses, potential
 from thalweg.landscape.center import Center, full_loss, measure
 from thalweg.landscape.data import Data, materialise
-from thalweg.landscape.gradients import checked_gradients
+from thalweg.landscape.gradients import checked_gradients, said
 from thalweg.landscape.landscape import Landscape
 from thalweg.landscape.loss import PerSample
 from thalweg.landscape.posterior import Posterior, Restriction
@@ -27,4 +27,5 @@ __all__ = [
     "measure",
     "of_losses",
     "potential",
+    "said",
 ]

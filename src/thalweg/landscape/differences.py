@@ -6,6 +6,8 @@ The s_i, of mean 1, keep f away from its minimum, where every gradient is near z
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass, replace
+from math import inf, log
 
 import torch
 from torch import Tensor
@@ -19,6 +21,9 @@ from thalweg.types import Params, Tree
 PASSES = 24  # forward passes in all
 ROWS = 256  # samples of a pass
 WHOLE = 16.0  # roundings of a mean of losses
+FINE, COARSE = 1e-5, 0.05  # length of a step in units of a draw's, in float64, where kinks are rare; in float32
+SURE = 3.0  # times what kinks, curvature and rounding explain
+SHARE = {True: 1e-6, False: 1e-3}  # rounding of the gradient itself, of the sum over parameters
 
 
 class Narrowed(Exception):  # noqa: N818  (it ends a trial, it is no error)
@@ -47,6 +52,8 @@ class Differences:
     Attributes:
         left: forward passes that may still be made.
         fine: whether all is computed in float64.
+        step: of a difference, in units of a direction's length.
+        places: start and size of each parameter in the flat vector.
         center: (D,) w*.
         open: (D,) bool, which weights move.
         sigma: (D,) 1/sqrt(nbeta) in units of the tether, the size of a posterior's draws.
@@ -56,7 +63,7 @@ class Differences:
     def __init__(self, scape: Landscape) -> None:
         """Choose samples, and the type of number."""
         self.scape, self.left = scape, PASSES
-        self.nbeta = scape.n / float(torch.tensor(float(scape.n)).log())
+        self.nbeta = scape.n / log(scape.n)
         flat = scape.layout.flatten({k: w.detach() for k, w in scape.params.items()})
         mask = scape.mask
         self.open = torch.ones_like(flat, dtype=torch.bool) if mask is None else mask > 0
@@ -74,11 +81,14 @@ class Differences:
         except Exception:  # of any kind: the module knows no float64, and is tried as it is
             self.dtype, self.fine = flat.dtype, False
         self.center, self.sigma = self.center.to(self.dtype), self.sigma.to(self.dtype)
+        self.step = FINE / max(len(flat), 100) ** 0.5 if self.fine else COARSE
+        sizes = scape.layout.sizes
+        self.places = [(sum(sizes[:k]), size) for k, size in enumerate(sizes)]
 
-    @property
-    def rounding(self) -> float:
-        """Of a mean of losses, relative."""
-        return WHOLE * torch.finfo(self.dtype if self.fine else torch.float32).eps
+    def rounding(self, losses: Tensor, step: float) -> float:
+        """Of a difference quotient; a nat more, for the numbers that losses are made of may be larger."""
+        eps = torch.finfo(torch.float64 if self.fine else torch.float32).eps
+        return WHOLE * eps * (float(losses.abs().sum()) + 1) / step
 
     def noise(self, *names: str | int) -> Tensor:
         """(D,) standard normal, zero where nothing moves."""
@@ -123,3 +133,59 @@ class Differences:
 def _as(tree: Tree, dtype: torch.dtype) -> Tree:
     """Floats in another type."""
     return tree.to(dtype) if isinstance(tree, Tensor) and tree.is_floating_point() else tree
+
+
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """One draw, and a direction from it.
+
+    Attributes:
+        at: (D,) weights.
+        losses: (B,) there.
+        gradient: (D,) by autograd.
+        way: (D,) direction.
+        slope: gradient . way.
+        error: by how much the loss changes otherwise, per unit of the direction.
+        doubt: what kinks, curvature and rounding explain of it.
+    """
+
+    at: Tensor
+    losses: Tensor
+    gradient: Tensor
+    way: Tensor
+    slope: float = 0.0
+    error: float = 0.0
+    doubt: float = inf
+
+    @property
+    def wrong(self) -> bool:
+        """Whether the gradient is another function's."""
+        return abs(self.error) > self.doubt
+
+
+def drawn(near: Differences, k: int) -> Seen | None:
+    """A draw with its gradient, and a direction; None where the loss is not finite."""
+    at = near.center + near.sigma * near.noise("draw", k)
+    losses, gradient = near.graded(at)
+    if not (losses.isfinite().all() and gradient.isfinite().all()):
+        return None
+    way = near.sigma * near.noise("direction", k)
+    nats = [near.nbeta * (near.sigma[s : s + n] * gradient[s : s + n]).norm() for s, n in near.places]
+    parts = [way[s : s + n] / (1 + e) for (s, n), e in zip(near.places, nats, strict=True)]
+    return Seen(at, losses, gradient, torch.cat(parts))  # no steep parameter hides the others
+
+
+def compared(near: Differences, one: Seen, silent: Tensor) -> Seen:
+    """Central difference along the draw's direction, against autograd, over all that has a gradient.
+
+    A kink between the points lies between the one-sided differences, and the gradient with it.
+    """
+    way, step = one.way * ~silent, near.step
+    ahead, behind = near.losses(one.at + step * way), near.losses(one.at - step * way)
+    if not (ahead.isfinite().all() and behind.isfinite().all()):
+        return one
+    each = [float((one.gradient[s : s + n] * way[s : s + n]).sum()) for s, n in near.places]
+    slope, change = sum(each), float((ahead - behind).sum()) / (2 * step)
+    bent = float((ahead - 2 * one.losses + behind).abs().sum()) / (2 * step)
+    doubt = SURE * bent + near.rounding(one.losses, step) + SHARE[near.fine] * sum(map(abs, each))
+    return replace(one, way=way, slope=slope, error=change - slope, doubt=doubt)

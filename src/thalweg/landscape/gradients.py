@@ -6,48 +6,18 @@ estimate would count what that costs: they are held at w*. A gradient that is th
 straight-through estimator, a hook, a wrong backward pass) is refused. Both are looked for in halves of halves.
 """
 
-from dataclasses import dataclass, replace
+import warnings
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
 from thalweg.errors import InputError, shown
-from thalweg.landscape.differences import Differences
+from thalweg.landscape.differences import Differences, Seen, compared, drawn
+from thalweg.landscape.halving import depended, guilty
 from thalweg.landscape.landscape import Landscape
 
 DRAWS = 3  # a fault shows at two of them at least
-FINE, COARSE = 1e-5, 0.05  # step in units of a draw: over sqrt(D) in float64, where kinks are rare; in float32
-SURE = 3.0  # times what kinks, curvature and rounding explain
-SHARE = {True: 1e-6, False: 1e-3}  # rounding of the gradient itself, of the sum over parameters
-NATS = 1e-4  # change of nbeta L along a draw that matters
-
-
-@dataclass(frozen=True, eq=False)
-class Seen:
-    """One draw, and a direction from it.
-
-    Attributes:
-        at: (D,) weights.
-        losses: (B,) there.
-        gradient: (D,) by autograd.
-        way: (D,) direction.
-        slope: gradient . way.
-        error: by how much the loss changes otherwise, per unit of the direction.
-        doubt: what kinks, curvature and rounding explain of it.
-    """
-
-    at: Tensor
-    losses: Tensor
-    gradient: Tensor
-    way: Tensor
-    slope: float = 0.0
-    error: float = 0.0
-    doubt: float = float("inf")
-
-    @property
-    def wrong(self) -> bool:
-        """Whether the gradient is another function's."""
-        return abs(self.error) > self.doubt
 
 
 def checked_gradients(scape: Landscape) -> Landscape:
@@ -70,7 +40,7 @@ def checked_gradients(scape: Landscape) -> Landscape:
         return scape
     try:
         near = Differences(scape)
-        seen = [found for k in range(DRAWS) if (found := _drawn(near, k)) is not None]
+        seen = [found for k in range(DRAWS) if (found := drawn(near, k)) is not None]
     except InputError:
         raise
     except Exception:  # what fails here fails where all samples are read, and is named there
@@ -78,80 +48,22 @@ def checked_gradients(scape: Landscape) -> Landscape:
     if len(seen) < 2:
         return scape
     silent = near.open & torch.stack([one.gradient == 0 for one in seen]).all(0)
-    seen = [_compared(near, one, silent) for one in seen]
+    seen = [compared(near, one, silent) for one in seen]
     if sum(one.wrong for one in seen) > 1:
         worst = max((one for one in seen if one.wrong), key=lambda one: abs(one.error) / one.doubt)
-        raise InputError(_refusal(scape, _guilty(near, worst), worst))
-    held = _held(near, seen, silent) if silent.any() else silent
-    return _restricted(scape, held) if held.any() else scape
+        raise InputError(_refusal(scape, guilty(near, worst), worst))
+    held = depended(near, seen, silent) if silent.any() else silent
+    if not held.any():
+        return scape
+    found = _restricted(scape, held)
+    warnings.warn(said(found), stacklevel=3)
+    return found
 
 
-def _drawn(near: Differences, k: int) -> Seen | None:
-    """A draw with its gradient; None where the loss is not finite."""
-    at = near.center + near.sigma * near.noise("draw", k)
-    losses, gradient = near.graded(at)
-    if not (losses.isfinite().all() and gradient.isfinite().all()):
-        return None
-    way = near.sigma * near.noise("direction", k)
-    parts = []
-    for start, size in _places(near.scape):
-        own = slice(start, start + size)
-        nats = near.nbeta * (near.sigma[own] * gradient[own]).norm()
-        parts.append(way[own] / (1 + nats))  # so that no steep parameter hides the others
-    return Seen(at, losses, gradient, torch.cat(parts))
-
-
-def _compared(near: Differences, one: Seen, silent: Tensor) -> Seen:
-    """Central difference along the draw's direction, against autograd, over all that has a gradient."""
-    way = one.way * ~silent
-    step = _step(near)
-    ahead, behind = near.losses(one.at + step * way), near.losses(one.at - step * way)
-    if not (ahead.isfinite().all() and behind.isfinite().all()):
-        return one
-    each = [float((one.gradient[s : s + n] * way[s : s + n]).sum()) for s, n in _places(near.scape)]
-    slope, change = sum(each), float((ahead - behind).sum()) / (2 * step)
-    bent = float((ahead - 2 * one.losses + behind).abs().sum()) / (2 * step)
-    doubt = SURE * bent + _rounding(near, one, step) + SHARE[near.fine] * sum(map(abs, each))
-    return replace(one, way=way, slope=slope, error=change - slope, doubt=doubt)
-
-
-def _step(near: Differences) -> float:
-    return FINE / max(len(near.center), 100) ** 0.5 if near.fine else COARSE
-
-
-def _rounding(near: Differences, one: Seen, step: float) -> float:
-    """Of a difference quotient; a nat is what internal numbers are made of."""
-    return near.rounding * (float(one.losses.abs().sum()) + 1) / step
-
-
-def _places(scape: Landscape) -> list[tuple[int, int]]:
-    """Start and size of each parameter in the flat vector."""
-    sizes = scape.layout.sizes
-    return [(sum(sizes[:k]), size) for k, size in enumerate(sizes)]
-
-
-def _guilty(near: Differences, one: Seen) -> list[str]:
-    """Names of parameters whose gradient is wrong: halves of halves, as far as the passes reach."""
-    names, places, step = near.scape.layout.names, _places(near.scape), _step(near)
-    groups, done = [(0, len(names), one.error)], []
-    while groups and near.left > 0:
-        low, high, error = groups.pop(0)
-        if high - low == 1:
-            done.append((low, high))
-            continue
-        middle = (low + high) // 2
-        start, end = places[low][0], sum(places[middle - 1])
-        way = torch.zeros_like(one.way)
-        way[start:end] = one.way[start:end]
-        change = float((near.losses(one.at + step * way) - one.losses).sum()) / step
-        first = change - float((one.gradient * way).sum())
-        halves = [(low, middle, first), (middle, high, error - first)]
-        kept = [half for half in halves if abs(half[2]) > one.doubt]
-        groups += kept
-        if not kept:
-            done.append((low, high))
-    found = sorted(done + [group[:2] for group in groups])
-    return [names[k] for low, high in found for k in range(low, high)]
+def said(scape: Landscape) -> str:
+    """What a landscape holds by itself, in a sentence; empty where it holds nothing."""
+    names = "; ".join(scape.restriction.held)
+    return f"held at w*: {names}: the loss depends on it, autograd gives it no gradient" if names else ""
 
 
 def _refusal(scape: Landscape, names: list[str], one: Seen) -> str:
@@ -163,69 +75,6 @@ def _refusal(scape: Landscape, names: list[str], one: Seen) -> str:
         f" loss {one.slope + one.error:.3g} (a detach, a hook, a straight-through estimator, a wrong backward pass):"
         f" {remedy}"
     )
-
-
-def _held(near: Differences, seen: list[Seen], silent: Tensor) -> Tensor:
-    """(D,) bool: which of the silent weights the loss depends on."""
-    step = _step(near)
-    held = torch.zeros_like(silent)
-    if all(_depends(near, one, silent, step) for one in seen[:2]):
-        held = _responsible(near, seen[0], silent, step)
-    return held
-
-
-def _depends(near: Differences, one: Seen, group: Tensor, step: float) -> bool:
-    """Whether the loss of some sample changes along a step of these weights alone."""
-    if near.left <= 0:
-        return True
-    way = near.sigma * near.noise("silent") * group
-    moved = (near.losses(one.at + step * way) - one.losses).abs().sum().item() / step
-    return moved > max(_rounding(near, one, step), NATS / near.nbeta)
-
-
-def _responsible(near: Differences, one: Seen, silent: Tensor, step: float) -> Tensor:
-    """Halves of halves of rows of parameters; what the passes do not reach is held too."""
-    where = silent.nonzero()[:, 0]
-    parameter, unit = _units(near.scape, where)
-    held, groups = torch.zeros_like(silent), [(0, int(unit[-1]) + 1)]
-    while groups:
-        low, high = groups.pop(0)
-        inside = (unit >= low) & (unit < high)
-        group = torch.zeros_like(silent)
-        group[where[inside]] = True
-        if high - low == 1 or near.left <= 0:
-            held |= group
-            continue
-        cut = _cut(unit[inside], parameter[inside], low, high)
-        first = torch.zeros_like(silent)
-        first[where[inside & (unit < cut)]] = True
-        if not _depends(near, one, first, step):
-            groups.append((cut, high))
-            continue
-        groups.append((low, cut))
-        if _depends(near, one, group & ~first, step):
-            groups.append((cut, high))
-    return held
-
-
-def _units(scape: Landscape, where: Tensor) -> tuple[Tensor, Tensor]:
-    """Of each silent weight its parameter, and what is held together: a parameter without gradient, else a row."""
-    places = _places(scape)
-    parameter, row = torch.zeros_like(where), torch.zeros_like(where)
-    for k, ((start, size), shape) in enumerate(zip(places, scape.layout.shapes, strict=True)):
-        mine = (where >= start) & (where < start + size)
-        parameter[mine] = k
-        if int(mine.sum()) < size and size:
-            row[mine] = (where[mine] - start) // max(size // shape[0], 1)
-    both = torch.stack([parameter, row])
-    return parameter, torch.unique_consecutive(both, dim=1, return_inverse=True)[1]
-
-
-def _cut(unit: Tensor, parameter: Tensor, low: int, high: int) -> int:
-    """Where to halve: between two parameters where there are several, in the middle of the rows else."""
-    middle = (low + high) // 2
-    borders = unit[1:][parameter[1:] != parameter[:-1]]
-    return int(borders[(borders - middle).abs().argmin()]) if len(borders) else middle
 
 
 def _restricted(scape: Landscape, held: Tensor) -> Landscape:
