@@ -13,7 +13,7 @@ from thalweg.errors import InputError
 from thalweg.estimators.calibration import Auto, counted, settle
 from thalweg.estimators.health import Health, diagnose
 from thalweg.estimators.progress import bar
-from thalweg.landscape import Center, Estimate, Landscape, Trace, checked_gradients, measure, said
+from thalweg.landscape import Center, Estimate, Landscape, Trace, announce, checked_gradients, measure, said
 from thalweg.samplers import Block, Engine, Settings, advance, chunks, known, start, threads, width
 from thalweg.types import Verdict
 
@@ -47,7 +47,8 @@ def estimate_llc(
         raise InputError(
             f"landscape is a {type(landscape).__name__}: make one, tw.landscape(module, data, loss) or tw.potential"
         )
-    landscape = checked_gradients(landscape)
+    landscape, given = checked_gradients(landscape), landscape
+    announce(given, landscape)
     center = measure(landscape)
     if isinstance(chosen, Auto):
         with threads(chosen.threads):

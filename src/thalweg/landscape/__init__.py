@@ -3,7 +3,7 @@
 from thalweg.landscape.build import ModuleLosses, PotentialLosses, landscape, of_losses, potential
 from thalweg.landscape.center import Center, full_loss, measure
 from thalweg.landscape.data import Data, materialise
-from thalweg.landscape.gradients import checked_gradients, said
+from thalweg.landscape.gradients import announce, checked_gradients, said
 from thalweg.landscape.landscape import Landscape
 from thalweg.landscape.loss import PerSample
 from thalweg.landscape.posterior import Posterior, Restriction
@@ -20,6 +20,7 @@ __all__ = [
     "PotentialLosses",
     "Restriction",
     "Trace",
+    "announce",
     "checked_gradients",
     "full_loss",
     "landscape",

@@ -21,7 +21,8 @@ from thalweg.types import Params, Tree
 PASSES = 24  # forward passes in all
 ROWS = 256  # samples of a pass
 WHOLE = 16.0  # roundings of a mean of losses
-FINE, COARSE = 1e-5, 0.05  # length of a step in units of a draw's, in float64, where kinks are rare; in float32
+FINE = 1e-5  # length of a step in units of a draw's, in float64, where kinks are rare
+COARSE = (0.05, 5e-4)  # of each weight in float32: above rounding, or below most jumps
 SURE = 3.0  # times what kinks, curvature and rounding explain
 SHARE = {True: 1e-6, False: 1e-3}  # rounding of the gradient itself, of the sum over parameters
 
@@ -52,7 +53,7 @@ class Differences:
     Attributes:
         left: forward passes that may still be made.
         fine: whether all is computed in float64.
-        step: of a difference, in units of a direction's length.
+        steps: of differences, in units of a direction's length.
         places: start and size of each parameter in the flat vector.
         center: (D,) w*.
         open: (D,) bool, which weights move.
@@ -81,7 +82,7 @@ class Differences:
         except Exception:  # of any kind: the module knows no float64, and is tried as it is
             self.dtype, self.fine = flat.dtype, False
         self.center, self.sigma = self.center.to(self.dtype), self.sigma.to(self.dtype)
-        self.step = FINE / max(len(flat), 100) ** 0.5 if self.fine else COARSE
+        self.steps = (FINE / max(len(flat), 100) ** 0.5,) if self.fine else COARSE
         sizes = scape.layout.sizes
         self.places = [(sum(sizes[:k]), size) for k, size in enumerate(sizes)]
 
@@ -147,6 +148,7 @@ class Seen:
         slope: gradient . way.
         error: by how much the loss changes otherwise, per unit of the direction.
         doubt: what kinks, curvature and rounding explain of it.
+        step: of the difference that leaves the least doubt.
     """
 
     at: Tensor
@@ -156,6 +158,7 @@ class Seen:
     slope: float = 0.0
     error: float = 0.0
     doubt: float = inf
+    step: float = 0.0
 
     @property
     def wrong(self) -> bool:
@@ -180,12 +183,16 @@ def compared(near: Differences, one: Seen, silent: Tensor) -> Seen:
 
     A kink between the points lies between the one-sided differences, and the gradient with it.
     """
-    way, step = one.way * ~silent, near.step
-    ahead, behind = near.losses(one.at + step * way), near.losses(one.at - step * way)
-    if not (ahead.isfinite().all() and behind.isfinite().all()):
-        return one
+    way = one.way * ~silent
     each = [float((one.gradient[s : s + n] * way[s : s + n]).sum()) for s, n in near.places]
-    slope, change = sum(each), float((ahead - behind).sum()) / (2 * step)
-    bent = float((ahead - 2 * one.losses + behind).abs().sum()) / (2 * step)
-    doubt = SURE * bent + near.rounding(one.losses, step) + SHARE[near.fine] * sum(map(abs, each))
-    return replace(one, way=way, slope=slope, error=change - slope, doubt=doubt)
+    best = replace(one, way=way, slope=sum(each))
+    for step in near.steps:
+        ahead, behind = near.losses(one.at + step * way), near.losses(one.at - step * way)
+        if not (ahead.isfinite().all() and behind.isfinite().all()):
+            continue
+        change = float((ahead - behind).sum()) / (2 * step)
+        bent = float((ahead - 2 * one.losses + behind).abs().sum()) / (2 * step)
+        doubt = SURE * bent + near.rounding(one.losses, step) + SHARE[near.fine] * sum(map(abs, each))
+        if doubt < best.doubt:
+            best = replace(best, error=change - best.slope, doubt=doubt, step=step)
+    return best

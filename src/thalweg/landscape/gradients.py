@@ -39,31 +39,39 @@ def checked_gradients(scape: Landscape) -> Landscape:
     if hasattr(scape.losses, "gradients") or getattr(scape.losses, "in_the_mean", False):
         return scape
     try:
-        near = Differences(scape)
-        seen = [found for k in range(DRAWS) if (found := drawn(near, k)) is not None]
+        held = _found(scape, Differences(scape))
     except InputError:
         raise
-    except Exception:  # what fails here fails where all samples are read, and is named there
+    except Exception:  # of the module: what fails here fails where all samples are read, and is named there
         return scape
-    if len(seen) < 2:
-        return scape
+    return _restricted(scape, held) if held.any() else scape
+
+
+def _found(scape: Landscape, near: Differences) -> Tensor:
+    """(D,) bool, what is to be held."""
+    nothing = torch.zeros_like(near.open)
+    seen = [found for k in range(DRAWS) if (found := drawn(near, k)) is not None]
+    if len(seen) < 2:  # the loss is not finite at draws
+        return nothing
     silent = near.open & torch.stack([one.gradient == 0 for one in seen]).all(0)
     seen = [compared(near, one, silent) for one in seen]
-    if sum(one.wrong for one in seen) > 1:
-        worst = max((one for one in seen if one.wrong), key=lambda one: abs(one.error) / one.doubt)
+    wrong = [one for one in seen if one.wrong]
+    if len(wrong) > 1:
+        worst = max(wrong, key=lambda one: abs(one.error) / one.doubt)
         raise InputError(_refusal(scape, guilty(near, worst), worst))
-    held = depended(near, seen, silent) if silent.any() else silent
-    if not held.any():
-        return scape
-    found = _restricted(scape, held)
-    warnings.warn(said(found), stacklevel=3)
-    return found
+    return depended(near, seen, silent) if silent.any() else nothing
 
 
 def said(scape: Landscape) -> str:
     """What a landscape holds by itself, in a sentence; empty where it holds nothing."""
     names = "; ".join(scape.restriction.held)
     return f"held at w*: {names}: the loss depends on it, autograd gives it no gradient" if names else ""
+
+
+def announce(before: Landscape, after: Landscape) -> None:
+    """Warn, at the caller of the function that calls this, of what was not held before."""
+    if after.restriction.held != before.restriction.held:
+        warnings.warn(said(after), stacklevel=3)
 
 
 def _refusal(scape: Landscape, names: list[str], one: Seen) -> str:

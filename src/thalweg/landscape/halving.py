@@ -6,13 +6,15 @@ from torch import Tensor
 from thalweg.landscape.differences import Differences, Seen
 
 NATS = 1e-4  # change of nbeta L along a draw that matters
-SMALLER = (0.0, 1e-2)  # distances from w*, in draws, where what jumps has no gradient either
-BESIDE = 5  # passes without which jumps are not looked for
+SMALLER = (0.0, 1e-2, 1e-1)  # distances from w*, in draws, where what jumps has no gradient either
+MANY = 8  # rows among which a single one is looked for by its number
+ADDED = 1e-3  # of a change: what is left where short steps add up
+BESIDE = 6  # passes without which jumps are not looked for
 
 
 def guilty(near: Differences, one: Seen) -> list[str]:
     """Names of parameters whose gradient is wrong; a group that could not be halved, whole."""
-    names, places, step = near.scape.layout.names, near.places, near.step
+    names, places, step = near.scape.layout.names, near.places, one.step
     groups, done = [(0, len(names), one.error)], []
     while groups and near.left > 0:
         low, high, error = groups.pop(0)
@@ -50,8 +52,8 @@ def depended(near: Differences, seen: list[Seen], silent: Tensor) -> Tensor:
         (D,) bool.
     """
     held = torch.zeros_like(silent)
-    if all(_moves(near, one, silent, near.step) for one in seen[:2]):
-        held = _responsible(near, seen[0], silent, near.step)
+    if all(_far(near, one, _change(near, one, silent, near.steps[0]), near.steps[0]) for one in seen[:2]):
+        held = _responsible(near, seen[0], silent, near.steps[0])
     rest = silent & ~held
     if not rest.any() or near.left < BESIDE:
         return held
@@ -61,52 +63,70 @@ def depended(near: Differences, seen: list[Seen], silent: Tensor) -> Tensor:
         if not rest.any():
             return held
         asleep = rest
-        losses, gradient = near.graded(one.at + _way(near, rest))
+        losses, gradient = near.graded(one.at + near.sigma * near.noise("silent") * rest)
         rest = rest & (gradient == 0)
-        if not _far(near, one, losses, 1.0) or bool((asleep & ~rest).any()):
+        if not _far(near, one, losses - one.losses, 1.0) or bool((asleep & ~rest).any()):
             return held
     return held | _responsible(near, seen[0], rest, 1.0)
 
 
-def _way(near: Differences, group: Tensor) -> Tensor:
-    """A draw's direction in these weights alone."""
-    return near.sigma * near.noise("silent") * group
+def _change(near: Differences, one: Seen, scale: Tensor, step: float) -> Tensor:
+    """(B,) change of the losses along a step of some weights alone, each by its scale."""
+    return near.losses(one.at + step * near.sigma * near.noise("silent") * scale) - one.losses
 
 
-def _moves(near: Differences, one: Seen, group: Tensor, step: float) -> bool:
-    """Whether the loss of some sample changes along a step of these weights."""
-    return near.left <= 0 or _far(near, one, near.losses(one.at + step * _way(near, group)), step)
-
-
-def _far(near: Differences, one: Seen, losses: Tensor, step: float) -> bool:
-    """Whether losses differ from a draw's by more than rounding."""
-    moved = (losses - one.losses).abs().sum().item() / step
-    return moved > max(near.rounding(one.losses, step), NATS / near.nbeta)
+def _far(near: Differences, one: Seen, change: Tensor, step: float, beside: float = 0.0) -> bool:
+    """Whether a change is more than rounding, and matters."""
+    least = max(near.rounding(one.losses, step), NATS / near.nbeta, beside)
+    return change.abs().sum().item() / step > least
 
 
 def _responsible(near: Differences, one: Seen, silent: Tensor, step: float) -> Tensor:
-    """Halves of halves of rows of parameters; what the passes do not reach is held too."""
+    """Halves of halves of rows of parameters; what the passes do not reach is held too.
+
+    Changes along short steps add up: one half's is what the other leaves.
+    """
     where = silent.nonzero()[:, 0]
     parameter, unit = _units(near, where)
-    held, groups = torch.zeros_like(silent), [(0, int(unit[-1]) + 1)]
-    while groups:
-        low, high = groups.pop(0)
-        inside = (unit >= low) & (unit < high)
+    held, short = torch.zeros_like(silent), near.fine and step < 1
+
+    def weights(low: int, high: int) -> Tensor:
         group = torch.zeros_like(silent)
-        group[where[inside]] = True
-        if high - low == 1 or near.left <= 0:
-            held |= group
+        group[where[(unit >= low) & (unit < high)]] = True
+        return group
+
+    groups = [(0, int(unit[-1]) + 1, _change(near, one, silent, step))]
+    while groups:
+        low, high, change = groups.pop(0)
+        if high - low == 1 or near.left < 3:
+            held |= weights(low, high)
             continue
+        inside = (unit >= low) & (unit < high)
+        alone = bool((parameter[inside] == parameter[inside][0]).all())
+        if short and alone and high - low > MANY:
+            code = torch.zeros_like(one.way)
+            code[where[inside]] = (unit[inside] - low + 1).to(code) / (high - low)
+            share = float(_change(near, one, code, step).abs().sum() / change.abs().sum())
+            row = low - 1 + round(share * (high - low))
+            if low <= row < high and not _left(near, one, change, weights(row, row + 1), step):
+                held |= weights(row, row + 1)
+                continue
         cut = _cut(unit[inside], parameter[inside], low, high)
-        first = torch.zeros_like(silent)
-        first[where[inside & (unit < cut)]] = True
-        if not _moves(near, one, first, step):
-            groups.append((cut, high))
-            continue
-        groups.append((low, cut))
-        if _moves(near, one, group & ~first, step):
-            groups.append((cut, high))
+        first = _change(near, one, weights(low, cut), step)
+        second = change - first if short else _change(near, one, weights(cut, high), step)
+        least = ADDED * change.abs().sum().item() / step if short else 0.0
+        halves = [(low, cut, first), (cut, high, second)]
+        kept = [half for half in halves if _far(near, one, half[2], step, least)]
+        groups += kept
+        if not kept:  # they act together
+            held |= weights(low, high)
     return held
+
+
+def _left(near: Differences, one: Seen, change: Tensor, group: Tensor, step: float) -> bool:
+    """Whether a group leaves something of a change."""
+    rest = change - _change(near, one, group, step)
+    return bool(rest.abs().sum() > ADDED * change.abs().sum())
 
 
 def _units(near: Differences, where: Tensor) -> tuple[Tensor, Tensor]:

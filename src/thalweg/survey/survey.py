@@ -13,7 +13,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from thalweg.checkpoints import Series, checkpoints
 from thalweg.errors import InputError
 from thalweg.estimators import Auto, choice, counted, describe
-from thalweg.landscape import Landscape, materialise
+from thalweg.landscape import Landscape, announce, materialise
 from thalweg.phases import FEWEST, Forecast, Transition, forecasts, transitions
 from thalweg.samplers import Settings, width
 from thalweg.store import VERDICTS, Store, scalars, shard_dataset, table_dataset, versions
@@ -231,6 +231,7 @@ def survey(
     job = Job(landscape, _resolved(choice(settings, **changes), landscape, store), test, _names(logged))
     _check_logged(job)
     job = replace(job, landscape=checked(landscape, series.items))
+    announce(landscape, job.landscape)
     planned = plan(job.landscape, series.items, job.settings, test, job.logged)
     finished = _finished(store, planned, {})
     missing = [shard for shard in planned.shards if shard.key not in finished]
