@@ -7,6 +7,7 @@ The s_i, of mean 1, keep f away from its minimum, where every gradient is near z
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from itertools import accumulate
 from math import inf, log
 
 import torch
@@ -54,10 +55,10 @@ class Differences:
         left: forward passes that may still be made.
         fine: whether all is computed in float64.
         steps: of differences, in units of a direction's length.
-        places: start and size of each parameter in the flat vector.
+        starts: where each parameter begins in the flat vector, and the end.
         center: (D,) w*.
         open: (D,) bool, which weights move.
-        sigma: (D,) 1/sqrt(nbeta) in units of the tether, the size of a posterior's draws.
+        sigma: () or (D,) 1/sqrt(nbeta) in units of the tether, the size of a posterior's draws.
         nbeta: n / log n.
     """
 
@@ -68,11 +69,12 @@ class Differences:
         flat = scape.layout.flatten({k: w.detach() for k, w in scape.params.items()})
         mask = scape.mask
         self.open = torch.ones_like(flat, dtype=torch.bool) if mask is None else mask > 0
-        tether = torch.ones_like(flat) if scape.tether is None else scape.tether
+        tether = torch.ones((), dtype=flat.dtype) if scape.tether is None else scape.tether
         count = 1 if scape.data is None else len(scape.data)
         own = stream(0, "gradient check", "samples")
         rows = torch.randperm(count, generator=own)[:ROWS].sort().values.to(flat.device)
-        self.weights = -torch.rand(len(rows), generator=own, dtype=torch.float64).to(flat.device).log()
+        weights = -torch.rand(len(rows), generator=own, dtype=torch.float64).log()
+        self.weights = (weights / weights.sum()).to(flat.device)
         self.batch = (None, None) if scape.data is None else scape.data.take(rows)
         self.dtype, self.fine = torch.float64, True
         self.center, self.sigma = flat, (self.nbeta**-0.5) / tether
@@ -83,8 +85,7 @@ class Differences:
             self.dtype, self.fine = flat.dtype, False
         self.center, self.sigma = self.center.to(self.dtype), self.sigma.to(self.dtype)
         self.steps = (FINE / max(len(flat), 100) ** 0.5,) if self.fine else COARSE
-        sizes = scape.layout.sizes
-        self.places = [(sum(sizes[:k]), size) for k, size in enumerate(sizes)]
+        self.starts = list(accumulate(scape.layout.sizes, initial=0))
 
     def rounding(self, losses: Tensor, step: float) -> float:
         """Of a difference quotient; a nat more, for the numbers that losses are made of may be larger."""
@@ -94,11 +95,14 @@ class Differences:
     def noise(self, *names: str | int) -> Tensor:
         """(D,) standard normal, zero where nothing moves."""
         own = stream(0, "gradient check", *names)
-        drawn = torch.randn(len(self.center), generator=own, dtype=torch.float64).to(self.center)
-        return drawn * self.open
+        return torch.randn(len(self.center), generator=own, dtype=torch.float64).to(self.center) * self.open
+
+    def at(self, number: int) -> Tensor:
+        """(D,) a draw; made again where it is asked for, since ten vectors of all weights are many."""
+        return self.center + self.sigma * self.noise("draw", number)
 
     def losses(self, at: Tensor) -> Tensor:
-        """(B,) float64, weighted, each over B: their sum is f."""
+        """(B,) float64, each by its weight: their sum is f."""
         with torch.no_grad():
             return self._weighted(self._losses(self._split(at)))
 
@@ -118,7 +122,7 @@ class Differences:
         return {k: w.detach().clone() for k, w in self.scape.layout.unflatten(at).items()}
 
     def _weighted(self, losses: Tensor) -> Tensor:
-        return losses.double() * self.weights / len(self.weights)
+        return losses.double() * self.weights
 
     def _losses(self, params: Params) -> Tensor:
         """Losses (B,), one pass."""
@@ -138,24 +142,22 @@ def _as(tree: Tree, dtype: torch.dtype) -> Tree:
 
 @dataclass(frozen=True, eq=False)
 class Seen:
-    """One draw, and a direction from it.
+    """One draw, and a direction from it.                                             P parameters
 
     Attributes:
-        at: (D,) weights.
+        number: of the draw.
         losses: (B,) there.
-        gradient: (D,) by autograd.
-        way: (D,) direction.
-        slope: gradient . way.
+        scales: (P) of the direction; the steeper a parameter the smaller, so that none hides the others.
+        slopes: (P) gradient . direction, by autograd.
         error: by how much the loss changes otherwise, per unit of the direction.
         doubt: what kinks, curvature and rounding explain of it.
         step: of the difference that leaves the least doubt.
     """
 
-    at: Tensor
+    number: int
     losses: Tensor
-    gradient: Tensor
-    way: Tensor
-    slope: float = 0.0
+    scales: tuple[float, ...]
+    slopes: tuple[float, ...]
     error: float = 0.0
     doubt: float = inf
     step: float = 0.0
@@ -165,34 +167,38 @@ class Seen:
         """Whether the gradient is another function's."""
         return abs(self.error) > self.doubt
 
+    def way(self, near: Differences) -> Tensor:
+        """(D,) the direction."""
+        found = near.sigma * near.noise("direction", self.number)
+        for start, end, scale in zip(near.starts, near.starts[1:], self.scales, strict=False):
+            found[start:end] *= scale
+        return found
 
-def drawn(near: Differences, k: int) -> Seen | None:
-    """A draw with its gradient, and a direction; None where the loss is not finite."""
-    at = near.center + near.sigma * near.noise("draw", k)
-    losses, gradient = near.graded(at)
+
+def drawn(near: Differences, number: int) -> tuple[Seen, Tensor] | None:
+    """A draw, and which weights (D,) have no gradient there; None where the loss is not finite."""
+    losses, gradient = near.graded(near.at(number))
     if not (losses.isfinite().all() and gradient.isfinite().all()):
         return None
-    way = near.sigma * near.noise("direction", k)
-    nats = [near.nbeta * (near.sigma[s : s + n] * gradient[s : s + n]).norm() for s, n in near.places]
-    parts = [way[s : s + n] / (1 + e) for (s, n), e in zip(near.places, nats, strict=True)]
-    return Seen(at, losses, gradient, torch.cat(parts))  # no steep parameter hides the others
+    sizes, way = near.scape.layout.sizes, near.sigma * near.noise("direction", number)
+    scales = [1 / (1 + near.nbeta * float(part.norm())) for part in (near.sigma * gradient).split(sizes)]
+    slopes = [scale * float(part.sum()) for scale, part in zip(scales, (gradient * way).split(sizes), strict=True)]
+    return Seen(number, losses, tuple(scales), tuple(slopes)), gradient == 0
 
 
 def compared(near: Differences, one: Seen, silent: Tensor) -> Seen:
-    """Central difference along the draw's direction, against autograd, over all that has a gradient.
+    """Central differences along the draw's direction, against autograd, over all that has a gradient.
 
     A kink between the points lies between the one-sided differences, and the gradient with it.
     """
-    way = one.way * ~silent
-    each = [float((one.gradient[s : s + n] * way[s : s + n]).sum()) for s, n in near.places]
-    best = replace(one, way=way, slope=sum(each))
+    at, way, best = near.at(one.number), one.way(near) * ~silent, one
     for step in near.steps:
-        ahead, behind = near.losses(one.at + step * way), near.losses(one.at - step * way)
+        ahead, behind = near.losses(at + step * way), near.losses(at - step * way)
         if not (ahead.isfinite().all() and behind.isfinite().all()):
             continue
         change = float((ahead - behind).sum()) / (2 * step)
         bent = float((ahead - 2 * one.losses + behind).abs().sum()) / (2 * step)
-        doubt = SURE * bent + near.rounding(one.losses, step) + SHARE[near.fine] * sum(map(abs, each))
+        doubt = SURE * bent + near.rounding(one.losses, step) + SHARE[near.fine] * sum(map(abs, one.slopes))
         if doubt < best.doubt:
-            best = replace(best, error=change - best.slope, doubt=doubt, step=step)
+            best = replace(best, error=change - sum(one.slopes), doubt=doubt, step=step)
     return best

@@ -49,17 +49,20 @@ def checked_gradients(scape: Landscape) -> Landscape:
 
 def _found(scape: Landscape, near: Differences) -> Tensor:
     """(D,) bool, what is to be held."""
-    nothing = torch.zeros_like(near.open)
-    seen = [found for k in range(DRAWS) if (found := drawn(near, k)) is not None]
+    seen, silent = [], near.open
+    for number in range(DRAWS):
+        found = drawn(near, number)
+        if found is not None:
+            seen.append(found[0])
+            silent = silent & found[1]
     if len(seen) < 2:  # the loss is not finite at draws
-        return nothing
-    silent = near.open & torch.stack([one.gradient == 0 for one in seen]).all(0)
+        return torch.zeros_like(near.open)
     seen = [compared(near, one, silent) for one in seen]
     wrong = [one for one in seen if one.wrong]
     if len(wrong) > 1:
         worst = max(wrong, key=lambda one: abs(one.error) / one.doubt)
         raise InputError(_refusal(scape, guilty(near, worst), worst))
-    return depended(near, seen, silent) if silent.any() else nothing
+    return depended(near, seen, silent) if silent.any() else silent
 
 
 def said(scape: Landscape) -> str:
@@ -76,11 +79,11 @@ def announce(before: Landscape, after: Landscape) -> None:
 
 def _refusal(scape: Landscape, names: list[str], one: Seen) -> str:
     """Why, and what to do."""
-    others = [name for name in scape.layout.names if name not in names]
+    others, slope = [name for name in scape.layout.names if name not in names], sum(one.slopes)
     remedy = "sample the others by landscape.restrict" if others else "give a loss whose gradient is its own"
     return (
-        f"the gradient of {_few(names)} is not the loss's: along one direction autograd says {one.slope:.3g}, the"
-        f" loss {one.slope + one.error:.3g} (a detach, a hook, a straight-through estimator, a wrong backward pass):"
+        f"the gradient of {_few(names)} is not the loss's: along one direction autograd says {slope:.3g}, the"
+        f" loss {slope + one.error:.3g} (a detach, a hook, a straight-through estimator, a wrong backward pass):"
         f" {remedy}"
     )
 

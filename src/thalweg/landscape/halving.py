@@ -14,7 +14,7 @@ BESIDE = 6  # passes without which jumps are not looked for
 
 def guilty(near: Differences, one: Seen) -> list[str]:
     """Names of parameters whose gradient is wrong; a group that could not be halved, whole."""
-    names, places, step = near.scape.layout.names, near.places, one.step
+    names, step, at, whole = near.scape.layout.names, one.step, near.at(one.number), one.way(near)
     groups, done = [(0, len(names), one.error)], []
     while groups and near.left > 0:
         low, high, error = groups.pop(0)
@@ -22,13 +22,12 @@ def guilty(near: Differences, one: Seen) -> list[str]:
             done.append((low, high))
             continue
         middle = (low + high) // 2
-        start, end = places[low][0], sum(places[middle - 1])
-        way = torch.zeros_like(one.way)
-        way[start:end] = one.way[start:end]
-        change = float((near.losses(one.at + step * way) - one.losses).sum()) / step
-        first = change - float((one.gradient * way).sum())
+        way, half = torch.zeros_like(whole), slice(near.starts[low], near.starts[middle])
+        way[half] = whole[half]
+        change = float((near.losses(at + step * way) - one.losses).sum()) / step
+        first = change - sum(one.slopes[low:middle])
         halves = [(low, middle, first), (middle, high, error - first)]
-        kept = [half for half in halves if abs(half[2]) > one.doubt]
+        kept = [found for found in halves if abs(found[2]) > one.doubt]
         groups += kept
         if not kept:
             done.append((low, high))
@@ -63,7 +62,7 @@ def depended(near: Differences, seen: list[Seen], silent: Tensor) -> Tensor:
         if not rest.any():
             return held
         asleep = rest
-        losses, gradient = near.graded(one.at + near.sigma * near.noise("silent") * rest)
+        losses, gradient = near.graded(near.at(one.number) + near.sigma * near.noise("silent") * rest)
         rest = rest & (gradient == 0)
         if not _far(near, one, losses - one.losses, 1.0) or bool((asleep & ~rest).any()):
             return held
@@ -72,7 +71,7 @@ def depended(near: Differences, seen: list[Seen], silent: Tensor) -> Tensor:
 
 def _change(near: Differences, one: Seen, scale: Tensor, step: float) -> Tensor:
     """(B,) change of the losses along a step of some weights alone, each by its scale."""
-    return near.losses(one.at + step * near.sigma * near.noise("silent") * scale) - one.losses
+    return near.losses(near.at(one.number) + step * near.sigma * near.noise("silent") * scale) - one.losses
 
 
 def _far(near: Differences, one: Seen, change: Tensor, step: float, beside: float = 0.0) -> bool:
@@ -104,7 +103,7 @@ def _responsible(near: Differences, one: Seen, silent: Tensor, step: float) -> T
         inside = (unit >= low) & (unit < high)
         alone = bool((parameter[inside] == parameter[inside][0]).all())
         if short and alone and high - low > MANY:
-            code = torch.zeros_like(one.way)
+            code = torch.zeros_like(near.center)
             code[where[inside]] = (unit[inside] - low + 1).to(code) / (high - low)
             share = float(_change(near, one, code, step).abs().sum() / change.abs().sum())
             row = low - 1 + round(share * (high - low))
@@ -131,8 +130,8 @@ def _left(near: Differences, one: Seen, change: Tensor, group: Tensor, step: flo
 
 def _units(near: Differences, where: Tensor) -> tuple[Tensor, Tensor]:
     """Of each silent weight its parameter, and what is held together: a parameter without gradient, else a row."""
-    parameter, row = torch.zeros_like(where), torch.zeros_like(where)
-    for k, ((start, size), shape) in enumerate(zip(near.places, near.scape.layout.shapes, strict=True)):
+    layout, parameter, row = near.scape.layout, torch.zeros_like(where), torch.zeros_like(where)
+    for k, (start, size, shape) in enumerate(zip(near.starts, layout.sizes, layout.shapes, strict=False)):
         mine = (where >= start) & (where < start + size)
         parameter[mine] = k
         if int(mine.sum()) < size and size:
