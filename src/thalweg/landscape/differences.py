@@ -95,11 +95,12 @@ class Differences:
     def noise(self, *names: str | int) -> Tensor:
         """(D,) standard normal, zero where nothing moves."""
         own = stream(0, "gradient check", *names)
-        return torch.randn(len(self.center), generator=own, dtype=torch.float64).to(self.center) * self.open
+        drawn = torch.randn(len(self.center), generator=own, dtype=torch.float64)
+        return drawn.to(self.center).mul_(self.open)
 
     def at(self, number: int) -> Tensor:
         """(D,) a draw; made again where it is asked for, since ten vectors of all weights are many."""
-        return self.center + self.sigma * self.noise("draw", number)
+        return self.noise("draw", number).mul_(self.sigma).add_(self.center)
 
     def losses(self, at: Tensor) -> Tensor:
         """(B,) float64, each by its weight: their sum is f."""
@@ -115,7 +116,7 @@ class Differences:
             if losses.requires_grad:
                 found = torch.autograd.grad(losses.sum(), list(params.values()), materialize_grads=True)
         dense = [g.to_dense() if g.is_sparse else g for g in found]
-        return losses.detach(), self.scape.layout.flatten(dict(zip(params, dense, strict=True))) * self.open
+        return losses.detach(), self.scape.layout.flatten(dict(zip(params, dense, strict=True))).mul_(self.open)
 
     def _split(self, at: Tensor) -> Params:
         """Named weights of their own, since a module may write to them."""

@@ -61,7 +61,7 @@ def _found(scape: Landscape, near: Differences) -> Tensor:
     wrong = [one for one in seen if one.wrong]
     if len(wrong) > 1:
         worst = max(wrong, key=lambda one: abs(one.error) / one.doubt)
-        raise InputError(_refusal(scape, guilty(near, worst), worst))
+        raise InputError(_refusal(scape, *guilty(near, worst), worst))
     return depended(near, seen, silent) if silent.any() else silent
 
 
@@ -77,14 +77,14 @@ def announce(before: Landscape, after: Landscape) -> None:
         warnings.warn(said(after), stacklevel=3)
 
 
-def _refusal(scape: Landscape, names: list[str], one: Seen) -> str:
+def _refusal(scape: Landscape, names: list[str], each: bool, one: Seen) -> str:
     """Why, and what to do."""
-    others, slope = [name for name in scape.layout.names if name not in names], sum(one.slopes)
-    remedy = "sample the others by landscape.restrict" if others else "give a loss whose gradient is its own"
+    rest, slope = set(scape.layout.names) - set(names), sum(one.slopes)
+    remedy = "sample the others by landscape.restrict" if rest else "give a loss whose gradient is its own"
     return (
-        f"the gradient of {_few(names)} is not the loss's: along one direction autograd says {slope:.3g}, the"
-        f" loss {slope + one.error:.3g} (a detach, a hook, a straight-through estimator, a wrong backward pass):"
-        f" {remedy}"
+        f"the gradient of {'' if each else 'some of '}{_few(names)} is not the loss's: along one direction autograd"
+        f" says {slope:.3g}, the loss {slope + one.error:.3g} (a detach, a hook, a straight-through estimator, a"
+        f" wrong backward pass): {remedy}"
     )
 
 

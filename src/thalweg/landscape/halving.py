@@ -12,8 +12,8 @@ ADDED = 1e-3  # of a change: what is left where short steps add up
 BESIDE = 6  # passes without which jumps are not looked for
 
 
-def guilty(near: Differences, one: Seen) -> list[str]:
-    """Names of parameters whose gradient is wrong; a group that could not be halved, whole."""
+def guilty(near: Differences, one: Seen) -> tuple[list[str], bool]:
+    """Names of parameters whose gradient is wrong, and whether it is all of them, no group being left whole."""
     names, step, at, whole = near.scape.layout.names, one.step, near.at(one.number), one.way(near)
     groups, done = [(0, len(names), one.error)], []
     while groups and near.left > 0:
@@ -32,7 +32,7 @@ def guilty(near: Differences, one: Seen) -> list[str]:
         if not kept:
             done.append((low, high))
     found = sorted(done + [group[:2] for group in groups])
-    return [names[k] for low, high in found for k in range(low, high)]
+    return [names[k] for low, high in found for k in range(low, high)], all(b - a == 1 for a, b in found)
 
 
 def depended(near: Differences, seen: list[Seen], silent: Tensor) -> Tensor:
@@ -50,10 +50,12 @@ def depended(near: Differences, seen: list[Seen], silent: Tensor) -> Tensor:
     Returns:
         (D,) bool.
     """
-    held = torch.zeros_like(silent)
-    if all(_far(near, one, _change(near, one, silent, near.steps[0]), near.steps[0]) for one in seen[:2]):
-        held = _responsible(near, seen[0], silent, near.steps[0])
-    rest = silent & ~held
+    held, rest, step = torch.zeros_like(silent), silent, near.steps[-1]
+    while rest.any() and near.left > 2:
+        if not all(_far(near, one, _change(near, one, rest, step), step) for one in seen[:2]):
+            break
+        held = held | _responsible(near, seen[0], rest, step)  # the strongest; what it left may still be seen
+        rest = silent & ~held
     if not rest.any() or near.left < BESIDE:
         return held
     for size in SMALLER:
