@@ -1,5 +1,7 @@
 """Which weights are to blame, in halves of halves: as far as the forward passes reach.       D weights"""
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor
 
@@ -38,9 +40,9 @@ def guilty(near: Differences, one: Seen) -> tuple[list[str], bool]:
 def depended(near: Differences, seen: list[Seen], silent: Tensor) -> Tensor:
     """Which of the weights without gradient the loss depends on.
 
-    First along short steps, on which a unit that is off stays off. Then along steps of a draw's size, over which a
-    loss may jump: a unit that such a step switches on has a gradient there, and one that draws have saturated has
-    one nearer to w*; they are no fault.
+    First along short steps, on which a unit that is off stays off. Then, of parameters that have no gradient at all,
+    along steps of a draw's size, over which a loss may jump: a unit that such a step switches on has a gradient
+    there, and one that draws have saturated has one nearer to w*; they are no fault.
 
     Args:
         near: the landscape.
@@ -56,6 +58,7 @@ def depended(near: Differences, seen: list[Seen], silent: Tensor) -> Tensor:
             break
         held = held | _responsible(near, seen[0], rest, step)  # the strongest; what it left may still be seen
         rest = silent & ~held
+    rest = _whole(near, rest)
     if not rest.any() or near.left < BESIDE:
         return held
     for size in SMALLER:
@@ -69,6 +72,15 @@ def depended(near: Differences, seen: list[Seen], silent: Tensor) -> Tensor:
         if not _far(near, one, losses - one.losses, 1.0) or bool((asleep & ~rest).any()):
             return held
     return held | _responsible(near, seen[0], rest, 1.0)
+
+
+def _whole(near: Differences, silent: Tensor) -> Tensor:
+    """Of these weights those of parameters none of whose weights is another."""
+    found = torch.zeros_like(silent)
+    for start, end in pairwise(near.starts):
+        if bool(silent[start:end].any()) and silent[start:end].equal(near.open[start:end]):
+            found[start:end] = silent[start:end]
+    return found
 
 
 def _change(near: Differences, one: Seen, scale: Tensor, step: float) -> Tensor:
