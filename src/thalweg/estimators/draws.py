@@ -46,6 +46,7 @@ def posterior_losses(
     samples = landscape.data if data is None else materialise(data).to(landscape.device)
     landscape, given = checked_gradients(landscape), landscape
     announce(given, landscape)
+    assert landscape.data is not None
     center = measure(landscape)
     chosen = choice(settings, **changes)
     if isinstance(chosen, Auto):
