@@ -8,7 +8,7 @@ import torch
 from thalweg.errors import InputError
 from thalweg.estimators.calibration import Auto, counted
 from thalweg.estimators.llc import choice, estimate_auto
-from thalweg.landscape import Data, Landscape, measure, other_data
+from thalweg.landscape import Data, Landscape, announce, checked_gradients, measure, other_data
 from thalweg.samplers import Engine, Settings, State, chunks, move, place, start, threads, width
 
 LIMIT = 2 << 30  # bytes of losses that are held
@@ -44,6 +44,9 @@ def posterior_losses(
     if every < 1:
         raise InputError(f"every = {every}: give at least 1")
     samples = landscape.data if data is None else other_data(landscape, data, "other")
+    landscape, given = checked_gradients(landscape), landscape
+    announce(given, landscape)
+    assert landscape.data is not None
     center = measure(landscape)
     chosen = choice(settings, **changes)
     if isinstance(chosen, Auto):

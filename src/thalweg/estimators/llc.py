@@ -13,7 +13,7 @@ from thalweg.errors import InputError
 from thalweg.estimators.calibration import Auto, counted, settle
 from thalweg.estimators.health import Health, diagnose
 from thalweg.estimators.progress import bar
-from thalweg.landscape import Center, Estimate, Landscape, Trace, measure
+from thalweg.landscape import Center, Estimate, Landscape, Trace, announce, checked_gradients, measure, said
 from thalweg.samplers import Block, Engine, Settings, advance, chunks, known, start, threads, width
 from thalweg.types import Verdict
 
@@ -47,6 +47,8 @@ def estimate_llc(
         raise InputError(
             f"landscape is a {type(landscape).__name__}: make one, tw.landscape(module, data, loss) or tw.potential"
         )
+    landscape, given = checked_gradients(landscape), landscape
+    announce(given, landscape)
     center = measure(landscape)
     if isinstance(chosen, Auto):
         with threads(chosen.threads):
@@ -107,7 +109,7 @@ def estimate_auto(
     settings = found.settings.model_copy(update={"burn_in": cut, "draws": found.loss.shape[1] - cut})
     made = {"rtol": auto.rtol, "budget": auto.budget, "seconds": auto.seconds, "gradients": round(found.spent)}
     seen = trace(found.loss, found.excess, found.slope, settings, center)
-    return _estimate(found.health, seen, describe(settings, landscape) | made, found.choices)
+    return _estimate(found.health, seen, describe(settings, landscape) | made, (*_held(landscape), *found.choices))
 
 
 def _sample(landscape: Landscape, settings: Settings, parts: list) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -140,7 +142,7 @@ def estimate(seen: Trace, settings: Settings, landscape: Landscape) -> Estimate:
         landscape: that it was sampled in.
     """
     health = diagnose(seen.excess, seen.burn_in_excess, seen.slope)
-    return _estimate(health, seen, describe(settings, landscape), ())
+    return _estimate(health, seen, describe(settings, landscape), _held(landscape))
 
 
 def _estimate(health: Health, seen: Trace, made: dict[str, Any], choices: tuple[str, ...]) -> Estimate:
@@ -159,6 +161,11 @@ def _estimate(health: Health, seen: Trace, made: dict[str, Any], choices: tuple[
     )
 
 
+def _held(landscape: Landscape) -> tuple[str, ...]:
+    """A sentence where weights are held that have no gradient."""
+    return (said(landscape),) if landscape.restriction.held else ()
+
+
 def describe(settings: Settings | Auto, landscape: Landscape) -> dict[str, Any]:
     """All that an estimate was made with, for people and for JSON."""
     restriction = landscape.restriction
@@ -171,4 +178,5 @@ def describe(settings: Settings | Auto, landscape: Landscape) -> dict[str, Any]:
         "masked": sorted(restriction.masks or {}),
         "orthogonal_to_gradient": restriction.orthogonal_to_gradient,
         "tethered": sorted(restriction.tether or {}),
+        **({"held": list(restriction.held)} if restriction.held else {}),
     }

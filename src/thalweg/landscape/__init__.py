@@ -3,6 +3,7 @@
 from thalweg.landscape.build import ModuleLosses, PotentialLosses, landscape, of_losses, other_data, potential
 from thalweg.landscape.center import Center, full_loss, measure
 from thalweg.landscape.data import Data, materialise
+from thalweg.landscape.gradients import announce, checked_gradients, said
 from thalweg.landscape.landscape import Landscape
 from thalweg.landscape.loss import PerSample
 from thalweg.landscape.posterior import Posterior, Restriction
@@ -19,6 +20,8 @@ __all__ = [
     "PotentialLosses",
     "Restriction",
     "Trace",
+    "announce",
+    "checked_gradients",
     "full_loss",
     "landscape",
     "materialise",
@@ -26,4 +29,5 @@ __all__ = [
     "of_losses",
     "other_data",
     "potential",
+    "said",
 ]

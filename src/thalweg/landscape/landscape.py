@@ -112,9 +112,8 @@ class Landscape:
         tethers = (self.restriction.tether or {}) | self._tethers(params, tether or {})
         tethers = {k: t for k, t in tethers.items() if k in params}
         orthogonal = orthogonal_to_gradient or self.restriction.orthogonal_to_gradient
-        return replace(
-            self, params=params, frozen=frozen, restriction=Restriction(merged or None, orthogonal, tethers or None)
-        )
+        restriction = Restriction(merged or None, orthogonal, tethers or None, self.restriction.held)
+        return replace(self, params=params, frozen=frozen, restriction=restriction)
 
     @property
     def tether(self) -> Tensor | None:

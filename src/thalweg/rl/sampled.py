@@ -19,7 +19,7 @@ and the effective sample size of the ratios is at least half of the seeds; then 
 
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -133,6 +133,8 @@ class Kept:
 @dataclass(frozen=True)
 class SampledLosses(ModuleLosses):
     """Minus the return of each seed."""
+
+    in_the_mean: ClassVar[bool] = True  # the gradient of a seed's loss is right in the mean over seeds alone
 
     environment: Environment
     temperature: float

@@ -1,13 +1,14 @@
 """Cut a survey into shards, and give each the key of everything that its numbers depend on."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from thalweg.checkpoints import Checkpoint
 from thalweg.errors import InputError
 from thalweg.estimators import Auto
-from thalweg.landscape import Data, Landscape, full_loss, measure
+from thalweg.landscape import Data, Landscape, checked_gradients, full_loss, measure
 from thalweg.samplers import Settings, threads
 from thalweg.store import digest, of_checkpoint, of_data, of_landscape, of_tensors, versions
 
@@ -62,6 +63,29 @@ def plan(
     return Plan(tuple(shards), hashes)
 
 
+def checked(landscape: Landscape, series: Sequence[Checkpoint]) -> Landscape:
+    """The landscape with what has no gradient held, as it shows at the first, the middle and the last checkpoint.
+
+    Raises:
+        InputError: one of them does not fit the module, or the gradient there is not the loss's.
+    """
+    for index in sorted({0, len(series) // 2, len(series) - 1}):
+        with _named(series[index]):
+            found = checked_gradients(landscape.at(series[index].load()))
+        landscape = replace(landscape, restriction=found.restriction)
+    return landscape
+
+
+@contextmanager
+def _named(checkpoint: Checkpoint) -> Iterator[None]:
+    """Say of what is wrong at a checkpoint where it lies."""
+    try:
+        yield
+    except InputError as error:
+        message = str(error)
+        raise InputError(message if str(checkpoint.path) in message else f"{checkpoint.path}: {message}") from error
+
+
 def _shards(landscape: Landscape, series: Sequence[Checkpoint], shared: str, size: int) -> list[Shard]:
     """Checkpoints in groups, each with its key."""
     shards = []
@@ -79,10 +103,7 @@ def _fingerprint(landscape: Landscape, checkpoint: Checkpoint) -> str:
     Losses and gradients of a few samples stand for all that sources do not show: globals, helpers,
     attributes of the module.
     """
-    try:
+    with _named(checkpoint):
         scape = landscape.at(checkpoint.load())
         few = measure(replace(scape, data=scape.data.head(FEW) if scape.data else None))
         return digest(of_checkpoint(scape), of_tensors({"losses": few.losses, "gradient": few.gradient}))
-    except InputError as error:
-        message = str(error)
-        raise InputError(message if str(checkpoint.path) in message else f"{checkpoint.path}: {message}") from error

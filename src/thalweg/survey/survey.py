@@ -1,6 +1,7 @@
 """Survey: the learning coefficient of every checkpoint of a run, on disk, resumable."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -12,11 +13,11 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from thalweg.checkpoints import Series, checkpoints
 from thalweg.errors import InputError
 from thalweg.estimators import Auto, choice, counted, describe
-from thalweg.landscape import Landscape, other_data
+from thalweg.landscape import Landscape, announce, other_data
 from thalweg.phases import FEWEST, Forecast, Transition, forecasts, transitions
 from thalweg.samplers import Settings, width
 from thalweg.store import VERDICTS, Store, scalars, shard_dataset, table_dataset, versions
-from thalweg.survey.plan import Plan, Shard, plan
+from thalweg.survey.plan import Plan, Shard, checked, plan
 from thalweg.survey.pool import Pool, workers_for
 from thalweg.survey.schedule import Schedule, Settling
 from thalweg.survey.work import LOGGED, Job
@@ -230,7 +231,9 @@ def survey(
     test = other_data(landscape, test_data, "test") if test_data is not None else None
     job = Job(landscape, _resolved(choice(settings, **changes), landscape, store), test, _names(logged))
     _check_logged(job)
-    planned = plan(landscape, series.items, job.settings, test, job.logged)
+    job = replace(job, landscape=checked(landscape, series.items))
+    announce(landscape, job.landscape)
+    planned = plan(job.landscape, series.items, job.settings, test, job.logged)
     finished = _finished(store, planned, {})
     missing = [shard for shard in planned.shards if shard.key not in finished]
     count = len(missing)
