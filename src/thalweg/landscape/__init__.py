@@ -2,9 +2,11 @@
 
 from thalweg.landscape.build import ModuleLosses, PotentialLosses, landscape, of_losses, potential
 from thalweg.landscape.center import Center, full_loss, measure
+from thalweg.landscape.copies import copied
 from thalweg.landscape.data import Data, materialise
 from thalweg.landscape.landscape import Landscape
 from thalweg.landscape.loss import PerSample
+from thalweg.landscape.passes import one_path
 from thalweg.landscape.posterior import Posterior, Restriction
 from thalweg.landscape.records import Estimate, Trace
 
@@ -19,10 +21,12 @@ __all__ = [
     "PotentialLosses",
     "Restriction",
     "Trace",
+    "copied",
     "full_loss",
     "landscape",
     "materialise",
     "measure",
     "of_losses",
+    "one_path",
     "potential",
 ]
