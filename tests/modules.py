@@ -1,6 +1,7 @@
 """Modules of every layer family of torch, and what people wrap them in: each works, or is refused for its reason."""
 
 import threading
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -23,13 +24,19 @@ class Case:
         make: the module, its weights from the global stream.
         inputs: (generator) -> inputs of SAMPLES samples.
         refused: a part of the sentence that refuses it; None where it works.
-        double: in float64.
+        dtype: of weights and targets.
+        rounding: by which losses and gradients may miss the truth, of the largest; default a thousand roundings.
     """
 
     make: Callable[[], nn.Module]
     inputs: Callable[[torch.Generator], Any]
     refused: str | None = None
-    double: bool = False
+    dtype: torch.dtype = torch.float32
+    rounding: float | None = None
+
+    @property
+    def near(self) -> float:
+        return self.rounding or 1000 * torch.finfo(self.dtype).eps
 
 
 def squares(outputs: Any, targets: Tensor) -> Tensor:
@@ -53,13 +60,12 @@ class Behind(nn.Module):
         return self.layer(x * self.scale)
 
 
-def net(double: bool = False) -> nn.Sequential:
-    made = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 2))
-    return made.double() if double else made
+def net() -> nn.Sequential:
+    return nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 2))
 
 
-def normal(*shape: int, double: bool = False) -> Callable[[torch.Generator], Tensor]:
-    return lambda g: torch.randn(SAMPLES, *shape, generator=g, dtype=torch.float64 if double else torch.float32)
+def normal(*shape: int) -> Callable[[torch.Generator], Tensor]:
+    return lambda g: torch.randn(SAMPLES, *shape, generator=g)
 
 
 def words(length: int, count: int = 6) -> Callable[[torch.Generator], Tensor]:
@@ -197,6 +203,18 @@ class Counting(nn.Module):
         return out * self.scale * (self.calls if self.used else 1)
 
 
+class Stateful(nn.Module):
+    """Goes on from the state that its last pass left."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body, self.state = nn.GRUCell(3, 3), None
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.state = self.body(x, self.state)
+        return self.state
+
+
 class Remembering(nn.Module):
     """Keeps what it saw last, with its graph."""
 
@@ -292,6 +310,44 @@ class Adaptive(nn.Module):
         return self.layer.log_prob(x)
 
 
+@torch.compile(backend="eager")
+def compiled_sine(x: Tensor) -> Tensor:
+    return torch.sin(x) * 2
+
+
+def sine(x: Tensor) -> Tensor:
+    return torch.sin(x) * 2
+
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")
+    scripted_sine = torch.jit.script(sine)
+
+
+class Energy(nn.Module):
+    """Gives minus the gradient of an energy."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = net()
+
+    def forward(self, x: Tensor) -> Tensor:
+        with torch.enable_grad():
+            place = x.detach().requires_grad_()
+            return -torch.autograd.grad(self.inner(place).square().sum(), place, create_graph=True)[0]
+
+
+class Listed(nn.Module):
+    """A layer in a list of Python's, which torch does not see."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner, self.layers = net(), [nn.Linear(3, 3)]
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.inner(self.layers[0](x))
+
+
 class Two(nn.Module):
     """Two inputs, by name or by place."""
 
@@ -363,6 +419,17 @@ def one_memory() -> nn.Module:
     return made
 
 
+def pruned_twice() -> nn.Module:
+    made = prune.random_unstructured(nn.Linear(3, 2), "weight", 2)
+    return prune.random_structured(made, "weight", 1, 0)
+
+
+def patched() -> nn.Module:
+    made = net()
+    made.forward = lambda x: made[2](made[0](x))  # torch's copy calls the layers of this one
+    return made
+
+
 def quantised() -> nn.Module:
     class Half(nn.Module):
         """Stands for a layer that torch.ao has quantised."""
@@ -374,7 +441,7 @@ def quantised() -> nn.Module:
 X, WORDS, IMAGE = normal(3), words(4), (2, 6, 6)
 DENSE = {
     "Linear": Case(net, X),
-    "Linear in float64": Case(lambda: net(double=True), normal(3, double=True), double=True),
+    "Linear in float64": Case(lambda: net().double(), lambda g: X(g).double(), dtype=torch.float64),
     "Bilinear, two inputs": Case(Two, lambda g: (normal(3)(g), normal(2)(g))),
     "inputs by name": Case(Two, lambda g: {"a": normal(3)(g), "b": normal(2)(g)}),
     "lists and dicts of parameters": Case(Lists, X),
@@ -469,12 +536,7 @@ WEIGHTS = {
         lambda: changed(nn.Linear(3, 2), lambda m: parametrize.register_parametrization(m, "weight", Rescaled())), X
     ),
     "pruned": Case(lambda: after_a_pass(prune.l1_unstructured(nn.Linear(3, 2), "weight", 2)), X),
-    "pruned twice": Case(
-        lambda: after_a_pass(
-            prune.random_structured(prune.random_unstructured(nn.Linear(3, 2), "weight", 2), "weight", 1, 0)
-        ),
-        X,
-    ),
+    "pruned twice": Case(pruned_twice, X),
     "weights computed early": Case(Early, X, "twice"),
     "weights in one memory": Case(one_memory, X, "share"),
     "LazyLinear": Case(lambda: nn.LazyLinear(2), X, "once"),
@@ -503,7 +565,13 @@ WRAPPED = {
     "outputs as a dict": Case(lambda: Calls(net(), lambda m, x: {"logits": m(x)}), X),
     "outputs as a tuple": Case(lambda: Calls(net(), lambda m, x: (m(x), x)), X),
     "autocast inside": Case(
-        lambda: Calls(net(), lambda m, x: torch.autocast("cpu", torch.bfloat16)(m)(x).float()), X
+        lambda: Calls(net(), lambda m, x: torch.autocast("cpu", torch.bfloat16)(m)(x).float()), X, rounding=2**-6
+    ),
+    "a compiled function": Case(lambda: Calls(net(), lambda m, x: compiled_sine(m(x))), X),
+    "a scripted function": Case(lambda: Calls(net(), lambda m, x: scripted_sine(m(x))), X),
+    "a forward pass with gradients of its own": Case(Energy, X),
+    "torch.func inside": Case(
+        lambda: Calls(net(), lambda m, x: torch.func.vmap(torch.func.grad(lambda v: m(v).sum()))(x)), X
     ),
 }
 HELD = {
@@ -514,6 +582,9 @@ HELD = {
     "a torch.Generator": Case(lambda: Holding(torch.Generator()), X),
     "an open file": Case(lambda: Holding(open(__file__)), X, "thing"),  # noqa: SIM115  (what the case is)
     "a Python generator": Case(lambda: Holding([iter(()), (i for i in ())]), X, "thing"),
+    "a state kept from pass to pass": Case(Stateful, X),
+    "weights of another module": Case(patched, X, "elsewhere"),
+    "a layer that is not registered": Case(Listed, X, "layers"),
     "gumbel_softmax": Case(lambda: Calls(net(), lambda m, x: F.gumbel_softmax(m(x))), X, "random"),
     "another path without gradients": Case(Modes, X, "is_grad_enabled"),
 }

@@ -15,7 +15,7 @@ from thalweg.landscape.copies import copied, inside
 from thalweg.landscape.data import Data, materialise
 from thalweg.landscape.landscape import Landscape, check_weights
 from thalweg.landscape.loss import Loss, PerSample, by_name
-from thalweg.landscape.passes import ModuleLosses, PotentialLosses
+from thalweg.landscape.passes import ModuleLosses, PotentialLosses, check_mode
 from thalweg.landscape.probe import probed
 from thalweg.tree import Layout
 from thalweg.types import Params, Tree
@@ -48,6 +48,7 @@ def landscape(
     Raises:
         InputError: data or loss of a kind that cannot be honoured, named with its remedy.
     """
+    check_mode()
     if not isinstance(module, nn.Module):
         raise InputError(f"module is a {type(module).__name__}: give an instance of torch.nn.Module")
     samples = materialise(data)

@@ -68,14 +68,14 @@ def inside(module: nn.Module) -> tuple[nn.Module, str]:
 def stand_ins(module: nn.Module) -> dict[int, Any]:
     """What a deep copy takes instead of what cannot be copied: a memo for `deepcopy`.
 
-    Tensors with a graph are cut off from it, and still ask for gradients, so that it shows who uses them. Locks and
-    imported modules are shared.
+    Tensors with a graph are cut off from it, and still ask for gradients, so that it shows who uses them. Locks,
+    imported modules and scripted functions are shared.
     """
     memo: dict[int, Any] = {}
     for _, thing in things(module):
         if isinstance(thing, Tensor) and not thing.is_leaf:
             memo[id(thing)] = thing.detach().clone().requires_grad_()
-        elif isinstance(thing, (*LOCKS, ModuleType)):
+        elif isinstance(thing, (*LOCKS, ModuleType, torch.jit.ScriptFunction)):
             memo[id(thing)] = thing
     return memo
 
@@ -92,8 +92,8 @@ def _copy(module: nn.Module) -> nn.Module:
     except Exception as error:
         path, thing = _culprit(module, memo)
         raise InputError(
-            f"module cannot be copied, {shown(path) or 'it'} is a {type(thing).__name__} ({first_line(error)}): take it"
-            " out of the module, or give its class a method __deepcopy__"
+            f"module cannot be copied, {shown(path) or 'it'} is a {type(thing).__name__} ({first_line(error)}): take"
+            " it out of the module, or give its class a method __deepcopy__"
         ) from error
 
 
@@ -151,7 +151,7 @@ def _check(module: nn.Module) -> None:
 
 def _place(w: Tensor) -> tuple[int, int]:
     """Where its numbers begin."""
-    return w.untyped_storage().data_ptr(), w.storage_offset()
+    return w.untyped_storage().data_ptr(), int(w.storage_offset())
 
 
 def _check_tensor(name: str, w: Tensor, *, moves: bool) -> None:
@@ -168,6 +168,8 @@ def _check_tensor(name: str, w: Tensor, *, moves: bool) -> None:
             f"{name} is complex: make its real and imaginary parts one real parameter, and view it as complex in the"
             " forward pass (torch.view_as_complex)"
         )
+    if moves and any(step == 0 and size > 1 for step, size in zip(w.stride(), w.shape, strict=True)):
+        raise InputError(f"{name} is expanded, several of its numbers share one place in memory: clone it")
     if not w.is_leaf:
         raise InputError(f"buffer {name} keeps the graph it was computed by: assign it detached")
 
@@ -187,5 +189,4 @@ def _parametrised(base: type, names: tuple[str, ...]) -> type:
 
 def _unmade(base: type, names: tuple[str, ...]) -> Any:
     """An object of that class, without its attributes."""
-    kind = _parametrised(base, names)
-    return kind.__new__(kind)
+    return object.__new__(_parametrised(base, names))

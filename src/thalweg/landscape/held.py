@@ -60,8 +60,9 @@ def _inside(path: str, thing: Any) -> Iterator[tuple[str, Any]]:
 
 def _copied_by_parts(thing: Any) -> bool:
     """Whether its class leaves copying and pickling to Python, which takes attributes one by one."""
-    kind = type(thing)
-    own = ("__reduce__", "__reduce_ex__", "__getstate__")
+    kind, own = type(thing), ("__reduce__", "__reduce_ex__", "__getstate__")
+    if not isinstance(getattr(thing, "__dict__", None), dict):
+        return False
     return all(getattr(kind, name) is getattr(object, name) for name in own) and not hasattr(kind, "__deepcopy__")
 
 

@@ -1,5 +1,6 @@
 """Per-sample losses as functions of tensors, by one path of computation: with gradients and without."""
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from copy import deepcopy
@@ -9,7 +10,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
-from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from thalweg.errors import InputError, shown
 from thalweg.landscape.copies import LOCKS, stand_ins
@@ -17,22 +17,44 @@ from thalweg.landscape.held import Place, Scratch, things
 from thalweg.landscape.loss import PerSample
 from thalweg.types import Params, Tree
 
+FLAGS = (  # reads a switch of torch's, sets it, and where it stands while we measure
+    (torch.backends.mha.get_fastpath_enabled, torch.backends.mha.set_fastpath_enabled, False),
+    (torch.backends.cuda.flash_sdp_enabled, torch.backends.cuda.enable_flash_sdp, False),  # on every device
+    (torch.backends.cuda.mem_efficient_sdp_enabled, torch.backends.cuda.enable_mem_efficient_sdp, False),
+    (torch.backends.cuda.cudnn_sdp_enabled, torch.backends.cuda.enable_cudnn_sdp, False),
+    (torch.backends.cuda.math_sdp_enabled, torch.backends.cuda.enable_math_sdp, True),
+)
+
 
 @contextmanager
 def one_path(device: str) -> Iterator[None]:
     """The same kernels whether gradients are asked for or not, in every process; then as it was before.
 
-    Without gradients torch runs attention in kernels of its own, which give other numbers at padded places; vmap knows
-    only the plain kernel of attention; autocast around us would reach this process and no worker.
+    Without gradients torch runs attention in kernels of its own, which give other numbers at padded places; vmap
+    knows only the plain kernel of attention, and nothing that is compiled; autocast around us would reach this
+    process and no worker.
     """
-    fast = torch.backends.mha.get_fastpath_enabled()
-    torch.backends.mha.set_fastpath_enabled(False)
+    before = [read() for read, _, _ in FLAGS]
+    for _, switch, on in FLAGS:
+        switch(on)
+    eager = torch.compiler.set_stance("force_eager") if "torch._dynamo" in sys.modules else nullcontext()
     cast = torch.autocast(device, enabled=False) if torch.is_autocast_enabled(device) else nullcontext()
     try:
-        with sdpa_kernel(SDPBackend.MATH), cast:
+        with eager, cast:
             yield
     finally:
-        torch.backends.mha.set_fastpath_enabled(fast)
+        for (_, switch, _), on in zip(FLAGS, before, strict=True):
+            switch(on)
+
+
+def check_mode() -> None:
+    """Refuse to start where torch keeps no graphs, whatever is asked of it.
+
+    Raises:
+        InputError: inside `torch.inference_mode`.
+    """
+    if torch.is_inference_mode_enabled():
+        raise InputError("torch.inference_mode is on, in which there are no gradients: call this outside of it")
 
 
 @dataclass(frozen=True)
@@ -79,8 +101,8 @@ class ModuleLosses:
         lock = next((path for path, thing in held if isinstance(thing, LOCKS)), None)
         if lock is not None:
             raise InputError(
-                f"module holds a lock ({shown(lock)}), which other processes cannot have: give workers=1, or make it in"
-                " the forward pass"
+                f"module holds a lock ({shown(lock)}), which other processes cannot have: give workers=1, or make it"
+                " in the forward pass"
             )
         clean = all(thing.is_leaf for _, thing in held if isinstance(thing, Tensor))
         return dict(vars(self if clean else deepcopy(self)))
