@@ -283,6 +283,23 @@ class Early(nn.Module):
         return self.inner(x) * self.twice
 
 
+class Merging(nn.Module):
+    """Adds a part of its weights to the others in eval mode."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.base, self.part, self.merged = nn.Linear(3, 2), nn.Parameter(torch.randn(2, 3)), False
+
+    def train(self, mode: bool = True) -> "Merging":
+        if mode == self.merged:
+            self.base.weight.data += self.part if not mode else -self.part
+            self.merged = not mode
+        return super().train(mode)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.base(x) if self.merged else self.base(x) + x @ self.part.T
+
+
 class Lora(nn.Module):
     def __init__(self) -> None:
         super().__init__()
@@ -419,6 +436,18 @@ def one_memory() -> nn.Module:
     return made
 
 
+def no_forward() -> nn.Module:
+    return changed(nn.Module(), lambda m: m.add_module("inner", net()))
+
+
+def with_optimizer() -> nn.Module:
+    made = net()
+    made.optimizer = torch.optim.Adam(made.parameters())
+    made(torch.randn(SAMPLES, 3)).sum().backward()
+    made.optimizer.step()
+    return made
+
+
 def pruned_twice() -> nn.Module:
     made = prune.random_unstructured(nn.Linear(3, 2), "weight", 2)
     return prune.random_structured(made, "weight", 1, 0)
@@ -449,6 +478,7 @@ DENSE = {
     "frozen parameters": Case(frozen, X),
     "whole numbers as a parameter": Case(whole_parameter, X),
     "LoRA": Case(Lora, X),
+    "weights merged in eval mode": Case(Merging, X, "eval"),
     "Fourier transform": Case(Fourier, X),
     "activations in place": Case(Writing, X),
     "Dropout, AlphaDropout, RReLU": layer(
@@ -547,6 +577,9 @@ WEIGHTS = {
     "complex, frozen": Case(lambda: Complex(moving=False), X),
     "complex, moving": Case(lambda: Complex(moving=True), X, "real"),
     "quantised": Case(quantised, X, "quantised"),
+    "a sparse buffer": Case(
+        lambda: changed(net(), lambda m: m.register_buffer("near", torch.eye(3).to_sparse())), X, "to_dense"
+    ),
 }
 WRAPPED = {
     "torch.compile": Case(lambda: torch.compile(net(), backend="eager"), X),
@@ -579,12 +612,15 @@ HELD = {
     "a count of passes in the loss": Case(lambda: Counting(used=True), X),
     "activations kept": Case(lambda: after_a_pass(Remembering()), X),
     "a lock, a module, a lambda": Case(Locked, X),
+    "a sparse tensor": Case(lambda: Holding(torch.eye(3).to_sparse()), X),
     "a torch.Generator": Case(lambda: Holding(torch.Generator()), X),
     "an open file": Case(lambda: Holding(open(__file__)), X, "thing"),  # noqa: SIM115  (what the case is)
     "a Python generator": Case(lambda: Holding([iter(()), (i for i in ())]), X, "thing"),
     "a state kept from pass to pass": Case(Stateful, X),
     "weights of another module": Case(patched, X, "elsewhere"),
     "a layer that is not registered": Case(Listed, X, "layers"),
+    "an optimizer": Case(with_optimizer, X),
+    "no forward pass": Case(no_forward, X, "no forward"),
     "gumbel_softmax": Case(lambda: Calls(net(), lambda m, x: F.gumbel_softmax(m(x))), X, "random"),
     "another path without gradients": Case(Modes, X, "is_grad_enabled"),
 }

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 from torch.nn.utils import parametrize
 
-from thalweg.errors import InputError, first_line, shown
+from thalweg.errors import InputError, first_line, guarded, shown
 from thalweg.landscape.held import things
 
 WRAPPERS = {"DataParallel": "module", "DistributedDataParallel": "module", "OptimizedModule": "_orig_mod"}
@@ -23,18 +23,21 @@ class Unwrapped(nn.Module):
 
     def __init__(self, name: str, inner: nn.Module) -> None:
         super().__init__()
-        self.name = name
+        self._wrapped = name
         self.add_module(name, inner)
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """What the module gives."""
-        return self._modules[self.name](*args, **kwargs)  # type: ignore[misc]
+        return self._modules[self._wrapped](*args, **kwargs)  # type: ignore[misc]
 
     def __getattr__(self, name: str) -> Any:
         try:
             return super().__getattr__(name)
         except AttributeError:
-            return getattr(super().__getattr__(super().__getattribute__("name")), name)
+            inner = vars(self).get("_modules", {}).get(vars(self).get("_wrapped"))
+            if inner is None:
+                raise
+            return getattr(inner, name)
 
 
 def copied(module: nn.Module) -> nn.Module:
@@ -46,15 +49,23 @@ def copied(module: nn.Module) -> nn.Module:
     Raises:
         InputError: a module without numbers, without gradients, or that holds what cannot be copied.
     """
-    _check(inside(module)[0])
-    copy = _copy(inside(module)[0])
+    if not hasattr(module, "_modules"):
+        raise InputError(
+            f"{type(module).__name__} has no tables of modules: call super().__init__() first in its own"
+        )
+    module = inside(module)[0]
+    _check(module)
+    copy = _copy(module)
     for part in copy.modules():
         if isinstance(part, nn.Embedding | nn.EmbeddingBag):
             part.sparse = False
         if parametrize.is_parametrized(part):
             base = type(part).__bases__[0]
             part.__class__ = _parametrised(base, tuple(part.parametrizations))  # type: ignore[union-attr, arg-type]
-    return copy.eval()
+    with guarded("eval() of the module", "give a module that can be put in eval mode"):
+        copy.eval()
+    _check_weights(module, copy)
+    return copy
 
 
 def inside(module: nn.Module) -> tuple[nn.Module, str]:
@@ -125,6 +136,8 @@ def _wraps(module: nn.Module) -> str | None:
 
 def _check(module: nn.Module) -> None:
     """Refuse what has no numbers or no gradients, by name."""
+    if not any("forward" in vars(kind) for kind in type(module).__mro__ if kind is not nn.Module):
+        raise InputError(f"{type(module).__name__} has no forward pass: give it a method forward")
     for name, part in module.named_modules():
         where = f"{shown(name)} is" if name else "module is"
         kinds = [kind.__name__ for kind in type(part).__mro__]
@@ -154,15 +167,32 @@ def _place(w: Tensor) -> tuple[int, int]:
     return w.untyped_storage().data_ptr(), int(w.storage_offset())
 
 
+def _check_weights(module: nn.Module, copy: nn.Module) -> None:
+    """Refuse a module whose eval() has changed weights: checkpoints saved in train mode would be read as others."""
+    given, found = dict(module.named_parameters()), dict(copy.named_parameters())
+    for name in given | found:
+        if name not in given or name not in found or not _equal(given[name], found[name]):
+            raise InputError(
+                f"eval() of the module changes {shown(name)}, as where weights are merged: give it in eval mode, and"
+                " checkpoints that were saved in eval mode"
+            )
+
+
+def _equal(a: Tensor, b: Tensor) -> bool:
+    """Whether two tensors hold the same numbers, NaN being one."""
+    return a.shape == b.shape and torch.equal(a.nan_to_num(), b.nan_to_num())
+
+
 def _check_tensor(name: str, w: Tensor, *, moves: bool) -> None:
     """Refuse one tensor that is no array of numbers, or could not move."""
     if is_lazy(w):
         raise InputError(f"{name} has no shape yet: run the module once on a few samples, then give it")
     if w.is_meta:
         raise InputError(f"{name} is on the meta device, without numbers: load the weights before")
-    if w.layout != torch.strided or type(w.detach()) is not Tensor:
-        kind = type(w.detach()).__name__ if w.layout == torch.strided else str(w.layout).removeprefix("torch.")
-        raise InputError(f"{name} is a {kind}: make it a plain tensor of its numbers")
+    if w.layout != torch.strided or w.is_quantized or type(w.detach()) is not Tensor:
+        layout = str(w.dtype if w.is_quantized else w.layout).removeprefix("torch.")
+        kind = type(w.detach()).__name__ if layout == "strided" else f"tensor of {layout}"
+        raise InputError(f"{name} is a {kind}: make it a plain tensor of its numbers (to_dense, dequantize)")
     if w.is_complex() and moves:
         raise InputError(
             f"{name} is complex: make its real and imaginary parts one real parameter, and view it as complex in the"

@@ -12,8 +12,9 @@ import torch
 from torch import Tensor, nn
 
 OWN = ("_parameters", "_buffers", "_modules")  # torch's own tables, which it puts back itself
+NUMBERS = (str, bytes, int, float, complex, type(None))  # of which a list may hold millions
 PLAIN = (
-    type, str, bytes, int, float, complex, type(None), Tensor, np.ndarray, torch.dtype, torch.device,
+    *NUMBERS, type, Tensor, np.ndarray, torch.dtype, torch.device,
     FunctionType, BuiltinFunctionType, ModuleType,
 )  # fmt: skip
 SERIES = (list, tuple, set, frozenset, deque)
@@ -43,9 +44,9 @@ def _inside(path: str, thing: Any) -> Iterator[tuple[str, Any]]:
     if isinstance(thing, PLAIN):
         return
     if isinstance(thing, SERIES):
-        yield from ((f"{path}[{i}]", part) for i, part in enumerate(thing))
+        yield from ((f"{path}[{i}]", part) for i, part in enumerate(thing) if not isinstance(part, NUMBERS))
     elif isinstance(thing, dict):
-        yield from ((f"{path}[{key!r}]", part) for key, part in thing.items())
+        yield from ((f"{path}[{key!r}]", part) for key, part in thing.items() if not isinstance(part, NUMBERS))
     elif isinstance(thing, MethodType):
         yield f"{dot}__self__", thing.__self__
     elif isinstance(thing, partial):
@@ -117,7 +118,7 @@ def _set(owner: Any, name: str, part: Any) -> None:
 
 def _kept(part: Any) -> Any:
     """A copy of what can be written to in place."""
-    if type(part) is Tensor:
+    if _is_plain(part):
         return part.clone() if part.requires_grad and not part.is_leaf else part.detach().clone()
     return copy(part) if type(part) in CHANGING else part
 
@@ -128,4 +129,9 @@ def _holds(part: Any, before: Any) -> bool:
         return list(part) == list(before) and all(before[key] is value for key, value in part.items())
     if type(part) in CHANGING:
         return len(part) == len(before) and all(a is b for a, b in zip(part, before, strict=True))
-    return type(part) is not Tensor or torch.equal(part.nan_to_num(), before.nan_to_num())
+    return not _is_plain(part) or torch.equal(part.nan_to_num(), before.nan_to_num())
+
+
+def _is_plain(part: Any) -> bool:
+    """Whether it is an array of numbers that can be copied and compared."""
+    return type(part) is Tensor and part.layout == torch.strided and not (part.is_meta or part.is_quantized)

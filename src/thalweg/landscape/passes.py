@@ -37,10 +37,9 @@ def one_path(device: str) -> Iterator[None]:
     before = [read() for read, _, _ in FLAGS]
     for _, switch, on in FLAGS:
         switch(on)
-    eager = torch.compiler.set_stance("force_eager") if "torch._dynamo" in sys.modules else nullcontext()
-    cast = torch.autocast(device, enabled=False) if torch.is_autocast_enabled(device) else nullcontext()
     try:
-        with eager, cast:
+        eager = torch.compiler.set_stance("force_eager") if "torch._dynamo" in sys.modules else nullcontext()
+        with eager, torch.autocast(device, enabled=False) if torch.is_autocast_enabled(device) else nullcontext():
             yield
     finally:
         for (_, switch, _), on in zip(FLAGS, before, strict=True):

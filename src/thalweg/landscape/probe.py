@@ -128,8 +128,9 @@ def _graph(scape: Landscape, losses: ModuleLosses, batch: Batch) -> tuple[Tensor
                     loud = losses.loss(outputs, targets)
             else:
                 outputs = loud = losses(params, scape.frozen, inputs, targets)
-            grads = torch.autograd.grad(loud.sum(), list(params.values()), allow_unused=True)
-    except RuntimeError as error:
+            with guarded("gradient of the loss", "compute outputs and loss by torch, from the weights"):
+                grads = torch.autograd.grad(loud.sum(), list(params.values()), allow_unused=True)
+    except (RuntimeError, InputError) as error:
         if HOOKS in str(error) or "checkpoint" in str(error):
             raise InputError(
                 "the forward pass saves memory through hooks or computes parts again (torch.utils.checkpoint), when"
