@@ -587,6 +587,11 @@ WRAPPED = {
     "compiled in place": Case(lambda: changed(net(), lambda m: m.compile(backend="eager")), X),
     "DataParallel": Case(lambda: nn.DataParallel(net()), X),
     "DataParallel inside": Case(lambda: nn.Sequential(nn.DataParallel(net()), nn.Linear(2, 2)), X),
+    "a wrapper with hooks": Case(
+        lambda: changed(nn.DataParallel(net()), lambda m: m.register_forward_hook(lambda m, x, out: 2 * out)),
+        X,
+        "hooks",
+    ),
     "AveragedModel": Case(lambda: AveragedModel(net()), X),
     "torch.jit.script": Case(lambda: torch.jit.script(net()), X, "Python module"),
     "torch.jit.trace inside": Case(

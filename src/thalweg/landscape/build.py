@@ -30,7 +30,9 @@ def landscape(
     """Make the loss landscape of a module.
 
     The module is copied and put in eval mode; its parameters that require gradients move, the rest
-    and the buffers stay as the checkpoint has them.
+    and the buffers stay as the checkpoint has them. It is run by one path, with gradients or without:
+    no faster attention, nothing compiled, nothing spread over devices. What a forward pass writes to
+    is put back after it.
 
     Args:
         module: any `nn.Module`, its weights at w*.
@@ -46,7 +48,7 @@ def landscape(
         A `Landscape` at the module's weights.
 
     Raises:
-        InputError: data or loss of a kind that cannot be honoured, named with its remedy.
+        InputError: module, data or loss of a kind that cannot be honoured, named with its remedy.
     """
     check_mode()
     if not isinstance(module, nn.Module):

@@ -51,7 +51,7 @@ def copied(module: nn.Module) -> nn.Module:
     """
     if not hasattr(module, "_modules"):
         raise InputError(
-            f"{type(module).__name__} has no tables of modules: call super().__init__() first in its own"
+            f"{type(module).__name__} is not set up: call super().__init__() at the beginning of its __init__"
         )
     module = inside(module)[0]
     _check(module)

@@ -1,6 +1,6 @@
 """What a module holds beside its parameters and buffers: found, and put back as it was after a forward pass."""
 
-from collections import deque
+from collections import OrderedDict, defaultdict, deque
 from collections.abc import Iterator
 from copy import copy
 from functools import partial
@@ -18,7 +18,7 @@ PLAIN = (
     FunctionType, BuiltinFunctionType, ModuleType,
 )  # fmt: skip
 SERIES = (list, tuple, set, frozenset, deque)
-CHANGING = (list, set, deque, dict)
+CHANGING = (list, set, deque, dict, OrderedDict, defaultdict)
 ABSENT = object()
 
 Place = tuple[Any, str, bool]  # an object, the name of an attribute, whether what that holds was written to in place
@@ -53,9 +53,7 @@ def _inside(path: str, thing: Any) -> Iterator[tuple[str, Any]]:
         yield from ((f"{path}()", part) for part in (thing.func, thing.args, thing.keywords))
     elif isinstance(thing, nn.Module):
         yield from ((f"{dot}{name}", child) for name, child in thing._modules.items())
-    if isinstance(thing, nn.Module) or (
-        isinstance(getattr(thing, "__dict__", None), dict) and _copied_by_parts(thing)
-    ):
+    if isinstance(thing, nn.Module) or _copied_by_parts(thing):
         yield from ((f"{dot}{name}", part) for name, part in vars(thing).items() if name not in OWN)
 
 
@@ -88,8 +86,9 @@ def changed(before: Seen) -> tuple[Place, ...]:
 def put_back(before: Seen, places: tuple[Place, ...]) -> None:
     """Make attributes what they were."""
     known = {id(owner): attributes for owner, attributes in before}
-    for owner, name, _ in places:
-        _set(owner, name, known[id(owner)].get(name, (ABSENT, ABSENT))[1])
+    for owner, name, within in places:
+        part, held = known[id(owner)].get(name, (ABSENT, ABSENT))
+        _set(owner, name, held if within else part)
 
 
 class Scratch:
@@ -125,7 +124,7 @@ def _kept(part: Any) -> Any:
 
 def _holds(part: Any, before: Any) -> bool:
     """Whether an object holds what its copy holds."""
-    if type(part) is dict:
+    if type(part) in CHANGING and isinstance(part, dict):
         return list(part) == list(before) and all(before[key] is value for key, value in part.items())
     if type(part) in CHANGING:
         return len(part) == len(before) and all(a is b for a, b in zip(part, before, strict=True))
