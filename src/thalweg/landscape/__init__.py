@@ -1,12 +1,12 @@
 """Landscapes: the first record, and everything that makes one."""
 
-from thalweg.landscape.build import ModuleLosses, PotentialLosses, landscape, of_losses, potential
+from thalweg.landscape.build import landscape, of_losses, potential
 from thalweg.landscape.center import Center, full_loss, measure
 from thalweg.landscape.copies import copied
 from thalweg.landscape.data import Data, materialise
 from thalweg.landscape.landscape import Landscape
 from thalweg.landscape.loss import PerSample
-from thalweg.landscape.passes import one_path
+from thalweg.landscape.passes import ModuleLosses, PotentialLosses, one_path
 from thalweg.landscape.posterior import Posterior, Restriction
 from thalweg.landscape.records import Estimate, Trace
 

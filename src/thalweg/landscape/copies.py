@@ -180,7 +180,8 @@ def _check_weights(module: nn.Module, copy: nn.Module) -> None:
 
 def _equal(a: Tensor, b: Tensor) -> bool:
     """Whether two tensors hold the same numbers, NaN being one."""
-    return a.shape == b.shape and torch.equal(a.nan_to_num(), b.nan_to_num())
+    with torch.no_grad():
+        return a.shape == b.shape and torch.equal(a.nan_to_num(), b.nan_to_num())
 
 
 def _check_tensor(name: str, w: Tensor, *, moves: bool) -> None:
