@@ -1,11 +1,13 @@
 """Landscapes: the first record, and everything that makes one."""
 
-from thalweg.landscape.build import ModuleLosses, PotentialLosses, landscape, of_losses, other_data, potential
+from thalweg.landscape.build import landscape, of_losses, other_data, potential
 from thalweg.landscape.center import Center, full_loss, measure
+from thalweg.landscape.copies import copied
 from thalweg.landscape.data import Data, materialise
 from thalweg.landscape.gradients import announce, checked_gradients, said
 from thalweg.landscape.landscape import Landscape
 from thalweg.landscape.loss import PerSample
+from thalweg.landscape.passes import ModuleLosses, PotentialLosses, one_path
 from thalweg.landscape.posterior import Posterior, Restriction
 from thalweg.landscape.records import Estimate, Trace
 
@@ -22,11 +24,13 @@ __all__ = [
     "Trace",
     "announce",
     "checked_gradients",
+    "copied",
     "full_loss",
     "landscape",
     "materialise",
     "measure",
     "of_losses",
+    "one_path",
     "other_data",
     "potential",
     "said",

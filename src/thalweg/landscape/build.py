@@ -1,21 +1,23 @@
 """Make a Landscape of a module with data, or of an analytic function."""
 
 from collections.abc import Callable
-from copy import deepcopy
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call, grad, vmap
-from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.func import grad, vmap
 from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.modules.conv import _ConvNd
 
 from thalweg.errors import InputError, first_line, guarded
+from thalweg.landscape.copies import copied, inside
 from thalweg.landscape.data import Data, materialise
+from thalweg.landscape.held import untouched
 from thalweg.landscape.landscape import Landscape, check_weights
-from thalweg.landscape.loss import Loss, PerSample, by_name, check
+from thalweg.landscape.loss import Loss, PerSample, by_name
+from thalweg.landscape.passes import ModuleLosses, PotentialLosses, check_mode
+from thalweg.landscape.probe import probed
 from thalweg.landscape.suited import check_data
 from thalweg.tree import Layout
 from thalweg.types import Params, Tree
@@ -24,41 +26,15 @@ LARGE = 1 << 18  # weights from which one replica fills the machine
 TWINS, ROWS = 16, 64  # equal replicas, and samples, with which the batched engine is tried
 
 
-@dataclass(frozen=True)
-class ModuleLosses:
-    """Per-sample losses of a module, as a function of all its tensors."""
-
-    module: nn.Module
-    loss: PerSample
-
-    def __call__(self, params: Params, frozen: Params, inputs: Tree, targets: Tensor | None) -> Tensor:
-        """Losses (B,) of one replica."""
-        assert targets is not None
-        tensors = {**params, **frozen}
-        positional = () if isinstance(inputs, dict) else inputs if isinstance(inputs, tuple) else (inputs,)
-        with sdpa_kernel(SDPBackend.MATH):  # vmap knows no other kernel of attention
-            outputs = functional_call(self.module, tensors, positional, inputs if isinstance(inputs, dict) else None)
-        return self.loss(outputs, targets)
-
-
-@dataclass(frozen=True)
-class PotentialLosses:
-    """K(w), as the loss of a single sample."""
-
-    fn: Callable[[Params], Tensor]
-
-    def __call__(self, params: Params, frozen: Params, inputs: Tree, targets: Tensor | None) -> Tensor:
-        """Loss (1,) of one replica."""
-        return self.fn({**params, **frozen}).reshape(1)
-
-
 def landscape(
     module: nn.Module, data: Any, loss: Loss | str, *, n: int | None = None, name: str | None = None
 ) -> Landscape:
     """Make the loss landscape of a module.
 
     The module is copied and put in eval mode; its parameters that require gradients move, the rest
-    and the buffers stay as the checkpoint has them.
+    and the buffers stay as the checkpoint has them. It is run by one path, with gradients or without:
+    no faster attention, nothing compiled, nothing spread over devices. What a forward pass writes to
+    is put back after it.
 
     Args:
         module: any `nn.Module`, its weights at w*.
@@ -74,8 +50,9 @@ def landscape(
         A `Landscape` at the module's weights.
 
     Raises:
-        InputError: data or loss of a kind that cannot be honoured, named with its remedy.
+        InputError: module, data or loss of a kind that cannot be honoured, named with its remedy.
     """
+    check_mode()
     if not isinstance(module, nn.Module):
         raise InputError(f"module is a {type(module).__name__}: give an instance of torch.nn.Module")
     samples = materialise(data)
@@ -84,7 +61,10 @@ def landscape(
         raise InputError(
             f"targets hold the label {per_sample.ignored}, which the loss ignores: leave those samples out"
         )
-    return of_losses(ModuleLosses(deepcopy(module).eval(), per_sample), samples, n=n, name=name)
+    found = of_losses(ModuleLosses(copied(module), per_sample), samples, n=n, name=name)
+    prefix = inside(module)[1]
+    wrapped = ((prefix + key, own) for key, own in _names(found).items()) if prefix else ()
+    return replace(found, aliases=(*found.aliases, *wrapped))
 
 
 def of_losses(losses: ModuleLosses, samples: Data, *, n: int | None, name: str | None) -> Landscape:
@@ -115,9 +95,9 @@ def of_losses(losses: ModuleLosses, samples: Data, *, n: int | None, name: str |
         optional=frozenset(frozen) - frozenset(module.state_dict()),
         name=name,
     )
-    with guarded("module and loss"):
-        _check(result, samples)
-        _probe(result)
+    with torch.random.fork_rng(devices=[]), guarded("module and loss"), untouched(module):
+        _check(replace(result, frozen={k: w.clone() for k, w in frozen.items()}), samples)
+    result = probed(result)
     return _with_engine(result, _static_reason(module, layout.width))
 
 
@@ -195,6 +175,11 @@ def _sample_size(n: int) -> int:
     return int(n)
 
 
+def _names(scape: Landscape) -> dict[str, str]:
+    """All names of tensors, each with the one that stands for it."""
+    return {key: key for key in (*scape.params, *scape.frozen)} | dict(scape.aliases)
+
+
 def _aliases(module: nn.Module) -> tuple[tuple[str, str], ...]:
     """Names of tied parameters, each with the name that `named_parameters` gives."""
     first: dict[int, str] = {}
@@ -203,25 +188,6 @@ def _aliases(module: nn.Module) -> tuple[tuple[str, str], ...]:
         if first.setdefault(id(w), key) != key:
             pairs.append((key, first[id(w)]))
     return tuple(pairs)
-
-
-def _probe(scape: Landscape) -> None:
-    """Run the loss on a few samples, and refuse what is not a per-sample loss of the weights alone."""
-    assert scape.data is not None
-    size = min(len(scape.data), 3)
-    with torch.no_grad():
-        first = scape.losses(scape.params, scape.frozen, *scape.data.take(slice(0, size)))
-        if size > 1:
-            check(first, size)
-        again = scape.losses(scape.params, scape.frozen, *scape.data.take(slice(0, size)))
-        if torch.isfinite(first).all() and not torch.equal(first, again):
-            raise InputError("the module draws random numbers in eval mode: make its forward pass deterministic")
-        alone = [scape.losses(scape.params, scape.frozen, *scape.data.take(slice(i, i + 1))) for i in range(size)]
-        if not torch.allclose(torch.cat(alone), first, rtol=1e-3, atol=1e-5, equal_nan=True):
-            raise InputError(
-                "the loss of a sample changes with the samples beside it: give outputs and targets one shape (none is"
-                " broadcast against the other), and let the forward pass treat samples one by one"
-            )
 
 
 def _static_reason(module: nn.Module, width: int) -> str:
@@ -249,16 +215,25 @@ def _with_engine(scape: Landscape, reason: str) -> Landscape:
 
 
 def _try_vmap(scape: Landscape) -> str:
-    """Gradients of equal replicas on a few samples: empty if vmap takes the model and gives them equal bits."""
-    twins = {k: torch.stack([w] * TWINS) for k, w in scape.params.items()}
-    rows = torch.arange(min(ROWS, len(scape.data) if scape.data else 0), device=scape.device).repeat(TWINS, 1)
-    inputs, targets = scape.data.take(rows) if scape.data else (None, None)
+    """Gradients of equal replicas on a few samples: empty if vmap takes the model and gives them equal bits.
 
-    def mean_loss(params: Params, inputs: Tree, targets: Tensor | None) -> Tensor:
-        return scape.losses(params, scape.frozen, inputs, targets).mean()
+    Replicas that share their samples are tried as well: a chain draws batches of its own, or sees all the data.
+    """
+    twins = {k: torch.stack([w] * TWINS) for k, w in scape.params.items()}
+    frozen = {k: w.expand(TWINS, *w.shape) for k, w in scape.frozen.items()}
+    few = torch.arange(min(ROWS, len(scape.data) if scape.data else 0), device=scape.device)
+
+    def mean_loss(params: Params, frozen: Params, inputs: Tree, targets: Tensor | None) -> Tensor:
+        return scape.losses(params, frozen, inputs, targets).mean()
+
+    def gradients(rows: Tensor) -> Params:
+        inputs, targets = scape.data.take(rows) if scape.data else (None, None)
+        axis = 0 if scape.data and rows.ndim == 2 else None
+        return vmap(grad(mean_loss), in_dims=(0, 0, axis, axis))(twins, frozen, inputs, targets)
 
     with torch.no_grad():
-        axis = None if scape.data is None else 0
-        grads = vmap(grad(mean_loss), in_dims=(0, axis, axis))(twins, inputs, targets)
+        grads = gradients(few.repeat(TWINS, 1))
+        if scape.data is not None:
+            gradients(few[:2])
     equal = all(torch.equal(g[:1].expand_as(g).nan_to_num(), g.nan_to_num()) for g in grads.values())
     return "" if equal else "under vmap equal replicas have other bits"

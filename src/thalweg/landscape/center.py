@@ -11,6 +11,7 @@ from thalweg.errors import InputError, guarded
 from thalweg.landscape.data import Data
 from thalweg.landscape.landscape import Landscape
 from thalweg.landscape.loss import mean
+from thalweg.landscape.passes import check_mode
 from thalweg.tree import Layout
 from thalweg.types import Params
 
@@ -52,8 +53,9 @@ def measure(scape: Landscape) -> Center:
     """Read the losses and the gradient of the full data at w*, in ordinary autograd.
 
     Raises:
-        InputError: a loss that is not finite at w*.
+        InputError: a loss that is not finite at w*; a call inside `torch.inference_mode`.
     """
+    check_mode()
     layout = scape.layout
     params = {k: w.detach().requires_grad_() for k, w in scape.params.items()}
     total = {k: torch.zeros_like(w) for k, w in params.items()}

@@ -8,16 +8,14 @@ A softmax policy has regret 0 only at infinite logits unless actions tie, so pla
 minimum; with entropy paid by a temperature it has one.
 """
 
-from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call
 
 from thalweg.errors import InputError, guarded
-from thalweg.landscape import Data, Landscape, ModuleLosses, PerSample, of_losses
+from thalweg.landscape import Data, Landscape, ModuleLosses, PerSample, copied, of_losses, one_path
 from thalweg.rl.levels import Levels
 from thalweg.rl.mdp import MDP
 from thalweg.rl.sharpness import AHEAD, BEFORE, fall, sentence, ways
@@ -56,7 +54,7 @@ def regret_landscape(
     if not (temperature >= 0 and temperature < float("inf")):
         raise InputError(f"temperature = {temperature}: give a number of at least 0, in units of reward")
     loss, seen = _regret(world, reward, temperature), _sight(world, observations)
-    module = deepcopy(policy).eval()
+    module = copied(policy)
     _check_policy(module, seen[0, :1], world.actions)
     data = Data(seen, torch.arange(len(seen)))
     return of_losses(PolicyLosses(module, PerSample(loss)), data, n=n, name=name)
@@ -79,7 +77,8 @@ class PolicyLosses(ModuleLosses):
 
     def logits(self, params: Params, frozen: Params, inputs: Tensor) -> Tensor:
         """(B, S, A) of observations (B, S, ...)."""
-        found = functional_call(self.module, {**params, **frozen}, (inputs.flatten(0, 1),))
+        with one_path(inputs.device.type):
+            found = self.outputs({**params, **frozen}, inputs.flatten(0, 1))
         return found.reshape(*inputs.shape[:2], -1)
 
     def doubt(self, scape: Landscape, gradient: Tensor) -> str:

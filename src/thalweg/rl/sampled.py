@@ -17,16 +17,14 @@ Inside a block of steps the trajectories of the last rollout are used again whil
 and the effective sample size of the ratios is at least half of the seeds; then they are rolled out anew.
 """
 
-from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call
 
 from thalweg.errors import InputError
-from thalweg.landscape import Data, Landscape, ModuleLosses, PerSample, of_losses
+from thalweg.landscape import Data, Landscape, ModuleLosses, PerSample, copied, of_losses, one_path
 from thalweg.rl.environments import Discrete, Environment
 from thalweg.rl.gradients import mean_of_others
 from thalweg.rl.rollouts import Trajectories, check_replay, rollout
@@ -68,7 +66,7 @@ def sampled_landscape(
     own = torch.arange(seeds) if isinstance(seeds, int) else torch.as_tensor(seeds, dtype=torch.int64)
     if own.ndim != 1 or len(own) < 2:
         raise InputError(f"seeds of shape {tuple(own.shape)}: give at least two whole numbers, or how many")
-    module = deepcopy(policy).eval()
+    module = copied(policy)
     check_replay(rollout(module, environment, own[:REPLAYED]), environment, own[:REPLAYED])
     losses = SampledLosses(module, PerSample(Returns(environment, temperature)), environment, temperature, Kept())
     found = of_losses(losses, Data(own, torch.zeros(len(own))), n=n, name=name)
@@ -159,7 +157,7 @@ class SampledLosses(ModuleLosses):
             if share >= FRESH:
                 kept.reuses, kept.shares = kept.reuses + 1, kept.shares + share
                 return self.loss(self._returns(anchor, logs), targets.to(logs))
-        played = rollout(lambda seen: functional_call(self.module, tensors, (seen,)), self.environment, inputs)
+        played = self._rollout(tensors, inputs)
         kept.keep(inputs, played)
         logs = self._logs(tensors, played)
         return self.loss(self._returns(played, logs), targets.to(logs))
@@ -192,13 +190,19 @@ class SampledLosses(ModuleLosses):
 
     def _played(self, tensors: Params, seeds: Tensor) -> tuple[Tensor, Tensor]:
         """Returns (B,) of seeds, and their first observations (B, ...)."""
-        played = rollout(lambda seen: functional_call(self.module, tensors, (seen,)), self.environment, seeds)
+        played = self._rollout(tensors, seeds)
         return played.returns(self.environment.discount), played.observations[:, 0]
+
+    def _rollout(self, tensors: Params, seeds: Tensor) -> Trajectories:
+        """Episodes of the policy with these weights."""
+        with one_path(seeds.device.type):
+            return rollout(lambda seen: self.outputs(tensors, seen), self.environment, seeds)
 
     def _logs(self, tensors: Params, played: Trajectories) -> Tensor:
         """(B, T) nats: the actions' log probabilities under present weights; 0 after the end of an episode."""
         kind, alive = self.environment.actions, played.alive
-        outputs = functional_call(self.module, tensors, (played.observations[alive],))
+        with one_path(alive.device.type):
+            outputs = self.outputs(tensors, played.observations[alive])
         return torch.zeros_like(played.log_prob).masked_scatter(
             alive, kind.log_prob(outputs, played.actions[alive]).to(played.log_prob)
         )

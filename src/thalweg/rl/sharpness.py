@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from thalweg.landscape import Landscape
+from thalweg.landscape import Landscape, one_path
 from thalweg.types import Params
 
 BEFORE = 2.0 ** torch.arange(-30, 0, dtype=torch.float64)  # c of the points that lead to w*
@@ -45,7 +45,8 @@ def ways(module: nn.Module, scape: Landscape, gradient: Tensor, inputs: Tensor, 
         return
 
     def logits(layer: Params) -> Tensor:
-        return functional_call(module, {**scape.params, **scape.frozen, **layer}, (inputs,))
+        with one_path(inputs.device.type):
+            return functional_call(module, {**scape.params, **scape.frozen, **layer}, (inputs,))
 
     now, wanted = logits(own), [own]
     (name, table), *rest = own.items()

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.func import grad_and_value, vmap
 
-from thalweg.errors import InputError
+from thalweg.errors import InputError, first_line
 from thalweg.landscape import Landscape
 from thalweg.samplers.graph import trace
 from thalweg.samplers.target import Gradient
@@ -105,9 +105,18 @@ class Engine:
             return self._serial(params, slab, frozen)
         key = (tuple(params.shape), tuple(slab.shape))
         if key not in self.kernels:
-            graph = trace(self._batched(list(frozen)), [params, slab, *frozen.values()])
-            self.kernels[key] = torch.compile(graph, dynamic=False) if self.compiled else graph
+            self.kernels[key] = self._traced(self._batched(list(frozen)), [params, slab, *frozen.values()])
         return self.kernels[key](params, slab, *frozen.values())
+
+    def _traced(self, kernel: Kernel, example: list[Tensor]) -> Kernel:
+        """The kernel's graph; the kernel itself, which gives the same bits slower, where it looks at numbers."""
+        try:
+            graph = trace(kernel, example)
+        except RuntimeError as error:
+            if self.compiled:
+                raise InputError(f"compile cannot trace this module ({first_line(error)}): leave it off") from error
+            return kernel
+        return torch.compile(graph, dynamic=False) if self.compiled else graph
 
     def _batched(self, names: list[str]) -> Kernel:
         """Gradients of all replicas in one pass, as a plain function of tensors."""

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from thalweg.errors import InputError
 from thalweg.landscape import Data, Landscape
-from thalweg.landscape.build import ModuleLosses, PotentialLosses
+from thalweg.landscape.passes import ModuleLosses, PotentialLosses
 from thalweg.tree import leaves, structure_of
 from thalweg.types import Params
 

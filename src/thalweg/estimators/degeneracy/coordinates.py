@@ -9,8 +9,8 @@ from torch import Tensor
 
 from thalweg.errors import InputError
 from thalweg.landscape import Landscape, measure
-from thalweg.landscape.build import ModuleLosses
 from thalweg.landscape.loss import PerSample
+from thalweg.landscape.passes import ModuleLosses
 from thalweg.tree import leaves
 
 ROWS = 1024  # samples a pass
