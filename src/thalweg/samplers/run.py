@@ -13,6 +13,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from thalweg.errors import guarded
 from thalweg.landscape import Center, Landscape, Posterior
 from thalweg.rng import stream
 from thalweg.samplers.algorithm import ALGORITHMS, Dial
@@ -150,7 +151,7 @@ def move(
     if settings.exact or scape.data is None or settings.batch_size >= len(scape.data):
         with quiet():
             base = engine.gradient(frozen, None)(posterior.center)[1][:count, None]  # summed as the steps sum
-    with quiet(), engine.block():
+    with guarded("a step of sampling"), quiet(), engine.block():
         while step < end:
             first = step - step % slab
             taken = range(step, min(first + slab, end))

@@ -6,14 +6,14 @@ is shared. A survey that fits into one chunk, and a machine of one core, stay in
 
 import os
 from collections.abc import Callable
-from concurrent.futures import Executor, Future
+from concurrent.futures import Future
 from typing import Any
 
 import psutil
-from loky import ProcessPoolExecutor
 
 from thalweg.errors import InputError
 from thalweg.estimators.calibration.noisy import BATCH
+from thalweg.processes import Birth, Workers
 from thalweg.samplers import Settings, memory, width
 from thalweg.survey import work
 from thalweg.survey.work import Job, Worker
@@ -24,8 +24,8 @@ KEEP_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(1 << 30), "MALLOC_TRIM_THRESHOLD_":
 SHORT = 8000  # steps of chunks that are over before workers have started
 
 
-class InProcess(Executor):
-    """An executor that does each task when it is handed in."""
+class InProcess:
+    """Does each task when it is handed in."""
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future:
         """Run it now."""
@@ -35,6 +35,12 @@ class InProcess(Executor):
         except Exception as error:
             future.set_exception(error)
         return future
+
+    def __enter__(self) -> "InProcess":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Nothing was started."""
 
 
 class Pool:
@@ -55,9 +61,7 @@ class Pool:
                 "OMP_NUM_THREADS": str(job.settings.threads),
                 **KEEP_MEMORY,
             }
-            self.executor: Executor = ProcessPoolExecutor(
-                workers, initializer=work.enter, initargs=(job,), env=environment
-            )
+            self.executor: Workers | InProcess = Workers(workers, environment, Birth(work.enter, job))
             self.settle: Callable = work.settle
             self.read: Callable = work.read
             self.move: Callable = work.move
@@ -67,11 +71,11 @@ class Pool:
             self.settle = worker.settle
 
     def __enter__(self) -> "Pool":
+        self.executor.__enter__()
         return self
 
-    def __exit__(self, kind: type | None, *_: object) -> None:
-        if isinstance(self.executor, ProcessPoolExecutor):
-            self.executor.shutdown(wait=True, kill_workers=kind is not None)
+    def __exit__(self, *raised: Any) -> None:
+        self.executor.__exit__(*raised)
 
 
 def workers_for(job: Job, chunks: int, asked: int | None, budget: int | None) -> int:
