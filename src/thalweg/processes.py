@@ -27,8 +27,8 @@ from thalweg.errors import InputError, ThalwegError, guarded, said
 PATIENCE = 0.5  # seconds between two looks at the parent
 DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of Linux
 KILLED = (
-    "a worker process was killed, most often because memory ran out: what is finished is kept, run the same again with"
-    " fewer workers or more memory"
+    "a worker process was killed, most often because memory ran out: what is finished is kept, run the same again"
+    " with fewer workers or more memory"
 )
 BROKEN = "let the module, its data and its loss be copied by pickle, and mend what they raise, or take one worker"
 
