@@ -17,12 +17,13 @@ import thalweg as tw
 from conftest import write_run
 from test_survey import arrays, net_landscape, same
 from thalweg.store import Store
+from thalweg.survey.plan import SHARD
 
 KINDS = {
-    "set": {"chains": 4, "burn_in": 100, "draws": 500, "batch_size": 32, "gamma": 5.0, "step_size": 1e-3},
+    "set": {"chains": 4, "burn_in": 60, "draws": 340, "batch_size": 32, "gamma": 5.0, "step_size": 1e-3},
     "calibrated": {"gamma": 50.0, "budget": 200, "chains": 16},
 }
-COUNT, PATIENCE, TIMES = {"set": 12, "calibrated": 4}, 5.0, 30
+COUNT, PATIENCE, TIMES = {"set": 20, "calibrated": 4}, 5.0, 30
 MARK = "THALWEG_KILL_TEST"  # in the environment of all processes of one run
 SCRIPT = """
 import sys
@@ -39,9 +40,7 @@ def undisturbed(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp(request.param)
     run = write_run(folder / "run", count=COUNT[request.param])
     began = time.monotonic()
-    whole = tw.survey(
-        net_landscape(), tw.checkpoints(run), folder / "whole.zarr", workers=1, **KINDS[request.param]
-    )
+    whole = tw.survey(net_landscape(), tw.checkpoints(run), folder / "whole.zarr", workers=1, **KINDS[request.param])
     return request.param, run, arrays(whole), time.monotonic() - began
 
 
@@ -124,10 +123,17 @@ def gone(mark):
     return not marked(mark)
 
 
-def kill_whole(kind, run, out, expected, wait):
-    """Kill the main process at a random moment of its workers' lives; shards that were left to be done."""
+def shards_of(out):
+    return sum(place.is_dir() for place in (out / "shards").glob("*"))
+
+
+def kill_whole(kind, run, out, expected, moment):
+    """Kill the main process at a moment of its workers' lives; how many shards were left to be done."""
+    shards, wait = moment
     process, mark = started(kind, run, out)
-    assert workers_of(process, time.monotonic() + 60) or process.returncode == 0
+    assert workers_of(process, time.monotonic() + 120) or process.returncode == 0
+    while shards_of(out) < shards and process.poll() is None:
+        time.sleep(0.02)
     time.sleep(wait)
     process.kill()
     process.communicate()
@@ -135,20 +141,22 @@ def kill_whole(kind, run, out, expected, wait):
     return resume(kind, run, out, expected, finished(out))
 
 
-def kill_worker(kind, run, out, expected, wait):
-    """Kill a worker of a survey of this process."""
+def kill_worker(kind, run, out, expected, moment):
+    """Kill a worker of a survey of this process at such a moment."""
+    shards, wait = moment
 
     def kill():
         workers = []
         while not over.is_set() and not (workers and all(map(busy, workers))):
             workers = [p for p in psutil.Process().children() if is_worker(p)]
             time.sleep(0.2)
-        time.sleep(wait)
+        while not over.is_set() and shards_of(out) < shards:
+            time.sleep(0.02)
+        over.wait(wait)
         for worker in workers[:1]:
-            victims.extend(p.pid for p in psutil.Process().children() if is_worker(p))
             worker.kill()
 
-    over, victims = threading.Event(), []
+    over = threading.Event()
     killer = threading.Thread(target=kill)
     killer.start()
     try:
@@ -169,11 +177,12 @@ KILLS = {"worker": kill_worker, "whole": kill_whole}
 def kill_often(undisturbed, tmp_path, victim, times, name):
     """Counts of shards that were left to be done, one for each kill at a random moment."""
     kind, run, expected, seconds = undisturbed
+    shards = COUNT[kind] // (SHARD if kind == "set" else 1)
     moments = random.Random(f"{kind} {victim} {name}")
     left = []
     for i in range(times):
-        wait = moments.uniform(0, 0.7 * seconds)
-        left.append(KILLS[victim](kind, run, tmp_path / f"{i}.zarr", expected, wait))
+        moment = moments.randrange(shards), moments.uniform(0, seconds / shards)
+        left.append(KILLS[victim](kind, run, tmp_path / f"{i}.zarr", expected, moment))
     return left
 
 

@@ -139,14 +139,14 @@ def run_survey(
         "compile": compiled or None,
     }
     settings: dict[str, Any] = {"seed": seed} | {name: value for name, value in given.items() if value is not None}
-    budget_of_memory = names.amount(memory)
+    limit = names.amount(memory)
     with aside():
-        scape = names.scape(whole, {"model": model, "data": data, "loss": loss}, n=n, name=name)
+        scape = names.scape(whole, {"model": model, "data": data, "loss": loss}, n=n, name=name, memory=limit)
         held_out = names.built(names.from_file(test, "test"), "test") if test else None
         if restrict or orthogonal:
             scape = scape.restrict(restrict or None, orthogonal_to_gradient=orthogonal)
         beside = {"test_data": held_out, "logged": log or ()}
-        done = survey(scape, series, out, workers=workers, memory=budget_of_memory, **beside, **settings)
+        done = survey(scape, series, out, workers=workers, memory=limit, **beside, **settings)
     unhealthy = float((~done.healthy).mean())
     verdict = "unhealthy" if unhealthy > UNHEALTHY_SHARE else "healthy"
     if as_json:

@@ -9,10 +9,13 @@ from types import FunctionType, ModuleType
 from typing import Any
 
 import cloudpickle
+from torch import nn
+from torch.nn.parameter import is_lazy
 
 from thalweg.errors import InputError, guarded, shown
 from thalweg.landscape import Landscape, landscape
 from thalweg.landscape.loss import Loss, by_name
+from thalweg.survey.pool import check_memory
 
 UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "KI": 1 << 10, "MI": 1 << 20, "GI": 1 << 30}
 MEND = "mend the file"
@@ -50,7 +53,12 @@ def _title(thing: Any) -> str:
 
 
 def scape(
-    whole: str | None, parts: dict[str, str | None], *, n: int | None = None, name: str | None = None
+    whole: str | None,
+    parts: dict[str, str | None],
+    *,
+    n: int | None = None,
+    name: str | None = None,
+    memory: int | None = None,
 ) -> Landscape:
     """The landscape that `FILE.py:NAME` names, or that of a model with its data and loss.
 
@@ -59,9 +67,10 @@ def scape(
         parts: `model`, `data` and `loss`, where `whole` is not given.
         n: sample size of the theory, of the parts.
         name: identity of lambdas and closures.
+        memory: bytes for all processes together, where they are limited.
 
     Raises:
-        InputError: both given, or neither; no landscape there.
+        InputError: both given, or neither; no landscape there; a module that needs more than that memory.
     """
     given = [part for part, text in parts.items() if text is not None]
     if whole is not None:
@@ -79,7 +88,20 @@ def scape(
         raise InputError(f"no landscape: give {lacking}, or --landscape FILE.py:NAME in place of all three")
     model, data, chosen = (parts[part] or "" for part in ("model", "data", "loss"))
     module = built(from_file(model, "model"), "model")
-    return landscape(module, built(from_file(data, "data"), "data"), loss(chosen), n=n, name=name)
+    _check_size(module, memory)
+    samples, chosen_loss = built(from_file(data, "data"), "data"), loss(chosen)
+    with guarded("model, data and loss"):
+        return landscape(module, samples, chosen_loss, n=n, name=name)
+
+
+def _check_size(module: Any, memory: int | None) -> None:
+    """Refuse a module that is too large before it is copied."""
+    if not isinstance(module, nn.Module):
+        return  # said by `landscape`
+    moving = [w for w in module.parameters() if w.requires_grad and not is_lazy(w)]
+    held = [w for w in (*module.parameters(), *module.buffers()) if not is_lazy(w)]
+    item = max((w.element_size() for w in moving), default=0)
+    check_memory(sum(w.numel() for w in moving), item, sum(w.nbytes for w in held), memory)
 
 
 def loss(text: str) -> Loss:

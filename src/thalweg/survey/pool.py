@@ -14,9 +14,10 @@ import psutil
 from thalweg.errors import InputError
 from thalweg.estimators.calibration.noisy import BATCH
 from thalweg.processes import Birth, Workers
-from thalweg.samplers import Settings, memory, width
+from thalweg.samplers import Settings, least_memory, memory, width
 from thalweg.survey import work
 from thalweg.survey.work import Job, Worker
+from thalweg.tree import leaves
 
 PROCESS = 350 << 20  # bytes of a process that has imported torch and nothing else
 # Freed blocks stay with the process: giving them back costs a page fault for every page, every step.
@@ -92,19 +93,58 @@ def workers_for(job: Job, chunks: int, asked: int | None, budget: int | None) ->
     """
     if asked is not None and asked < 1:
         raise InputError(f"workers = {asked}: give at least 1, which stays in this process")
-    free = psutil.virtual_memory().available // 2 if budget is None else budget
     each = _each(job)
-    if free < PROCESS + each:
-        raise InputError(
-            f"memory of {free >> 20} MiB is too small, one chunk needs about {(PROCESS + each) >> 20} MiB: give more"
-            " with --memory, or a smaller batch_size"
-        )
+    left = _left(each, budget)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     short = isinstance(job.settings, Settings) and chunks * job.settings.steps < SHORT
     wanted = asked if asked is not None else 1 if short else max(1, cores // job.settings.threads)
-    fitting = (free - PROCESS) // (PROCESS + each)
+    fitting = left // (PROCESS + _shared(job) + each)
     count = min(wanted, chunks, max(1, fitting))
     return count if count > 1 else 1
+
+
+def check_memory(weights: int, item: int, held: int, budget: int | None) -> None:
+    """Refuse what cannot fit into the memory that was given, before anything is allocated for it.
+
+    Args:
+        weights: that move.
+        item: bytes of one.
+        held: bytes that are copied beside them.
+        budget: bytes for all processes together; None leaves it to be seen later.
+
+    Raises:
+        InputError: what this process holds already, and one replica, are more than that.
+    """
+    if budget is not None:
+        _left(least_memory(weights, item) + held, budget)
+
+
+def _left(needed: int, budget: int | None) -> int:
+    """Bytes that are left of the budget beside what this process holds, or half of what is free.
+
+    Raises:
+        InputError: what is needed is more.
+    """
+    if budget is None:
+        left, told = psutil.virtual_memory().available // 2, "half of the free memory"
+    else:
+        holds = psutil.Process().memory_info().rss
+        left, told = budget - holds, f"memory of {budget >> 20} MiB, of which this process holds {holds >> 20},"
+    if left < needed:
+        raise InputError(
+            f"{told} is too small, one chunk needs about {needed >> 20} MiB: give more with --memory, or a smaller"
+            " model or batch_size"
+        )
+    return left
+
+
+def _shared(job: Job) -> int:
+    """Bytes of what every worker has a copy of: module, data, test data."""
+    scape = job.landscape
+    held = [*scape.params.values(), *scape.frozen.values()]
+    for data in (scape.data, job.test):
+        held += [] if data is None else [*leaves(data.inputs), data.targets]
+    return sum(tensor.nbytes for tensor in held)
 
 
 def _each(job: Job) -> int:

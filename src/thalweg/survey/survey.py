@@ -17,7 +17,7 @@ from thalweg.phases import FEWEST, Forecast, Transition, forecasts, transitions
 from thalweg.samplers import Settings, width
 from thalweg.store import VERDICTS, Store, scalars, shard_dataset, table_dataset, versions
 from thalweg.survey.plan import Plan, Shard, plan
-from thalweg.survey.pool import Pool, workers_for
+from thalweg.survey.pool import Pool, check_memory, workers_for
 from thalweg.survey.schedule import Schedule, Settling
 from thalweg.survey.work import LOGGED, Job
 
@@ -226,9 +226,11 @@ def survey(
     series = series if isinstance(series, Series) else checkpoints(series)
     if not len(series):
         raise InputError("no checkpoints are left in the series: give at least one")
+    check_memory(landscape.layout.width, landscape.layout.dtype.itemsize, 0, memory)
     test = materialise(test_data).to(landscape.device) if test_data is not None else None
     job = Job(landscape, _resolved(choice(settings, **changes), landscape, store), test, _names(logged))
     _check_logged(job)
+    workers_for(job, 1, workers, memory)  # refuses what does not fit before the checkpoints are read
     planned = plan(landscape, series.items, job.settings, test, job.logged)
     finished = _finished(store, planned, {})
     missing = [shard for shard in planned.shards if shard.key not in finished]
