@@ -1,7 +1,7 @@
 """Independent parts of a study in as many processes as there are cores; the processes stay for the next part."""
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from functools import partial
 from typing import Any
@@ -21,7 +21,7 @@ def spread(work: Callable[..., Any], *columns: Iterable[Any]) -> Iterator[Any]:
     return _each(tasks, partial(executor.shutdown, kill_workers=True))
 
 
-def _each(tasks: list[Future], stop: Callable[[], None]) -> Iterator[Any]:
+def _each(tasks: Sequence[Future], stop: Callable[[], None]) -> Iterator[Any]:
     """What each gives; where one fails, or Ctrl-C is pressed, nobody works on."""
     ended = False
     try:

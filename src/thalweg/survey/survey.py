@@ -337,7 +337,7 @@ class _bar:  # noqa: N801  (a context manager, used as a function)
 
     def __exit__(self, kind: type | None, *_: object) -> None:
         self.progress.stop()
-        if kind is not None and issubclass(kind, KeyboardInterrupt):
+        if kind is not None and issubclass(kind, KeyboardInterrupt) and not self.progress.disable:
             self.progress.console.print("stopped: every finished block is kept, the same call goes on from there")
 
 
