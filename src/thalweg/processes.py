@@ -13,7 +13,7 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from contextlib import contextmanager
 from typing import Any
 
@@ -24,7 +24,7 @@ from loky.process_executor import BrokenProcessPool
 
 from thalweg.errors import InputError, ThalwegError, guarded, said
 
-PATIENCE = 0.5  # seconds between two looks at the parent
+PATIENCE = 0.5  # seconds between two looks at the parent, or at what was heard
 DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of Linux
 KILLED = (
     "a worker process was killed, most often because memory ran out: what is finished is kept, run the same again"
@@ -97,6 +97,8 @@ def outcome(future: Future) -> Any:
     Raises:
         InputError: whatever it raised, or that its worker was killed.
     """
+    while not future.done():  # looking up now and then: Ctrl-C may reach a thread that cannot wake this one
+        wait([future], timeout=PATIENCE)
     with broken():
         return future.result()
 
@@ -178,4 +180,4 @@ def interrupts_held() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-__all__ = ["KILLED", "Birth", "Workers", "broken", "interrupts_held", "outcome", "run"]
+__all__ = ["KILLED", "PATIENCE", "Birth", "Workers", "broken", "interrupts_held", "outcome", "run"]

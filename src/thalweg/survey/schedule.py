@@ -15,7 +15,7 @@ from torch import Tensor
 
 from thalweg.estimators import estimate, trace
 from thalweg.landscape import Estimate
-from thalweg.processes import outcome
+from thalweg.processes import PATIENCE, outcome
 from thalweg.samplers import SEEN, Block, Chunk, Settings, State, chunks, start, width
 from thalweg.store import Row, Store
 from thalweg.survey.moments import NAMES, Moments, include, variance
@@ -217,7 +217,9 @@ class Settling:
 
 def _ended(running: Collection[Future]) -> tuple[list[Future], list[Future]]:
     """Wait for a task: those that gave something, which is kept first, and those that raised."""
-    ended, _ = wait(running, return_when=FIRST_COMPLETED)
+    ended: set[Future] = set()
+    while not ended:  # looking up now and then: Ctrl-C may reach a thread that cannot wake this one
+        ended, _ = wait(running, timeout=PATIENCE, return_when=FIRST_COMPLETED)
     failed = [future for future in ended if future.exception() is not None]
     return [future for future in ended if future not in failed], failed
 
