@@ -29,15 +29,18 @@ class UnhealthyError(ThalwegError):
 def guarded(what: str, remedy: str = FIT) -> Iterator[None]:
     """Run the user's own code; what it raises is wrong input, said in one line.
 
+    Also what no one should raise: a `SystemExit` in a forward pass would end the program as if all were done. Ctrl-C
+    alone passes.
+
     Raises:
         InputError: whatever was raised, by name.
     """
     try:
         yield
-    except ThalwegError:
+    except (ThalwegError, KeyboardInterrupt):
         raise
-    except Exception as error:
-        raise InputError(f"{what} failed: {type(error).__name__}: {first_line(error)}: {remedy}") from error
+    except BaseException as error:
+        raise InputError(f"{what} failed: {said(error)}: {remedy}") from error
 
 
 def one_line(text: str, most: int = MOST) -> str:
@@ -66,6 +69,15 @@ def shown(name: str) -> str:
     return name if name.isprintable() and len(name) <= SHOWN else repr(name[:SHOWN])
 
 
+def said(error: BaseException) -> str:
+    """An error's kind and what it says, short; its kind alone where it says nothing."""
+    kind, words = type(error).__name__, first_line(error)
+    return kind if words == kind else f"{kind}: {words}"
+
+
 def first_line(error: BaseException) -> str:
-    """What an error says, short."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+    """What an error says, short; its kind where it says nothing, or fails to."""
+    try:
+        return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+    except BaseException:  # words are the raiser's own code too
+        return type(error).__name__

@@ -7,11 +7,11 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-from loky import ProcessPoolExecutor
 
 from thalweg.check.cases import CASES
 from thalweg.errors import InputError
 from thalweg.estimators import Auto, estimate_llc
+from thalweg.processes import Workers, outcome
 
 RTOL, BUDGET = 0.013, 100_000
 SMALL = 0.3  # lambda below which a posterior's own spread allows 10 % instead of 6 %
@@ -149,10 +149,10 @@ def check(
             lines.append(measure(case.name, auto))
             done(lines[-1])
     else:
-        with ProcessPoolExecutor(count, env={"OMP_NUM_THREADS": "1", "MKL_CBWR": os.environ["MKL_CBWR"]}) as pool:
-            for line in pool.map(measure, [case.name for case in chosen], [auto] * len(chosen)):
-                lines.append(line)
-                done(line)
+        with Workers(count, {"OMP_NUM_THREADS": "1", "MKL_CBWR": os.environ["MKL_CBWR"]}) as pool:
+            for task in [pool.submit(measure, case.name, auto) for case in chosen]:
+                lines.append(outcome(task))
+                done(lines[-1])
     return Report(tuple(lines), time.monotonic() - began)
 
 

@@ -1,4 +1,4 @@
-"""The command line. Exit code 0: done; 1: done, but unhealthy; 2: the input is wrong, one line says how."""
+"""The command line. Exit code 0: done; 1: done, but unhealthy; 2: not done, one line says why; 130: Ctrl-C."""
 
 import json
 import sys
@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from typer.main import get_command
 
 import thalweg
 from thalweg.atlas import atlas, plot
@@ -15,7 +16,8 @@ from thalweg.check import BUDGET, RTOL, Line, check, page
 from thalweg.checkpoints import checkpoints
 from thalweg.cli import certificates, names, surfaces
 from thalweg.cli.announced import say_what_is_long
-from thalweg.errors import ThalwegError
+from thalweg.cli.aside import aside
+from thalweg.cli.ending import ended
 from thalweg.recipes import RECIPES, UNHEALTHY_SHARE, find
 from thalweg.survey import open_survey, survey
 
@@ -39,7 +41,6 @@ def version_or_help(version: Annotated[bool, typer.Option("--version", help="Pri
         raise typer.Exit
 
 
-UsageError: type[Exception] = typer.BadParameter.__mro__[1]  # of click, wherever typer keeps it
 Model = Annotated[str | None, typer.Option(help="FILE.py:NAME of a module, or of what makes one.")]
 Data = Annotated[
     str | None, typer.Option(help="FILE.py:NAME of (inputs, targets), a Dataset or DataLoader, or of what makes it.")
@@ -75,7 +76,8 @@ def run_recipe(
     """Run a recipe. Run again, it goes on where it stopped."""
     recipe = find(name)
     place = out or Path("runs") / f"{name}-{'tiny-' if tiny else ''}seed{seed}"
-    document = recipe.study(place, tiny=tiny, seed=seed)
+    with aside():
+        document = recipe.study(place, tiny=tiny, seed=seed)
     if as_json:
         _print_json(document)
     else:
@@ -122,10 +124,6 @@ def run_survey(
     """Estimate the learning coefficient of every checkpoint. Run again, it goes on where it stopped."""
     began = time.monotonic()
     series = checkpoints(folder)
-    scape = names.scape(whole, {"model": model, "data": data, "loss": loss}, n=n, name=name)
-    held_out = names.built(names.from_file(test, "test"), "test") if test else None
-    if restrict or orthogonal:
-        scape = scape.restrict(restrict or None, orthogonal_to_gradient=orthogonal)
     given = {
         "rtol": rtol,
         "budget": budget,
@@ -141,8 +139,14 @@ def run_survey(
         "compile": compiled or None,
     }
     settings: dict[str, Any] = {"seed": seed} | {name: value for name, value in given.items() if value is not None}
-    beside = {"test_data": held_out, "logged": log or ()}
-    done = survey(scape, series, out, workers=workers, memory=names.amount(memory), **beside, **settings)
+    limit = names.amount(memory)
+    with aside():
+        scape = names.scape(whole, {"model": model, "data": data, "loss": loss}, n=n, name=name, memory=limit)
+        held_out = names.built(names.from_file(test, "test"), "test") if test else None
+        if restrict or orthogonal:
+            scape = scape.restrict(restrict or None, orthogonal_to_gradient=orthogonal)
+        beside = {"test_data": held_out, "logged": log or ()}
+        done = survey(scape, series, out, workers=workers, memory=limit, **beside, **settings)
     unhealthy = float((~done.healthy).mean())
     verdict = "unhealthy" if unhealthy > UNHEALTHY_SHARE else "healthy"
     if as_json:
@@ -230,8 +234,10 @@ def run_surface(
     """Map the loss (of a policy, its regret) around checkpoints, and find the cliffs along its gradient."""
     began = time.monotonic()
     check_page(out)
-    scape = names.scape(whole, {"model": model, "data": data, "loss": loss})
-    drawn = surfaces.draw(scape, checkpoints(folder), step or (), size=size, extent=extent, length=length, seed=seed)
+    with aside():
+        scape = names.scape(whole, {"model": model, "data": data, "loss": loss})
+        series = checkpoints(folder)
+        drawn = surfaces.draw(scape, series, step or (), size=size, extent=extent, length=length, seed=seed)
     surfaces.page(drawn, out, title=f"{folder.resolve().name}: the loss around its checkpoints")
     if as_json:
         _print_json({"seconds": round(time.monotonic() - began, 1), "html": str(out), **drawn.to_dict()})
@@ -278,29 +284,16 @@ def _print_json(document: Any) -> None:
     typer.echo(json.dumps(document, indent=2, allow_nan=False, ensure_ascii=False))
 
 
-def _command(error: Exception) -> str:
-    """The command whose usage was wrong."""
-    context = getattr(error, "ctx", None)
-    return "thalweg" if context is None else context.command_path
+def _run() -> None:
+    """The command that was asked for; `app()` itself would end on what only looks like its own exceptions."""
+    command = get_command(app)
+    with command.make_context("thalweg", sys.argv[1:]) as context:
+        command.invoke(context)
 
 
 def main() -> None:
     """Run the command line."""
-    try:
-        sys.exit(app(standalone_mode=False))
-    except UsageError as error:
-        told = " ".join(error.format_message().split()).rstrip(".")  # pyright: ignore[reportAttributeAccessIssue]
-        if told:  # else the help was shown
-            print(f"thalweg: {told}: see {_command(error)} --help", file=sys.stderr)
-        sys.exit(2)
-    except typer.Abort:
-        sys.exit(130)
-    except ThalwegError as error:
-        print(f"thalweg: {' '.join(str(error).split())}", file=sys.stderr)
-        sys.exit(2)
-    except OSError as error:
-        print(f"thalweg: {error.filename}: {error.strerror}: give a place that can be written", file=sys.stderr)
-        sys.exit(2)
+    sys.exit(ended(_run))
 
 
 __all__ = ["app", "main"]

@@ -5,16 +5,20 @@ import re
 import sys
 from dataclasses import replace
 from pathlib import Path
-from types import ModuleType
+from types import FunctionType, ModuleType
 from typing import Any
 
 import cloudpickle
+from torch import nn
+from torch.nn.parameter import is_lazy
 
-from thalweg.errors import InputError
+from thalweg.errors import InputError, guarded, shown
 from thalweg.landscape import Landscape, landscape
 from thalweg.landscape.loss import Loss, by_name
+from thalweg.survey.pool import check_memory
 
 UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "KI": 1 << 10, "MI": 1 << 20, "GI": 1 << 30}
+MEND = "mend the file"
 
 
 def from_file(text: str, what: str) -> Any:
@@ -27,25 +31,34 @@ def from_file(text: str, what: str) -> Any:
     if not file.endswith(".py") or not name:
         raise InputError(f"{what} {text!r} is not of the form FILE.py:NAME: name a Python file and an object in it")
     module = _run(Path(file), what)
-    if not hasattr(module, name):
-        raise InputError(f"{what}: {file} has no {name!r}: name an object that the file defines")
-    return getattr(module, name)
+    with guarded(f"{what}: {file}: looking for {name!r}", MEND):
+        if hasattr(module, name):
+            return getattr(module, name)
+    raise InputError(f"{what}: {file} has no {name!r}: name an object that the file defines")
 
 
 def built(thing: Any, what: str) -> Any:
     """An object as it is, or what a class or function of no arguments makes."""
-    if not callable(thing) or (hasattr(thing, "forward") and not isinstance(thing, type)):
-        return thing
-    try:
+    with guarded(f"{what} {_title(thing)}", MEND):
+        if not callable(thing) or (hasattr(thing, "forward") and not isinstance(thing, type)):
+            return thing
+    with guarded(f"{what} {_title(thing)}()", MEND):
         return thing()
-    except (Exception, SystemExit) as error:
-        raise InputError(
-            f"{what} {getattr(thing, '__name__', thing)}() failed: {type(error).__name__}: {error}"
-        ) from error
+
+
+def _title(thing: Any) -> str:
+    """The name of a class or function, as it may stand in a message."""
+    name = getattr(thing, "__name__", "") if isinstance(thing, type | FunctionType) else ""
+    return shown(name) if isinstance(name, str) and name else f"of type {shown(type(thing).__name__)}"
 
 
 def scape(
-    whole: str | None, parts: dict[str, str | None], *, n: int | None = None, name: str | None = None
+    whole: str | None,
+    parts: dict[str, str | None],
+    *,
+    n: int | None = None,
+    name: str | None = None,
+    memory: int | None = None,
 ) -> Landscape:
     """The landscape that `FILE.py:NAME` names, or that of a model with its data and loss.
 
@@ -54,9 +67,10 @@ def scape(
         parts: `model`, `data` and `loss`, where `whole` is not given.
         n: sample size of the theory, of the parts.
         name: identity of lambdas and closures.
+        memory: bytes for all processes together, where they are limited.
 
     Raises:
-        InputError: both given, or neither; no landscape there.
+        InputError: both given, or neither; no landscape there; a module that needs more than that memory.
     """
     given = [part for part, text in parts.items() if text is not None]
     if whole is not None:
@@ -74,7 +88,20 @@ def scape(
         raise InputError(f"no landscape: give {lacking}, or --landscape FILE.py:NAME in place of all three")
     model, data, chosen = (parts[part] or "" for part in ("model", "data", "loss"))
     module = built(from_file(model, "model"), "model")
-    return landscape(module, built(from_file(data, "data"), "data"), loss(chosen), n=n, name=name)
+    _check_size(module, memory)
+    samples, chosen_loss = built(from_file(data, "data"), "data"), loss(chosen)
+    with guarded("model, data and loss"):
+        return landscape(module, samples, chosen_loss, n=n, name=name)
+
+
+def _check_size(module: Any, memory: int | None) -> None:
+    """Refuse a module that is too large before it is copied."""
+    if not isinstance(module, nn.Module):
+        return  # said by `landscape`
+    moving = [w for w in module.parameters() if w.requires_grad and not is_lazy(w)]
+    held = [w for w in (*module.parameters(), *module.buffers()) if not is_lazy(w)]
+    item = max((w.element_size() for w in moving), default=0)
+    check_memory(sum(w.numel() for w in moving), item, sum(w.nbytes for w in held), memory)
 
 
 def loss(text: str) -> Loss:
@@ -98,21 +125,26 @@ def amount(text: str | None) -> int | None:
 
 def _run(file: Path, what: str) -> ModuleType:
     """Run a Python file as a module of its own, whose contents reach worker processes by value."""
+    with guarded(f"{what}: {file}", "give the path of a Python file"):
+        place = file.resolve()
+        if file.is_dir():
+            raise InputError(f"{what}: {file} is a folder: give the path of a Python file")
+        if not file.is_file():
+            raise InputError(f"{what}: no file {file}: give the path of a Python file")
     name = f"_thalweg_file_{file.stem}"
-    if name in sys.modules and getattr(sys.modules[name], "__file__", None) == str(file.resolve()):
+    if name in sys.modules and getattr(sys.modules[name], "__file__", None) == str(place):
         return sys.modules[name]
-    if not file.is_file():
-        raise InputError(f"{what}: no file {file}: give the path of a Python file")
-    spec = importlib.util.spec_from_file_location(name, file.resolve())
+    spec = importlib.util.spec_from_file_location(name, place)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
-    sys.path.insert(0, str(file.resolve().parent))
+    sys.path.insert(0, str(place.parent))
     try:
-        spec.loader.exec_module(module)
-    except (Exception, SystemExit) as error:
-        del sys.modules[name]
-        raise InputError(f"{what}: {file} failed: {type(error).__name__}: {error}") from error
+        with guarded(f"{what}: {file}", MEND):
+            spec.loader.exec_module(module)
+    except BaseException:
+        sys.modules.pop(name, None)
+        raise
     cloudpickle.register_pickle_by_value(module)
     return module

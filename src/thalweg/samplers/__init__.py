@@ -2,7 +2,7 @@
 
 from thalweg.samplers.engine import WIDTH, Engine, threads, width
 from thalweg.samplers.hmc import JITTER
-from thalweg.samplers.run import SEEN, Block, Chunk, State, advance, chunks, memory, move, place, start
+from thalweg.samplers.run import SEEN, Block, Chunk, State, advance, chunks, least_memory, memory, move, place, start
 from thalweg.samplers.settings import BLOCK, Choices, Settings, known
 from thalweg.samplers.tempering import Tempered, temper
 
@@ -21,6 +21,7 @@ __all__ = [
     "advance",
     "chunks",
     "known",
+    "least_memory",
     "memory",
     "move",
     "place",

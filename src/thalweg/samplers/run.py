@@ -13,6 +13,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from thalweg.errors import guarded
 from thalweg.landscape import Center, Landscape, Posterior
 from thalweg.rng import stream
 from thalweg.samplers.algorithm import ALGORITHMS, Dial
@@ -22,6 +23,7 @@ from thalweg.samplers.target import Draw, Gradient
 from thalweg.types import Params
 
 SLAB = 1 << 20  # normal draws held for a replica at a time
+COPIES = 14  # of a replica's weights, while it moves
 SEEN = ("loss", "excess", "accepted", "slope")  # fields of a block
 
 
@@ -150,7 +152,7 @@ def move(
     if settings.exact or scape.data is None or settings.batch_size >= len(scape.data):
         with quiet():
             base = engine.gradient(frozen, None)(posterior.center)[1][:count, None]  # summed as the steps sum
-    with quiet(), engine.block():
+    with guarded("a step of sampling"), quiet(), engine.block():
         while step < end:
             first = step - step % slab
             taken = range(step, min(first + slab, end))
@@ -228,10 +230,16 @@ def memory(scape: Landscape, settings: Settings, rows: int) -> int:
     """Bytes that a chunk in motion takes, about: noise, parameters and gradients, batches, activations."""
     wide = scape.layout.width
     item = torch.finfo(scape.layout.dtype).bits // 8
+    slab = slab_steps(wide, settings.block)
     sample = 0 if scape.data is None else sum(s.nbytes for s in scape.data.sample_tensors())
     full = ROWS if settings.exact else settings.batch_size
     batch = min(full, len(scape.data)) if scape.data else 0
-    return rows * (item * wide * (slab_steps(wide, settings.block) + 14) + batch * (16 * sample + 64 * item * 64))
+    return rows * (item * wide * (slab + COPIES) + batch * (16 * sample + 64 * item * 64))
+
+
+def least_memory(weights: int, item: int) -> int:
+    """Bytes that so many moving weights of `item` bytes take at least: one replica that moves step by step."""
+    return item * weights * (1 + COPIES)
 
 
 def _draw(

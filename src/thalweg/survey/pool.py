@@ -6,17 +6,18 @@ is shared. A survey that fits into one chunk, and a machine of one core, stay in
 
 import os
 from collections.abc import Callable
-from concurrent.futures import Executor, Future
+from concurrent.futures import Future
 from typing import Any
 
 import psutil
-from loky import ProcessPoolExecutor
 
 from thalweg.errors import InputError
 from thalweg.estimators.calibration.noisy import BATCH
-from thalweg.samplers import Settings, memory, width
+from thalweg.processes import Birth, Workers
+from thalweg.samplers import Settings, least_memory, memory, width
 from thalweg.survey import work
 from thalweg.survey.work import Job, Worker
+from thalweg.tree import leaves
 
 PROCESS = 350 << 20  # bytes of a process that has imported torch and nothing else
 # Freed blocks stay with the process: giving them back costs a page fault for every page, every step.
@@ -24,8 +25,8 @@ KEEP_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(1 << 30), "MALLOC_TRIM_THRESHOLD_":
 SHORT = 8000  # steps of chunks that are over before workers have started
 
 
-class InProcess(Executor):
-    """An executor that does each task when it is handed in."""
+class InProcess:
+    """Does each task when it is handed in."""
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future:
         """Run it now."""
@@ -35,6 +36,12 @@ class InProcess(Executor):
         except Exception as error:
             future.set_exception(error)
         return future
+
+    def __enter__(self) -> "InProcess":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Nothing was started."""
 
 
 class Pool:
@@ -55,9 +62,7 @@ class Pool:
                 "OMP_NUM_THREADS": str(job.settings.threads),
                 **KEEP_MEMORY,
             }
-            self.executor: Executor = ProcessPoolExecutor(
-                workers, initializer=work.enter, initargs=(job,), env=environment
-            )
+            self.executor: Workers | InProcess = Workers(workers, environment, Birth(work.enter, job))
             self.settle: Callable = work.settle
             self.read: Callable = work.read
             self.move: Callable = work.move
@@ -67,11 +72,11 @@ class Pool:
             self.settle = worker.settle
 
     def __enter__(self) -> "Pool":
+        self.executor.__enter__()
         return self
 
-    def __exit__(self, kind: type | None, *_: object) -> None:
-        if isinstance(self.executor, ProcessPoolExecutor):
-            self.executor.shutdown(wait=True, kill_workers=kind is not None)
+    def __exit__(self, *raised: Any) -> None:
+        self.executor.__exit__(*raised)
 
 
 def workers_for(job: Job, chunks: int, asked: int | None, budget: int | None) -> int:
@@ -88,19 +93,58 @@ def workers_for(job: Job, chunks: int, asked: int | None, budget: int | None) ->
     """
     if asked is not None and asked < 1:
         raise InputError(f"workers = {asked}: give at least 1, which stays in this process")
-    free = psutil.virtual_memory().available // 2 if budget is None else budget
     each = _each(job)
-    if free < PROCESS + each:
-        raise InputError(
-            f"memory of {free >> 20} MiB is too small, one chunk needs about {(PROCESS + each) >> 20} MiB: give more"
-            " with --memory, or a smaller batch_size"
-        )
+    left = _left(each, budget)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     short = isinstance(job.settings, Settings) and chunks * job.settings.steps < SHORT
     wanted = asked if asked is not None else 1 if short else max(1, cores // job.settings.threads)
-    fitting = (free - PROCESS) // (PROCESS + each)
+    fitting = left // (PROCESS + _shared(job) + each)
     count = min(wanted, chunks, max(1, fitting))
     return count if count > 1 else 1
+
+
+def check_memory(weights: int, item: int, held: int, budget: int | None) -> None:
+    """Refuse what cannot fit into the memory that was given, before anything is allocated for it.
+
+    Args:
+        weights: that move.
+        item: bytes of one.
+        held: bytes that are copied beside them.
+        budget: bytes for all processes together; None leaves it to be seen later.
+
+    Raises:
+        InputError: what this process holds already, and one replica, are more than that.
+    """
+    if budget is not None:
+        _left(least_memory(weights, item) + held, budget)
+
+
+def _left(needed: int, budget: int | None) -> int:
+    """Bytes that are left of the budget beside what this process holds, or half of what is free.
+
+    Raises:
+        InputError: what is needed is more.
+    """
+    if budget is None:
+        left, told = psutil.virtual_memory().available // 2, "half of the free memory"
+    else:
+        holds = psutil.Process().memory_info().rss
+        left, told = budget - holds, f"memory of {budget >> 20} MiB, of which this process holds {holds >> 20},"
+    if left < needed:
+        raise InputError(
+            f"{told} is too small, one chunk needs about {needed >> 20} MiB: give more with --memory, or a smaller"
+            " model or batch_size"
+        )
+    return left
+
+
+def _shared(job: Job) -> int:
+    """Bytes of what every worker has a copy of: module, data, test data."""
+    scape = job.landscape
+    held = [*scape.params.values(), *scape.frozen.values()]
+    for data in (scape.data, job.test):
+        held += [] if data is None else [*leaves(data.inputs), data.targets]
+    return sum(tensor.nbytes for tensor in held)
 
 
 def _each(job: Job) -> int:

@@ -5,7 +5,7 @@ that shards are finished (and safe) early; only among the last few does the leas
 first, so that no worker waits for another at the end.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass, field, replace
 
@@ -15,6 +15,7 @@ from torch import Tensor
 
 from thalweg.estimators import estimate, trace
 from thalweg.landscape import Estimate
+from thalweg.processes import PATIENCE, outcome
 from thalweg.samplers import SEEN, Block, Chunk, Settings, State, chunks, start, width
 from thalweg.store import Row, Store
 from thalweg.survey.moments import NAMES, Moments, include, variance
@@ -61,7 +62,7 @@ class Schedule:
         while self.waiting:
             while len(self.running) < self.pool.depth and self._submit():
                 pass
-            done, _ = wait(self.running, return_when=FIRST_COMPLETED)
+            done, failed = _ended(self.running)
             for future in done:
                 progress, index = self.running.pop(future)
                 if not progress.parts:
@@ -71,6 +72,8 @@ class Schedule:
             for progress in [p for p in self.waiting if self._complete(p)]:
                 self.waiting.remove(progress)
                 yield progress.shard, self._rows(progress)
+            for future in failed:
+                outcome(future)
 
     def _submit(self) -> bool:
         """Hand out the next task; False when all that is left is being done."""
@@ -203,11 +206,22 @@ class Settling:
             while self.waiting and len(self.running) < self.pool.depth:
                 shard = self.waiting.pop(0)
                 self.running[self.pool.executor.submit(self.pool.settle, shard.checkpoints[0])] = shard
-            done, _ = wait(self.running, return_when=FIRST_COMPLETED)
+            done, failed = _ended(self.running)
             for future in done:
                 shard = self.running.pop(future)
                 self.tick(1)
                 yield shard, [row(shard, 0, *future.result())]
+            for future in failed:
+                outcome(future)
+
+
+def _ended(running: Collection[Future]) -> tuple[list[Future], list[Future]]:
+    """Wait for a task: those that gave something, which is kept first, and those that raised."""
+    ended: set[Future] = set()
+    while not ended:  # looking up now and then: Ctrl-C may reach a thread that cannot wake this one
+        ended, _ = wait(running, timeout=PATIENCE, return_when=FIRST_COMPLETED)
+    failed = [future for future in ended if future.exception() is not None]
+    return [future for future in ended if future not in failed], failed
 
 
 def row(shard: Shard, i: int, reading: Reading, found: Estimate) -> Row:

@@ -18,7 +18,7 @@ from thalweg.phases import FEWEST, Forecast, Transition, forecasts, transitions
 from thalweg.samplers import Settings, width
 from thalweg.store import VERDICTS, Store, scalars, shard_dataset, table_dataset, versions
 from thalweg.survey.plan import Plan, Shard, checked, plan
-from thalweg.survey.pool import Pool, workers_for
+from thalweg.survey.pool import Pool, check_memory, workers_for
 from thalweg.survey.schedule import Schedule, Settling
 from thalweg.survey.work import LOGGED, Job
 
@@ -228,9 +228,11 @@ def survey(
     series = series if isinstance(series, Series) else checkpoints(series)
     if not len(series):
         raise InputError("no checkpoints are left in the series: give at least one")
+    check_memory(landscape.layout.width, landscape.layout.dtype.itemsize, 0, memory)
     test = other_data(landscape, test_data, "test") if test_data is not None else None
     job = Job(landscape, _resolved(choice(settings, **changes), landscape, store), test, _names(logged))
     _check_logged(job)
+    workers_for(job, 1, workers, memory)  # refuses what does not fit before the checkpoints are read
     job = replace(job, landscape=checked(landscape, series.items))
     announce(landscape, job.landscape)
     planned = plan(job.landscape, series.items, job.settings, test, job.logged)
@@ -339,7 +341,7 @@ class _bar:  # noqa: N801  (a context manager, used as a function)
 
     def __exit__(self, kind: type | None, *_: object) -> None:
         self.progress.stop()
-        if kind is not None and issubclass(kind, KeyboardInterrupt):
+        if kind is not None and issubclass(kind, KeyboardInterrupt) and not self.progress.disable:
             self.progress.console.print("stopped: every finished block is kept, the same call goes on from there")
 
 

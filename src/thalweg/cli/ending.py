@@ -1,0 +1,108 @@
+"""How the command ends: with an exit code, and one line on standard error whatever was raised.
+
+What others wrote runs inside the command: it may raise anything, print anywhere, and press no key and yet raise
+`KeyboardInterrupt`. `THALWEG_DEBUG=1` shows the traceback.
+"""
+
+import os
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+
+import typer
+
+from thalweg.errors import ThalwegError, one_line, said
+
+DEBUG = "THALWEG_DEBUG"
+WRONG, STOPPED, UNREAD = 2, 130, 141  # as shells report Ctrl-C, and a pipe that nobody reads
+UsageError: type[Exception] = typer.BadParameter.__mro__[1]  # of click, wherever typer keeps it
+
+
+def ended(run: Callable[[], None]) -> int:
+    """Run the command, and give its exit code; what is wrong is said on standard error."""
+    with _keys() as pressed:
+        try:
+            run()
+            if sys.stdout is not None:
+                sys.stdout.flush()
+        except typer.Exit as error:
+            return error.exit_code
+        except BaseException as error:
+            return _wrong(error, interrupted=pressed(error))
+    return 0
+
+
+def _wrong(error: BaseException, *, interrupted: bool) -> int:
+    """Say what was raised, and give the exit code."""
+    if os.environ.get(DEBUG, "0") not in ("", "0"):
+        traceback.print_exception(error)
+    if interrupted or isinstance(error, typer.Abort):
+        return STOPPED
+    if isinstance(error, BrokenPipeError):
+        _unplug()
+        return UNREAD
+    told = _words(error)
+    if told:
+        _tell(f"thalweg: {told}")
+    return WRONG
+
+
+def _words(error: BaseException) -> str:
+    """What was wrong, and what to do; nothing where the help was shown."""
+    if isinstance(error, UsageError):
+        told = " ".join(error.format_message().split()).rstrip(".")  # pyright: ignore[reportAttributeAccessIssue]
+        context = getattr(error, "ctx", None)
+        command = "thalweg" if context is None else context.command_path
+        return told and f"{told}: see {command} --help"
+    if isinstance(error, ThalwegError):
+        return str(error)
+    if isinstance(error, OSError) and error.strerror:
+        if error.filename is None:
+            _unplug()
+        return f"{error.filename or 'standard output'}: {error.strerror}: give a place that can be written"
+    return f"{said(error)}: {DEBUG}=1 shows where it was raised"
+
+
+def _tell(line: str) -> None:
+    """One line on standard error, also where what ran has closed it or put something else in its place."""
+    line = one_line(line) + "\n"
+    try:
+        sys.stderr.write(line)
+        sys.stderr.flush()
+    except Exception:
+        with suppress(OSError):
+            os.write(2, line.encode("utf-8", "backslashreplace"))
+
+
+def _unplug() -> None:
+    """Let nothing more be written to a standard output that takes nothing, else Python complains as it ends."""
+    with suppress(OSError, ValueError, AttributeError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
+
+
+@contextmanager
+def _keys() -> Iterator[Callable[[BaseException], bool]]:
+    """Know whether Ctrl-C was pressed: what runs inside may raise the same, or swallow it."""
+    before, pressed = signal.getsignal(signal.SIGINT), []
+
+    def note(number: int, frame: object) -> None:
+        pressed.append(number)
+        raise KeyboardInterrupt
+
+    ours = threading.current_thread() is threading.main_thread() and before is signal.default_int_handler
+    if not ours:  # someone else listens, and knows better
+        yield lambda error: isinstance(error, KeyboardInterrupt) and before is not signal.SIG_IGN
+        return
+    signal.signal(signal.SIGINT, note)
+    try:
+        yield lambda _: bool(pressed)
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+__all__ = ["ended"]
