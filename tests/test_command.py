@@ -264,8 +264,10 @@ def test_tasks_of_workers_are_one_line_too(capfd):
 
 
 def test_ctrl_c_is_130_and_leaves_nobody(folder):
-    wrote(folder, forward="print('on the way', flush=True); import time; time.sleep(0.01)")
-    process = command(survey_words(), folder)
+    wrote(folder, forward="print('on the way', flush=True)")
+    words = survey_words().replace("--draws 40", "--draws 10000000")  # which would take an hour
+    assert words != survey_words()
+    process = command(words, folder)
     assert process.stderr is not None
     assert process.stderr.readline() == "on the way\n"
     process.send_signal(signal.SIGINT)
