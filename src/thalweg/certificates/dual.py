@@ -143,7 +143,7 @@ def ends(problem: Problem, width: float) -> tuple[Cut, Cut]:
     low, high = problem.her.returns_of(worst)
     best = problem.alice_best[1] + high
     left = Cut(0.0, best, worst.policy, -worst.value, bob.value, (-high, -low), his.returns_of(bob))
-    alice = problem.own(problem.her, bobs.policy, width)
+    alice = problem.own(problem.her, bobs.policy, width / SHARE)  # no end is the last line of a search
     reached = problem.her.returns_of(alice)
     return left, Cut(np.inf, np.inf, bobs.policy, alice.value, bobs.value, reached, problem.bob_best)
 

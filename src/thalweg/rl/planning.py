@@ -32,11 +32,12 @@ from thalweg.rl.rows import filled
 
 TOLERANCE = 1e-9  # of the largest range that returns could have
 ROUNDS = 10_000  # greedy backups
-FEWEST_SWEEPS, SWEEPS = 20, 0.2  # evaluations between two backups: at least, and in units of 1 / (1 - discount)
+FEWEST_SWEEPS, SWEEPS = 30, 0.3  # evaluations between two backups: at least, and in units of 1 / (1 - discount)
 LARGEST = 1e300  # of a return
 PAIRWISE = 64  # roundings of numpy's sum of pairs, for up to 2^40 terms
-UNSETTLED, FEW_SWEEPS = 1e-3, 20  # share of states whose action has changed, above which so many evaluations pay
+UNSETTLED, FEW_SWEEPS = 1e-3, 30  # share of states whose action has changed, above which so many evaluations pay
 MANY = 60  # evaluations of a policy alone, from which a Krylov method is cheaper
+LONG = 1e-4  # 1 - discount, from which a sum of corrections is known to some digits in single precision
 STEP, STEPS = 1e-4, 200  # by how much that shrinks a residual, in so many steps at most
 ROUGH = 1e-13  # by which rows miss 1 that were not rounded in float64
 LEAST = 1e-290  # of anything that divides
@@ -293,15 +294,14 @@ def _solve(
         raise InputError(f"warm start has shape {warm.shape}: give ({states},) finite values, or None")
     edges = _Edges(rows, gain, discount, mixed, open_to or (0.0, 0.0))
     value, level, paid = np.zeros(states) if warm is None else warm, 0.0, gain
-    first, before = np.arange(states) * actions, np.inf
+    coarse, first, before = _coarse(rows, discount), np.arange(states) * actions, np.inf
     policy: Any = None
     chosen: Any = None
-    earned: Any = None
     for turn in range(rounds):
         middle = float(value.max()) / 2 + float(value.min()) / 2
         if open_to and abs(middle) > value.max() - value.min():  # what all values share costs digits
             level, value = level + middle, value - middle
-            paid, policy = gain - (1 - discount) * level, None
+            paid = gain - (1 - discount) * level
             edges.reward = float(np.abs(paid).max())
         after = _backup(rows, paid, discount, value)
         greedy = after.argmax(1)
@@ -318,25 +318,45 @@ def _solve(
         if policy is None or not np.array_equal(greedy, policy):
             if policy is not None and np.count_nonzero(greedy != policy) > UNSETTLED * states:
                 sweeps = min(sweeps, FEW_SWEEPS)  # of a policy that will not stay
-            policy = greedy
-            chosen, earned = rows[first + policy], paid.reshape(-1)[first + policy]
-        before, value = high - low, best + discount * (low + high) / 2  # the middle of the bounds, one backup on
+            policy, chosen = greedy, coarse[first + greedy]
+        before, middle = high - low, low / 2 + high / 2  # which all values still lack
         if actions == 1 and sweeps >= MANY:
-            value, sweeps = _corrected(chosen, earned, discount, value), 1
-        for _ in range(sweeps):
-            value = chosen @ value
-            value *= discount
-            value += earned
+            value = _corrected(rows, paid[:, 0], discount, value + middle)
+        else:
+            value = value + _summed(chosen, best - value - (1 - discount) * middle, discount, sweeps) + middle
     raise AssertionError
 
 
+def _coarse(rows: Any, discount: float) -> Any:
+    """The rows in single precision, which is half of what sweeps read, unless rounding would outlast a correction."""
+    if 1 - discount < LONG:
+        return rows
+    if sparse.issparse(rows):
+        return sparse.csr_matrix((rows.data.astype(np.float32), rows.indices, rows.indptr), rows.shape, copy=False)
+    return rows.astype(np.float32)
+
+
+def _summed(rows: Any, residual: np.ndarray, discount: float, sweeps: int) -> np.ndarray:
+    """What evaluations of the rows add to a value: its residual now, that of the next step, and so on."""
+    unit = float(np.abs(residual).max())
+    if unit == 0:
+        return residual
+    off = (residual / unit).astype(rows.dtype)
+    found = off
+    for _ in range(sweeps):
+        found = rows @ found
+        found *= rows.dtype.type(discount)
+        found += off
+    return found.astype(np.float64) * unit
+
+
 def _corrected(rows: Any, earned: np.ndarray, discount: float, value: np.ndarray) -> np.ndarray:
-    """A value less some of its residual, by BiCGSTAB; the value itself where that made it no smaller."""
+    """A value less some of its residual, by BiCGSTAB; the value itself where that made it no smaller; and a sweep."""
     off = earned + discount * (rows @ value) - value
     system: Any = aslinearoperator(sparse.identity(len(value))) - discount * aslinearoperator(rows)
     step, _ = bicgstab(system, off, rtol=STEP, maxiter=STEPS)
     better = np.abs(off - system.matvec(step)).max() < np.abs(off).max()
-    return value + step if better else value
+    return earned + discount * (rows @ (value + step if better else value))
 
 
 def _sweeps(discount: float, ratio: float) -> int:
