@@ -78,14 +78,18 @@ def derivatives(chart: Chart, z: Tensor, size: int) -> Iterator[Tensor]:
     for start in range(0, samples, size):
         stop = min(start + size, samples)
         with guarded("derivatives of the module"):
-            try:
-                yield by_sample(chart, z, start, stop)
-            except REFUSALS:
-                rows = torch.autograd.functional.jacobian(
-                    lambda z, a=start, b=stop: chart.losses(z, a, b).flatten(), z
-                )
-                assert isinstance(rows, Tensor)
-                yield rows
+            rows = _rows(chart, z, start, stop)
+        yield rows
+
+
+def _rows(chart: Chart, z: Tensor, start: int, stop: int) -> Tensor:
+    """Of a few samples, by vmap or else by torch's own Jacobian."""
+    try:
+        return by_sample(chart, z, start, stop)
+    except REFUSALS:
+        rows = torch.autograd.functional.jacobian(lambda z: chart.losses(z, start, stop).flatten(), z)
+        assert isinstance(rows, Tensor)
+        return rows
 
 
 def by_sample(chart: Chart, z: Tensor, start: int, stop: int) -> Tensor:
