@@ -106,6 +106,16 @@ def test_arrays_with_pickles_are_refused(verb, place):
     assert "plain numbers" in error
 
 
+def test_letters_are_worth_what_they_say_to_the_last_digit():
+    """Of single precision they were worth .3 and 1e-8, or with a constant of 1e6 another reward."""
+    world = gridworld(["....C", ".##..", ".~~..", "....."], discount=0.9, slip=0.1)
+    assert world.reward({"~": -0.3}).unique().tolist() == [-0.3, 0.0]
+    plain, bob = world.reward({"C": 1.0, "~": -0.3}), world.reward({"C": 1.0})
+    moved = world.reward({"C": 1e6 + 1, "~": 1e6 - 0.3, ".": 1e6})
+    found, same = (certify(Known(r), Bob(reward=bob, suboptimality=0.1), world.mdp) for r in (plain, moved))
+    assert same.lp == pytest.approx(found.lp, abs=same.slacks["lp"] + 1e-9)
+
+
 def test_a_known_alice_orders_the_three_bounds():
     world = gridworld(MAP, discount=0.9, slip=0.1)
     reward, other = world.reward({"G": 1.0, "X": -1.0}), world.reward({"G": 1.0, "X": -0.4})

@@ -278,6 +278,20 @@ def test_ctrl_c_is_130_and_leaves_nobody(folder):
     assert "thalweg:" not in err
 
 
+def test_a_warning_of_ours_is_one_line(folder):
+    torch.save({"f.weight": torch.ones(3, 1)}, folder / "run" / "step-1.pt")
+    (folder / "bag.py").write_text(
+        "import torch\nfrom torch import nn\n"
+        "def data(): return torch.arange(60).reshape(20, 3) % 3, torch.randn(20, 1)\n"
+        "class Net(nn.Module):\n  def __init__(s): super().__init__(); s.f = nn.Embedding(3, 1, padding_idx=0)\n"
+        "  def forward(s, x): return s.f(x).sum(1)\n"
+    )
+    process = command(survey_words("bag.py").replace("--loss bag.py:loss", "--loss mse"), folder)
+    _, err = process.communicate(timeout=120)
+    assert err.startswith("thalweg: held at w*: f.weight, row 0: ")
+    assert err.count("\n") == 1
+
+
 def test_a_pipe_that_nobody_reads_ends_quietly(monkeypatch, capfd):
     read, write = os.pipe()
     os.close(read)

@@ -9,8 +9,11 @@ import signal
 import sys
 import threading
 import traceback
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
 
 import typer
 
@@ -18,12 +21,13 @@ from thalweg.errors import ThalwegError, one_line, said
 
 DEBUG = "THALWEG_DEBUG"
 WRONG, STOPPED, UNREAD = 2, 130, 141  # as shells report Ctrl-C, and a pipe that nobody reads
+HERE, PLAIN = Path(__file__).parent.parent, warnings.formatwarning
 UsageError: type[Exception] = typer.BadParameter.__mro__[1]  # of click, wherever typer keeps it
 
 
 def ended(run: Callable[[], None]) -> int:
     """Run the command, and give its exit code; what is wrong is said on standard error."""
-    with _keys() as pressed:
+    with _keys() as pressed, _short_warnings():
         try:
             run()
             if sys.stdout is not None:
@@ -33,6 +37,13 @@ def ended(run: Callable[[], None]) -> int:
         except BaseException as error:
             return _wrong(error, interrupted=pressed(error))
     return 0
+
+
+def _warned(message: Any, category: type, filename: str, *place: Any) -> str:
+    """A warning of ours is one line; another's says where it comes from, as it always does."""
+    if Path(filename).is_relative_to(HERE):
+        return one_line(f"thalweg: {message}") + "\n"
+    return PLAIN(message, category, filename, *place)
 
 
 def _wrong(error: BaseException, *, interrupted: bool) -> int:
@@ -83,6 +94,16 @@ def _unplug() -> None:
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, sys.stdout.fileno())
         os.close(nowhere)
+
+
+@contextmanager
+def _short_warnings() -> Iterator[None]:
+    """Ours are one line meanwhile."""
+    warnings.formatwarning = _warned
+    try:
+        yield
+    finally:
+        warnings.formatwarning = PLAIN
 
 
 @contextmanager

@@ -43,7 +43,7 @@ class Gridworld:
             raise InputError(f"letter {unknown[0][:LISTED]!r} is not on the map: it has {there}")
         total = torch.zeros(self.mdp.states, dtype=torch.float64)
         for letter, value in worth.items():
-            total = total + value * self.letters[letter]
+            total = total + value * self.letters[letter].to(torch.float64)  # a number times a truth is of float32
         return total
 
 

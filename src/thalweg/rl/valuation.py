@@ -155,8 +155,8 @@ class Valuation:
         if not low > FLAT * self.range.width:
             at_most = f" (at most {high * self.reward.unit:.2g})" if high > 0 else ""
             raise InputError(
-                f"the return range of {whose} is 0 up to rounding{at_most}, every policy returns the same by it: give"
-                " another"
+                f"the return range of {whose} is 0 up to rounding{at_most}, every policy returns the same by it or"
+                " its digits do not tell: give another, or the same in float64 and without its constant"
             )
         return self.range
 
