@@ -111,7 +111,6 @@ class Seen:
         corner: (T) over levels whose cheese is in the corner.
         elsewhere: (T) over the others.
         phases: (T) names.
-        path: (T, 2) shares of the two returns, of `Point`.
     """
 
     def __init__(self, steps: list[int], regrets: list[tuple[float, float, float]], phases: list[str]) -> None:

@@ -5,7 +5,6 @@ lies. The essay asks that singular learning theory be carried to reinforcement l
 (arXiv 2601.07524) do so, and saw opposing staircases in this world. Here all regrets are exact.
 """
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -143,5 +142,3 @@ RECIPE = Recipe(
     tiny=tiny,
     run=run,
 )
-
-__all__ = ["RECIPE", "replace"]
