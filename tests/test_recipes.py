@@ -16,8 +16,8 @@ from thalweg.recipes.alice_and_bob.rooms import rooms
 from thalweg.recipes.census.counts import a_then_b, count, share
 from thalweg.recipes.corner.grid import crossing
 from thalweg.recipes.corner.page import _where
+from thalweg.recipes.superposition.config import tiny as superposition_tiny
 from thalweg.recipes.superposition.runs import Toy, _descent, squared
-from thalweg.recipes.superposition.study import tiny as superposition_tiny
 
 
 class Page(HTMLParser):

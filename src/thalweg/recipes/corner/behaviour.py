@@ -4,10 +4,12 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+import torch
 from torch import Tensor
 
+from thalweg.checkpoints import Series
 from thalweg.rl import Levels
-from thalweg.rl.corner import proxy, to_cheese, to_corner, uniform
+from thalweg.rl.corner import Mouse, proxy, to_cheese, to_corner, uniform
 
 PHASES = ("random", "to the corner", "to the cheese")
 NEAR = 0.1  # of the corner policy's regret: within it a checkpoint is on the corner's plateau
@@ -98,3 +100,31 @@ def fall(regret: np.ndarray, corner: float) -> Fall:
     first, last = max(stays, key=lambda stay: stay[1] - stay[0])
     low = np.flatnonzero(regret[last:] < FALLEN * corner)
     return Fall(int(first), int(last), int(last + low[0]) if len(low) else -1)
+
+
+class Seen:
+    """What one run did, along its checkpoints.
+
+    Attributes:
+        steps: (T).
+        regret: (T) over all levels, plain.
+        corner: (T) over levels whose cheese is in the corner.
+        elsewhere: (T) over the others.
+        phases: (T) names.
+    """
+
+    def __init__(self, steps: list[int], regrets: list[tuple[float, float, float]], phases: list[str]) -> None:
+        self.steps = np.array(steps)
+        self.regret, self.corner, self.elsewhere = np.array(regrets).T
+        self.phases = phases
+
+
+def follow(watch: Watch, mouse: Mouse, series: Series) -> Seen:
+    """Read every checkpoint of a run."""
+    regrets, phases = [], []
+    for checkpoint in series:
+        mouse.load_state_dict(checkpoint.load())
+        policy = watch.levels.policy(mouse).to(torch.float64)
+        regrets.append(watch.regrets(policy))
+        phases.append(watch.phase(policy))
+    return Seen(series.steps, regrets, phases)

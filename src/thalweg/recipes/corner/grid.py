@@ -12,37 +12,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
 
 from thalweg.checkpoints import Checkpoint, Series, checkpoints, place, save
 from thalweg.recipes.corner.behaviour import PHASES, Watch
+from thalweg.recipes.corner.config import Config
 from thalweg.recipes.spread import spread
 from thalweg.rl import ascend, regret_landscape
 from thalweg.samplers import threads
 from thalweg.survey import survey
-
-if TYPE_CHECKING:
-    from thalweg.recipes.corner.study import Config
-
-
-@dataclass(frozen=True)
-class Grid:
-    """What is swept.
-
-    Attributes:
-        alphas: ascending from one at which nobody leaves the corner; the study's own among them.
-        discounts: the study's own among them.
-        runs: seeds trained in each cell.
-        picks: pairs of policies that are compared at all alphas.
-    """
-
-    alphas: tuple[float, ...]
-    discounts: tuple[float, ...]
-    runs: int
-    picks: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,7 +71,7 @@ class Sweep:
         }
 
 
-def sweep(config: "Config", folder: Path, seed: int, say: Callable[[str], None]) -> Sweep:
+def sweep(config: Config, folder: Path, seed: int, say: Callable[[str], None]) -> Sweep:
     """Train every cell, then read both policies of each discount at every alpha.
 
     Args:
@@ -136,7 +117,7 @@ def _place(folder: Path, discount: float, alpha: float) -> Path:
     return folder / f"discount-{discount:g}" / f"alpha-{alpha:g}"
 
 
-def _trained(config: "Config", folder: Path, seed: int, discount: float, alpha: float) -> float:
+def _trained(config: Config, folder: Path, seed: int, discount: float, alpha: float) -> float:
     """Share of the runs of a cell that end nearest to the cheese."""
     levels, home = config.levels(alpha, discount), _place(folder, discount, alpha)
     seeds = [seed + i for i in range(config.grid.runs)]
@@ -152,7 +133,7 @@ def _trained(config: "Config", folder: Path, seed: int, discount: float, alpha: 
     return found.count(PHASES[-1]) / len(found)
 
 
-def _gain(config: "Config", folder: Path, seed: int, discount: float, alpha: float) -> np.ndarray:
+def _gain(config: Config, folder: Path, seed: int, discount: float, alpha: float) -> np.ndarray:
     """(P,) free energy of a policy that walks to the corner less that of one that walks to the cheese."""
     picks = _picks(config, folder, discount, seed)
     gain = np.full(config.grid.picks, np.nan)
@@ -172,7 +153,7 @@ def _gain(config: "Config", folder: Path, seed: int, discount: float, alpha: flo
     return gain
 
 
-def _picks(config: "Config", folder: Path, discount: float, seed: int) -> Series:
+def _picks(config: Config, folder: Path, discount: float, seed: int) -> Series:
     """Ends of training in pairs: to the corner, learnt at the least alpha; to the cheese, at the study's own."""
     watch, mouse = Watch.of(config.levels(discount=discount)), config.build()
     ends = []

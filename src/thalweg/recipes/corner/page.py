@@ -1,7 +1,6 @@
 """The page of the study: opposing staircases, all runs, the rise of lambda, the sweep."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -9,14 +8,12 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from thalweg.atlas import Section, Table, report
-from thalweg.recipes.corner.behaviour import NEAR, PHASES, STAY, Fall
+from thalweg.recipes.corner.behaviour import NEAR, PHASES, STAY, Fall, Seen
+from thalweg.recipes.corner.config import Config
 from thalweg.recipes.corner.grid import Sweep
 from thalweg.recipes.corner.rise import Rise
 from thalweg.rl.corner import Regrets
 from thalweg.survey import Survey
-
-if TYPE_CHECKING:
-    from thalweg.recipes.corner.study import Config, Seen
 
 COLOURS: dict[str, str] = dict(zip(PHASES, ("#9aa5b1", "#c8553d", "#1b7f5c"), strict=True))
 DISCOUNTS = ("#2f6690", "#c8553d", "#1b7f5c", "#8a5a99")
@@ -25,9 +22,9 @@ INTERVAL = 1.96
 
 def write(
     path: Path,
-    config: "Config",
+    config: Config,
     reference: Regrets,
-    seen: "list[Seen]",
+    seen: list[Seen],
     falls: list[Fall],
     main: Survey,
     refined: Survey,
@@ -45,7 +42,7 @@ def write(
     return report(path, "Cheese in the corner: regret falls in two steps, λ̂ climbs the other way", sections)
 
 
-def _staircases(config: "Config", reference: Regrets, run: "Seen", main: Survey, refined: Survey) -> Section:
+def _staircases(config: Config, reference: Regrets, run: Seen, main: Survey, refined: Survey) -> Section:
     """Regret above, lambda below, of the first run."""
     figure = Figure(figsize=(8.4, 6.4), layout="constrained")
     above, below = figure.subplots(2, 1, sharex=True)
@@ -86,7 +83,7 @@ def _staircases(config: "Config", reference: Regrets, run: "Seen", main: Survey,
     return Section("Opposing staircases", (*words, *sentences), figure)
 
 
-def _phases(panels: tuple[Axes, ...], run: "Seen") -> None:
+def _phases(panels: tuple[Axes, ...], run: Seen) -> None:
     """Shade what the policy does."""
     edges = [run.steps[0], *((run.steps[1:] + run.steps[:-1]) / 2), run.steps[-1]]
     for axes in panels:
@@ -98,7 +95,7 @@ def _phases(panels: tuple[Axes, ...], run: "Seen") -> None:
     whole.legend(patches, present, frameon=False, fontsize=8, ncols=3, loc="outside upper right")
 
 
-def _runs(config: "Config", reference: Regrets, seen: "list[Seen]", falls: list[Fall]) -> Section:
+def _runs(config: Config, reference: Regrets, seen: list[Seen], falls: list[Fall]) -> Section:
     """Every run's regret; misgeneralisation before and after."""
     figure = Figure(figsize=(8.4, 3.6), layout="constrained")
     left, right = figure.subplots(1, 2, width_ratios=(1.5, 1))

@@ -5,113 +5,24 @@ lies. The essay asks that singular learning theory be carried to reinforcement l
 (arXiv 2601.07524) do so, and saw opposing staircases in this world. Here all regrets are exact.
 """
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from pydantic import BaseModel, ConfigDict
 
 from thalweg.checkpoints import Checkpoint, Series, checkpoints, place, save
 from thalweg.recipes.corner import page
-from thalweg.recipes.corner.behaviour import PHASES, Fall, Watch, fall
-from thalweg.recipes.corner.grid import Grid, Sweep, sweep
+from thalweg.recipes.corner.behaviour import PHASES, Fall, Seen, Watch, fall, follow
+from thalweg.recipes.corner.config import Config, paper, tiny
+from thalweg.recipes.corner.grid import Sweep, sweep
 from thalweg.recipes.corner.rise import Rise, rise
 from thalweg.recipes.recipe import Outcome, Recipe, Stages
-from thalweg.rl import Ascent, Levels, ascend, regret_landscape
-from thalweg.rl.corner import Mouse, corner, reference_regrets
+from thalweg.rl import Levels, ascend, regret_landscape
+from thalweg.rl.corner import reference_regrets
 from thalweg.samplers import Settings, threads
 from thalweg.survey import Survey, survey
 
 PLAIN = 3  # runs of which plain regret is surveyed too
-
-
-class Config(BaseModel):
-    """All that the study depends on, beside the seed.
-
-    Attributes:
-        size: of the world with its walls.
-        alpha: chance that the cheese is anywhere.
-        discount: of the reward.
-        horizon: steps of an episode at most.
-        hidden: widths of the policy's tanh layers.
-        ascent: training; its temperature also stands in the regret that is surveyed.
-        runs: seeds that are trained.
-        n: sample size of the theory, episodes.
-        sampler: of the survey of the first run.
-        rises: samplers, one for each nbeta, by which lambda on the plateau and at the end is compared.
-        grid: of alpha and discount.
-        workers: processes of a survey; default the cores.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    size: int
-    alpha: float
-    discount: float
-    horizon: int
-    hidden: tuple[int, ...]
-    ascent: Ascent
-    runs: int
-    n: int
-    sampler: Settings
-    rises: tuple[Settings, ...]
-    grid: Grid
-    workers: int | None = None
-
-    def levels(self, alpha: float | None = None, discount: float | None = None) -> Levels:
-        """The world, at another alpha or discount if asked for."""
-        alpha, discount = self.alpha if alpha is None else alpha, self.discount if discount is None else discount
-        return corner(self.size, alpha=alpha, discount=discount, horizon=self.horizon)
-
-    def build(self) -> Mouse:
-        """The policy, to be initialised."""
-        return Mouse(self.size, self.hidden)
-
-
-def _sampler(nbeta: float, draws: int = 400) -> Settings:
-    """Steps of 1/nbeta, a tether of a tenth of nbeta at 1,000; every level in every gradient."""
-    step_size = min(1e-3, 1 / nbeta)
-    return Settings(
-        chains=4, burn_in=draws // 2, draws=draws, step_size=step_size, gamma=100.0, nbeta=nbeta, batch_size=10_000
-    )
-
-
-def paper() -> Config:
-    """49 cells."""
-    return Config(
-        size=9,
-        alpha=0.2,
-        discount=0.9,
-        horizon=28,
-        hidden=(32, 32),
-        ascent=Ascent(updates=590, learning_rate=0.003, levels=16, every=10, temperature=0.01),
-        runs=10,
-        n=10_000,
-        sampler=_sampler(1000),
-        rises=(_sampler(300), _sampler(1000), _sampler(2000, 800)),
-        grid=Grid(alphas=(0.005, 0.02, 0.05, 0.1, 0.2), discounts=(0.8, 0.9, 0.95), runs=10, picks=2),
-    )
-
-
-def tiny() -> Config:
-    """Sixteen cells, in seconds."""
-    sampler = Settings(chains=4, burn_in=40, draws=160, step_size=1e-3, gamma=400.0, nbeta=300, batch_size=10_000)
-    return Config(
-        size=6,
-        alpha=0.1,
-        discount=0.9,
-        horizon=16,
-        hidden=(16,),
-        ascent=Ascent(updates=500, learning_rate=0.005, levels=4, every=50, temperature=0.01),
-        runs=3,
-        n=1000,
-        sampler=sampler,
-        rises=(sampler,),
-        grid=Grid(alphas=(0.03, 0.1), discounts=(0.9,), runs=2, picks=1),
-        workers=1,
-    )
 
 
 def run(config: Config, out: Path, seed: int, stages: Stages) -> Outcome:
@@ -120,7 +31,7 @@ def run(config: Config, out: Path, seed: int, stages: Stages) -> Outcome:
     stages.say(f"training {config.runs} policies")
     folders = train(config, levels, out / "runs", [seed + i for i in range(config.runs)])
     watch, mouse = Watch.of(levels), config.build()
-    seen = [_watch(watch, mouse, checkpoints(folder)) for folder in folders]
+    seen = [follow(watch, mouse, checkpoints(folder)) for folder in folders]
     reference = reference_regrets(config.size, config.horizon, config.alpha, config.discount)
     falls = [fall(run.regret, reference.corner) for run in seen]
 
@@ -165,35 +76,6 @@ def train(config: Config, levels: Levels, folder: Path, seeds: list[int]) -> lis
                 for seed, weights in zip(missing, moment.weights, strict=True):
                     save(weights, folder / f"seed-{seed}", moment.step)
     return folders
-
-
-class Seen:
-    """What one run did, along its checkpoints.
-
-    Attributes:
-        steps: (T).
-        regret: (T) over all levels, plain.
-        corner: (T) over levels whose cheese is in the corner.
-        elsewhere: (T) over the others.
-        phases: (T) names.
-        path: (T, 2) shares of the two returns, of `behaviour.Point`.
-    """
-
-    def __init__(self, steps: list[int], regrets: list[tuple[float, float, float]], phases: list[str]) -> None:
-        self.steps = np.array(steps)
-        self.regret, self.corner, self.elsewhere = np.array(regrets).T
-        self.phases = phases
-
-
-def _watch(watch: Watch, mouse: Mouse, series: Series) -> Seen:
-    """Read every checkpoint of a run."""
-    regrets, phases = [], []
-    for checkpoint in series:
-        mouse.load_state_dict(checkpoint.load())
-        policy = watch.levels.policy(mouse).to(torch.float64)
-        regrets.append(watch.regrets(policy))
-        phases.append(watch.phase(policy))
-    return Seen(series.steps, regrets, phases)
 
 
 def _picks(folders: list[Path], falls: list[Fall]) -> Series:
@@ -260,5 +142,3 @@ RECIPE = Recipe(
     tiny=tiny,
     run=run,
 )
-
-__all__ = ["RECIPE", "replace"]

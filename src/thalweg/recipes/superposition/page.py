@@ -1,7 +1,6 @@
 """The page of the study: levels with their polygons, the posterior's phase diagram, opposing staircases."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib import colormaps
@@ -10,15 +9,13 @@ from matplotlib.figure import Figure
 
 from thalweg.atlas import Section, Table, report
 from thalweg.errors import InputError
+from thalweg.recipes.superposition.config import Config
 from thalweg.recipes.superposition.posterior import SIDES, Crossing, Posterior
 from thalweg.recipes.superposition.runs import NEAR, Runs, Stair, on_level
 from thalweg.recipes.superposition.table import PAPER, PAPER_THEORY, Reading
 from thalweg.survey import Survey
 from thalweg.theory import superposition_gon
 from thalweg.theory.superposition_loss import gon
-
-if TYPE_CHECKING:
-    from thalweg.recipes.superposition.study import Config
 
 COLOURS = {3: "#9aa5b1", 4: "#c8553d", 5: "#2f6690", 6: "#1b7f5c"}
 INTERVAL = 1.96
@@ -27,7 +24,7 @@ MOVING = 12  # curves of runs that are drawn in colour at most
 
 def write(
     path: Path,
-    config: "Config",
+    config: Config,
     table: list[Reading],
     found: Posterior,
     crossings: dict[int, Crossing],
@@ -47,7 +44,7 @@ def write(
     return report(path, "The toy model of superposition: phases, Bayesian and dynamical", sections)
 
 
-def _levels(config: "Config", runs: Runs, known: dict[str, float]) -> Section:
+def _levels(config: Config, runs: Runs, known: dict[str, float]) -> Section:
     """Loss of all runs over the levels, a polygon at each."""
     figure = Figure(figsize=(8.4, 4.6), layout="constrained")
     axes, beside = figure.subplots(1, 2, width_ratios=(4, 1), sharey=True)
@@ -97,7 +94,7 @@ def _polygon(axes: Axes, features: int, name: str, centre: tuple[float, float], 
 
 
 def _staircases(
-    config: "Config", runs: Runs, surveys: list[Survey], known: dict[str, float], moves: list[Stair]
+    config: Config, runs: Runs, surveys: list[Survey], known: dict[str, float], moves: list[Stair]
 ) -> Section:
     """Loss falls while lambda rises."""
     moving = sorted({move.run for move in moves})[:MOVING]
@@ -169,7 +166,7 @@ def _colours(count: int) -> list[tuple[float, ...]]:
     return [tuple(colormaps["viridis"](x)) for x in np.linspace(0, 0.9, max(count, 1))][:count]
 
 
-def _phase_diagram(config: "Config", found: Posterior) -> Section:
+def _phase_diagram(config: Config, found: Posterior) -> Section:
     """Shares of the posterior as n grows."""
     figure = Figure(figsize=(8.4, 3.8), layout="constrained")
     axes = figure.subplots()

@@ -11,16 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
 
-from thalweg.estimators import Auto
 from thalweg.phases import Transition
 from thalweg.recipes.recipe import Outcome, Recipe, Stages
 from thalweg.recipes.superposition import page
-from thalweg.recipes.superposition.posterior import SIDES, Crossing, Posterior, Tempering, crossing, sample
+from thalweg.recipes.superposition.config import Config, paper, tiny
+from thalweg.recipes.superposition.posterior import SIDES, Crossing, Posterior, crossing, sample
 from thalweg.recipes.superposition.runs import (
     NEAR,
-    Descent,
     Runs,
     Stair,
     descend,
@@ -29,101 +27,10 @@ from thalweg.recipes.superposition.runs import (
     stairs,
     survey_all,
 )
-from thalweg.recipes.superposition.table import Phases, Reading, read
-from thalweg.samplers import Settings
+from thalweg.recipes.superposition.table import Reading, read
 from thalweg.survey import Survey
 
 FEWEST = 100  # draws of both phases at a rung where their free energies are compared
-
-
-class Config(BaseModel):
-    """All that the study depends on, beside the seed.
-
-    Attributes:
-        features: c, inputs.
-        phases: the table of coefficients.
-        tempering: the posterior over phases.
-        descent: the runs.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    features: int
-    phases: Phases
-    tempering: Tempering
-    descent: Descent
-
-
-RUNGS = (
-    10,
-    14,
-    20,
-    28,
-    40,
-    55,
-    70,
-    84,
-    100,
-    120,
-    140,
-    165,
-    190,
-    220,
-    250,
-    285,
-    320,
-    360,
-    400,
-    475,
-    560,
-    640,
-    750,
-    900,
-)
-
-
-def paper() -> Config:
-    """The published size."""
-    return Config(
-        features=6,
-        phases=Phases(
-            phases=((6, 0), (5, 1), (5, 0), (4, 2), (4, 1), (4, 0)),
-            samples=(500_000, 5000, 1000),
-            auto=Auto(gamma=10.0, rtol=0.01),
-        ),
-        tempering=Tempering(rungs=RUNGS, ladders=12, sweeps=10_000, burn_in=1000, every=10),
-        descent=Descent(
-            runs=50,
-            samples=1000,
-            batch_size=20,
-            learning_rate=0.005,
-            noise=0.01,
-            epochs=4500,
-            every=30,
-            surveyed=6,
-            sampler=Settings(sampler="hmc", chains=4, burn_in=75, draws=300, step_size=0.1, leaps=4, gamma=10.0),
-        ),
-    )
-
-
-def tiny() -> Config:
-    """The same in seconds."""
-    return Config(
-        features=6,
-        phases=Phases(phases=((6, 0), (4, 0)), samples=(1000,), auto=Auto(gamma=10.0, rtol=0.1, budget=2000)),
-        tempering=Tempering(rungs=RUNGS[2:21:3], ladders=2, sweeps=150, burn_in=50, every=5),
-        descent=Descent(
-            runs=4,
-            samples=300,
-            batch_size=20,
-            learning_rate=0.02,
-            noise=0.05,
-            epochs=1200,
-            every=40,
-            surveyed=6,
-            sampler=Settings(sampler="hmc", chains=4, burn_in=50, draws=250, step_size=0.1, leaps=4, gamma=20.0),
-        ),
-    )
 
 
 def run(config: Config, out: Path, seed: int, stages: Stages) -> Outcome:
