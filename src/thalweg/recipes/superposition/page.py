@@ -108,7 +108,7 @@ def _staircases(
                        linewidth=1.1, marker="o", markersize=3, elinewidth=0.7)  # fmt: skip
         lost = ~read.healthy
         below.scatter(steps[lost], llc[lost], s=12, facecolor="white", edgecolor=colour, linewidth=0.8, zorder=3)
-    for name in {move.before for move in moves} | {move.after for move in moves}:
+    for name in sorted({move.before for move in moves} | {move.after for move in moves}):
         above.axhline(known[name], color="0.8", linewidth=0.8, zorder=0)
         above.annotate(name, (1.005, known[name]), xycoords=("axes fraction", "data"), va="center", fontsize=8)
     above.set_ylabel("loss (nats per sample)")
