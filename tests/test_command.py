@@ -9,13 +9,14 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
 import torch
 
 import thalweg as tw
-from thalweg.cli import main
+from thalweg.cli import ending, main
 from thalweg.errors import first_line, guarded, said
 from thalweg.processes import Birth, Workers, outcome
 
@@ -276,6 +277,21 @@ def test_ctrl_c_is_130_and_leaves_nobody(folder):
     assert out == ""
     assert "Traceback" not in err
     assert "thalweg:" not in err
+
+
+def test_a_ctrl_c_that_is_swallowed_is_heard_again(monkeypatch):
+    def deaf():
+        threading.Timer(0.2, signal.raise_signal, [signal.SIGINT]).start()
+        with contextlib.suppress(KeyboardInterrupt):
+            for _ in range(200):
+                time.sleep(0.05)
+        time.sleep(60)
+
+    monkeypatch.setattr(ending, "PATIENCE", 0.5)
+    monkeypatch.setattr(signal, "getsignal", lambda number: signal.default_int_handler)
+    began = time.monotonic()
+    assert ending.ended(deaf) == 130
+    assert time.monotonic() - began < 30
 
 
 def test_a_warning_of_ours_is_one_line(folder):

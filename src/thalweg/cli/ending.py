@@ -4,6 +4,7 @@ What others wrote runs inside the command: it may raise anything, print anywhere
 `KeyboardInterrupt`. `THALWEG_DEBUG=1` shows the traceback.
 """
 
+import _thread
 import os
 import signal
 import sys
@@ -21,6 +22,7 @@ from thalweg.errors import ThalwegError, one_line, said
 
 DEBUG = "THALWEG_DEBUG"
 WRONG, STOPPED, UNREAD = 2, 130, 141  # as shells report Ctrl-C, and a pipe that nobody reads
+PATIENCE = 5.0  # seconds in which what runs ends after Ctrl-C, or has swallowed it
 HERE, PLAIN = Path(__file__).parent.parent, warnings.formatwarning
 UsageError: type[Exception] = typer.BadParameter.__mro__[1]  # of click, wherever typer keeps it
 
@@ -106,23 +108,46 @@ def _short_warnings() -> Iterator[None]:
         warnings.formatwarning = PLAIN
 
 
+def _press() -> None:
+    """Ctrl-C for the main thread, which it wakes where the system can."""
+    if hasattr(signal, "pthread_kill"):
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+    else:
+        _thread.interrupt_main()
+
+
 @contextmanager
 def _keys() -> Iterator[Callable[[BaseException], bool]]:
-    """Know whether Ctrl-C was pressed: what runs inside may raise the same, or swallow it."""
-    before, pressed = signal.getsignal(signal.SIGINT), []
+    """Know whether Ctrl-C was pressed: what runs inside may raise the same, or swallow it: then it hears it again."""
+    before, pressed, over = signal.getsignal(signal.SIGINT), [], threading.Event()
 
     def note(number: int, frame: object) -> None:
+        if not pressed:
+            threading.Thread(target=insist, daemon=True).start()
         pressed.append(number)
         raise KeyboardInterrupt
+
+    def insist() -> None:
+        while not over.wait(PATIENCE):
+            _press()
 
     ours = threading.current_thread() is threading.main_thread() and before is signal.default_int_handler
     if not ours:  # someone else listens, and knows better
         yield lambda error: isinstance(error, KeyboardInterrupt) and before is not signal.SIG_IGN
         return
+    hook = sys.unraisablehook
+
+    def quiet(args: Any) -> None:
+        if not (pressed and args.exc_type is KeyboardInterrupt):  # which came while something was being deleted
+            hook(args)
+
     signal.signal(signal.SIGINT, note)
+    sys.unraisablehook = quiet
     try:
         yield lambda _: bool(pressed)
     finally:
+        over.set()
+        sys.unraisablehook = hook
         signal.signal(signal.SIGINT, before)
 
 
