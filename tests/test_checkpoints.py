@@ -172,11 +172,7 @@ ODD = {
 @pytest.mark.parametrize("kind", ODD)
 @pytest.mark.parametrize("new", [True, False])
 def test_tensors_that_are_no_plain_arrays_are_refused_by_their_kind(tmp_path, kind, new):
-    tensor = ODD[kind]()
-    try:
-        torch.save({"w": tensor}, tmp_path / "a_1.pt", _use_new_zipfile_serialization=new)
-    except RuntimeError:
-        pytest.skip("torch cannot save it so")
+    torch.save({"w": ODD[kind]()}, tmp_path / "a_1.pt", _use_new_zipfile_serialization=new)
     wanted = rf"a_1\.pt: tensor w is .*{kind}"
     if kind == "nested" and not new:  # torch takes its parts before their numbers are read
         wanted = r"a_1\.pt"

@@ -28,7 +28,7 @@ class Unwrapped(nn.Module):
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """What the module gives."""
-        return self._modules[self._wrapped](*args, **kwargs)  # type: ignore[misc]
+        return self.get_submodule(self._wrapped)(*args, **kwargs)
 
     def __getattr__(self, name: str) -> Any:
         try:
@@ -61,7 +61,7 @@ def copied(module: nn.Module) -> nn.Module:
             part.sparse = False
         if parametrize.is_parametrized(part):
             base = type(part).__bases__[0]
-            part.__class__ = _parametrised(base, tuple(part.parametrizations))  # type: ignore[union-attr, arg-type]
+            part.__class__ = _parametrised(base, tuple(dict(part.get_submodule("parametrizations").named_children())))
     with guarded("eval() of the module", "give a module that can be put in eval mode"):
         copy.eval()
     _check_weights(module, copy)
