@@ -1,6 +1,5 @@
 """A template to a file, whole or not at all."""
 
-import os
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader
 
 from thalweg.errors import InputError, guarded
+from thalweg.runtime import atomic_write, temporary
 
 
 def render(template: str, path: Path, **names: Any) -> Path:
@@ -22,13 +22,8 @@ def render(template: str, path: Path, **names: Any) -> Path:
     )
     text = environment.get_template(template).render(**names)
     path.parent.mkdir(parents=True, exist_ok=True)
-    aside = _aside(path)
-    try:
+    with atomic_write(path) as aside:
         aside.write_text(text, encoding="utf-8")
-        os.replace(aside, path)
-    except BaseException:
-        aside.unlink(missing_ok=True)
-        raise
     return path
 
 
@@ -42,7 +37,7 @@ def check_page(path: Path) -> None:
     if path.suffix not in (".html", ".htm"):
         raise InputError(f"page {path.name}: its name must end in .html; tw.plot writes figures")
     with guarded(f"page {path.name[:80]}", "give a name in a folder that can be written to"):
-        for name in (path, _aside(path)):
+        for name in (path, temporary(path)):
             if name.exists() and not name.is_file():
                 raise InputError(f"page {path}: there is {name.name}, which is no file: give another name")
         folder = next(above for above in path.absolute().parents if above.exists())
@@ -50,8 +45,3 @@ def check_page(path: Path) -> None:
             raise InputError(f"page {path}: {folder} is no folder: give another place")
         with TemporaryFile(dir=folder):  # permissions do not say it all; it has no name, and leaves nothing
             pass
-
-
-def _aside(path: Path) -> Path:
-    """Where a page is written before it takes its name."""
-    return path.with_name(path.name + ".new")

@@ -3,9 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-import numpy as np
-
 from thalweg.errors import UnhealthyError
+from thalweg.runtime import finite
 
 Kind = Literal["certified", "estimated", "predicted"]
 
@@ -49,14 +48,13 @@ class Gap:
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON: `value` is None where a check failed, and so is every number that is not finite."""
-        plain = lambda x: x if np.isfinite(x) else None  # noqa: E731
         return {
-            "value": plain(self.raw) if self.healthy else None,
-            "raw": plain(self.raw),
+            "value": finite(self.raw) if self.healthy else None,
+            "raw": finite(self.raw),
             "kind": self.kind,
             "delta": self.delta,
             "assumptions": list(self.assumptions),
-            "terms": {name: plain(number) for name, number in self.terms.items()},
+            "terms": {name: finite(number) for name, number in self.terms.items()},
             "reasons": list(self.reasons),
         }
 

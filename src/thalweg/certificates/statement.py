@@ -1,10 +1,10 @@
 """A certificate: how far Bob can stray by Alice's lights, the assumptions it stands on, and what it does not say."""
 
 from dataclasses import asdict, dataclass, field
-from math import isfinite
 from typing import Any, Literal
 
 from thalweg.errors import UnhealthyError
+from thalweg.runtime import finite
 
 STATEMENT = (
     "If Alice chose by the stated rule with values in the stated class, and Bob faces exactly the stated decision"
@@ -133,21 +133,16 @@ class Certificate:
         numbers = {name: getattr(self, name) for name in names}
         return {
             "bound": self.bound if self.issued else None,
-            **{name: _finite(x) if self.issued else None for name, x in numbers.items()},
+            **{name: finite(x) if self.issued else None for name, x in numbers.items()},
             "confidence": 1 - self.delta,
             "assumptions": [asdict(a) for a in self.assumptions],
-            "decomposition": {name: _finite(x) for name, x in self.decomposition.items()} if self.issued else {},
+            "decomposition": {name: finite(x) for name, x in self.decomposition.items()} if self.issued else {},
             "slack": self.slack if self.issued else None,
             "slacks": dict(self.slacks) if self.issued else {},
             "realised": self.realised,
             "tighter": list(self.tighter) if self.issued else [],
             "statement": self.statement if self.issued else STATEMENT,
         }
-
-
-def _finite(x: float | None) -> float | None:
-    """JSON has no infinity: a bound that is infinite says nothing."""
-    return x if x is not None and isfinite(x) else None
 
 
 __all__ = ["STATEMENT", "Assumption", "Certificate"]

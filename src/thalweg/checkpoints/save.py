@@ -1,10 +1,10 @@
 """Write a checkpoint, whole or not at all."""
 
-import os
 from pathlib import Path
 
 from safetensors.torch import save_file
 
+from thalweg.runtime import atomic_write
 from thalweg.types import Params
 
 
@@ -26,6 +26,6 @@ def save(weights: Params, folder: Path, step: int) -> Path:
     """
     folder.mkdir(parents=True, exist_ok=True)
     path = place(folder, step)
-    save_file({k: w.contiguous() for k, w in weights.items()}, path.with_suffix(".new"), {"step": str(step)})
-    os.replace(path.with_suffix(".new"), path)
+    with atomic_write(path) as aside:
+        save_file({k: w.contiguous() for k, w in weights.items()}, aside, {"step": str(step)})
     return path

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from thalweg.errors import UnhealthyError
+from thalweg.runtime import finite
 from thalweg.types import Verdict
 
 
@@ -80,7 +81,7 @@ class Estimate:
         numbers = {"raw": self.raw, "stderr": self.stderr, "rhat": self.rhat, "ess": self.ess}
         return {
             "value": self.raw if self.healthy else None,
-            **{name: number if np.isfinite(number) else None for name, number in numbers.items()},
+            **{name: finite(number) for name, number in numbers.items()},
             "verdict": str(self.verdict),
             "reasons": list(self.reasons),
             "choices": list(self.choices),

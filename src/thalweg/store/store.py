@@ -27,6 +27,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from thalweg.errors import InputError, first_line
+from thalweg.runtime import atomic_write, remove, temporary
 from thalweg.store.fingerprint import digest, of_tensors
 from thalweg.store.sealed import ROOT, DamagedError, pack, sealed, unpack, unsealed
 
@@ -139,7 +140,7 @@ class Store:
         self.write_attributes({**attributes, "table": name})
         for old in (self.path / "tables").iterdir():
             if KEY.fullmatch(old.name) and old.name != name:
-                _remove(old)
+                remove(old)
 
     def read(self) -> tuple[dict[str, Any], xr.Dataset]:
         """The root's attributes, and the scalars of every finished checkpoint that they speak of.
@@ -167,8 +168,8 @@ class Store:
         place = self._state(key, chunk)
         named = {k: t.contiguous() for k, t in tensors.items()}
         told = {"step": str(step), "digest": digest(key, chunk, step, of_tensors(named))}
-        save_file(named, place.with_suffix(".new"), told)
-        os.replace(place.with_suffix(".new"), place)
+        with atomic_write(place) as aside:
+            save_file(named, aside, told)
 
     def load_state(self, key: str, chunk: int) -> tuple[dict[str, Tensor], int] | None:
         """The state of a chunk, where one was kept and is what was kept."""
@@ -198,7 +199,7 @@ class Store:
 
     def _is_ours(self) -> bool:
         """Whether a survey was begun here, by what stands beside the root's attributes."""
-        roots = {ROOT, f"{ROOT}.new"}
+        roots = {ROOT, temporary(Path(ROOT)).name}
         beside = {place.name for place in self.path.glob("*")} - roots
         within = {place.name for part in PARTS for place in self.path.glob(f"{part}/*")} - roots
         if any(KEY.fullmatch(name) for name in within):
@@ -217,16 +218,10 @@ class Store:
 
     def _put(self, place: Path, files: dict[str, bytes]) -> None:
         """Write a group aside, then rename it into place."""
-        aside, old = (self._partial / f"{place.name}.{kind}" for kind in ("new", "old"))
-        _remove(aside)
-        for path, content in files.items():
-            (aside / path).parent.mkdir(parents=True, exist_ok=True)
-            (aside / path).write_bytes(content)
-        if os.path.lexists(place):
-            _remove(old)
-            os.replace(place, old)
-        os.replace(aside, place)
-        _remove(old)
+        with atomic_write(place, within=self._partial, over=True) as aside:
+            for path, content in files.items():
+                (aside / path).parent.mkdir(parents=True, exist_ok=True)
+                (aside / path).write_bytes(content)
 
 
 def versions() -> dict[str, str]:
@@ -241,24 +236,12 @@ def _group() -> bytes:
 
 def _replace(path: Path, content: bytes) -> None:
     """Write a small file at once, in the place of whatever is there."""
-    aside = path.with_name(path.name + ".new")
-    _remove(aside)
-    aside.write_bytes(content)
-    if path.is_dir() and not path.is_symlink():
-        _remove(path)
-    os.replace(aside, path)
+    with atomic_write(path, over=True) as aside:
+        aside.write_bytes(content)
 
 
 def _folder(path: Path) -> None:
     """Make a folder, in the place of what is none."""
     if not path.is_dir():
-        _remove(path)
+        remove(path)
         path.mkdir(parents=True, exist_ok=True)
-
-
-def _remove(path: Path) -> None:
-    """Remove a file, a link or a folder, if there is one."""
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    elif os.path.lexists(path):
-        path.unlink()

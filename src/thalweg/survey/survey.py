@@ -15,6 +15,7 @@ from thalweg.errors import InputError
 from thalweg.estimators import Auto, choice, counted, describe
 from thalweg.landscape import Landscape, announce, other_data
 from thalweg.phases import FEWEST, Forecast, Transition, forecasts, transitions
+from thalweg.runtime import all_finite
 from thalweg.samplers import Settings, width
 from thalweg.store import VERDICTS, Store, scalars, shard_dataset, table_dataset, versions
 from thalweg.survey.plan import Plan, Shard, checked, plan
@@ -159,13 +160,13 @@ class Survey:
     def to_dict(self) -> dict[str, Any]:
         """For JSON: lists along checkpoints, null where there is no number."""
         healthy = self.healthy
-        columns = {name: _plain(self.column(name)) for name in (*self.logged, "llc_stderr", "rhat", "ess")}
+        columns = {name: all_finite(self.column(name)) for name in (*self.logged, "llc_stderr", "rhat", "ess")}
         return {
             "out": str(self.path),
             "complete": self.complete,
             "steps": self.column("step").tolist(),
-            "llc": _plain(np.where(healthy, self.column("llc"), np.nan)),
-            "llc_raw": _plain(self.column("llc")),
+            "llc": all_finite(np.where(healthy, self.column("llc"), np.nan)),
+            "llc_raw": all_finite(self.column("llc")),
             **columns,
             "verdicts": self.verdicts,
             "reasons": self.reasons,
@@ -343,8 +344,3 @@ class _bar:  # noqa: N801  (a context manager, used as a function)
         self.progress.stop()
         if kind is not None and issubclass(kind, KeyboardInterrupt) and not self.progress.disable:
             self.progress.console.print("stopped: every finished block is kept, the same call goes on from there")
-
-
-def _plain(numbers: np.ndarray) -> list[float | None]:
-    """Numbers for JSON, null where not finite."""
-    return [float(x) if np.isfinite(x) else None for x in numbers]

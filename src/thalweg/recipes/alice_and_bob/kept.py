@@ -5,6 +5,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from thalweg.runtime import atomic_write
+
 
 def kept(place: Path, make: Callable[[], Any]) -> Any:
     """What a file holds, or what is made now and written to it, whole or not at all.
@@ -15,9 +17,9 @@ def kept(place: Path, make: Callable[[], Any]) -> Any:
     """
     if not place.is_file():
         place.parent.mkdir(parents=True, exist_ok=True)
-        part = place.with_suffix(".part")
-        part.write_text(json.dumps(make(), allow_nan=False))
-        part.replace(place)
+        text = json.dumps(make(), allow_nan=False)
+        with atomic_write(place) as aside:
+            aside.write_text(text)
     return json.loads(place.read_text())
 
 

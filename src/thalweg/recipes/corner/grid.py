@@ -22,6 +22,7 @@ from thalweg.recipes.corner.behaviour import PHASES, Watch
 from thalweg.recipes.corner.config import Config
 from thalweg.recipes.spread import spread
 from thalweg.rl import ascend, regret_landscape
+from thalweg.runtime import all_finite, finite
 from thalweg.samplers import threads
 from thalweg.survey import survey
 
@@ -62,9 +63,9 @@ class Sweep:
                 {
                     "discount": row.discount,
                     "share_to_cheese": row.share.tolist(),
-                    "free_energy_gain": [[_number(x) for x in pick] for pick in row.gain],
-                    "predicted_alpha": [_number(x) for x in row.predicted],
-                    "observed_alpha": _number(row.observed),
+                    "free_energy_gain": [all_finite(pick) for pick in row.gain],
+                    "predicted_alpha": all_finite(row.predicted),
+                    "observed_alpha": finite(row.observed),
                 }
                 for row in self.rows
             ],
@@ -167,7 +168,3 @@ def _picks(config: Config, folder: Path, discount: float, seed: int) -> Series:
         ends.append(found[: config.grid.picks])
     paths = [path for pair in zip(*ends, strict=False) for path in pair]
     return Series(folder, tuple(Checkpoint(path, i) for i, path in enumerate(paths)))
-
-
-def _number(x: float) -> float | None:
-    return float(x) if np.isfinite(x) else None

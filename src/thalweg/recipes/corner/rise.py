@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
+from thalweg.runtime import all_finite, finite
 from thalweg.samplers import Settings
 from thalweg.survey import Survey
 
@@ -43,15 +44,14 @@ class Rise:
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""
-        number = lambda x: float(x) if np.isfinite(x) else None  # noqa: E731
         return {
             "nbeta": self.nbeta,
-            "before": [number(x) for x in self.before],
-            "after": [number(x) for x in self.after],
+            "before": all_finite(self.before),
+            "after": all_finite(self.after),
             "raw": self.raw.tolist(),
             "verdicts": self.verdicts,
-            "mean": number(self.mean),
-            "interval": [number(x) for x in self.interval],
+            "mean": finite(self.mean),
+            "interval": all_finite(self.interval),
             "runs": self.runs,
         }
 

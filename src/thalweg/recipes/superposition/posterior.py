@@ -1,6 +1,5 @@
 """Which polygon a Bayesian of n samples is in: tempering from opposite starts, and what free energy says of it."""
 
-import os
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -13,6 +12,7 @@ from torch import Tensor
 from thalweg.phases import Phase, critical_n, integrate
 from thalweg.recipes.spread import spread
 from thalweg.rng import seed_of
+from thalweg.runtime import atomic_write
 from thalweg.samplers import temper, threads
 from thalweg.theory import superposition_gon
 from thalweg.theory.superposition_loss import configuration, gon, loss
@@ -118,14 +118,13 @@ def _side(features: int, tempering: Tempering, seed: int, k: int, place: Path) -
     square = np.einsum("mrk,mrkc->rkc", value**2, one_hot) / np.maximum(count, 1)
     shape = (*count.shape[:2], size, size)
     columns = {"count": count, "mean": mean, "variance": np.maximum(square - mean**2, 0)}
-    aside = place.with_suffix(".new.npz")
-    np.savez(
-        aside,
-        accepted=found.accepted.numpy(),
-        swapped=found.swapped.numpy(),
-        **{name: column.reshape(shape) for name, column in columns.items()},
-    )
-    os.replace(aside, place)
+    with atomic_write(place) as aside, aside.open("wb") as file:
+        np.savez(
+            file,
+            accepted=found.accepted.numpy(),
+            swapped=found.swapped.numpy(),
+            **{name: column.reshape(shape) for name, column in columns.items()},
+        )
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,5 @@
 """Gradient descent from the 4-gon by the published protocol: levels of loss, and the coefficient along each run."""
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -18,6 +17,7 @@ from thalweg.landscape import landscape
 from thalweg.phases import Plateau, plateaus
 from thalweg.recipes.spread import spread
 from thalweg.rng import seed_of, stream
+from thalweg.runtime import atomic_write
 from thalweg.samplers import Settings, threads
 from thalweg.survey import Survey, survey
 from thalweg.theory.superposition_loss import GONS, gon, loss
@@ -115,8 +115,8 @@ def descend(features: int, protocol: Descent, place: Path, seed: int, say: Calla
         place.parent.mkdir(parents=True, exist_ok=True)
         with threads(1), torch.inference_mode():
             kept = _descent(features, protocol, data, seed)
-        save_file({name: w.contiguous() for name, w in kept.items()}, place.with_suffix(".new"))
-        os.replace(place.with_suffix(".new"), place)
+        with atomic_write(place) as aside:
+            save_file({name: w.contiguous() for name, w in kept.items()}, aside)
     kept = load_file(place)
     steps = np.arange(kept["W"].shape[1]) * protocol.every * (n // protocol.batch_size)
     exact = loss(kept["W"], kept["b"]).numpy()

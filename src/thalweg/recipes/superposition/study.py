@@ -28,6 +28,7 @@ from thalweg.recipes.superposition.runs import (
     survey_all,
 )
 from thalweg.recipes.superposition.table import Reading, read
+from thalweg.runtime import all_finite
 from thalweg.survey import Survey
 
 FEWEST = 100  # draws of both phases at a rung where their free energies are compared
@@ -99,20 +100,16 @@ def _results(
 
 def _crossing(found: Posterior, each: Crossing) -> dict[str, Any]:
     """One crossing for JSON."""
-
-    def listed(values: np.ndarray) -> list[float | None]:
-        return [float(x) if np.isfinite(x) else None for x in values]
-
     return {
         "predicted": each.predicted,
         "without_constants": each.leading,
         "observed": each.observed,
         "prior_constant": each.constant,
         "n": found.rungs.tolist(),
-        "effective_constant": listed(each.effective),
-        "free_energy_by_shares": listed(each.measured),
-        "free_energy_by_integration": listed(each.integrated),
-        "integration_error": listed(each.error),
+        "effective_constant": all_finite(each.effective),
+        "free_energy_by_shares": all_finite(each.measured),
+        "free_energy_by_integration": all_finite(each.integrated),
+        "integration_error": all_finite(each.error),
     }
 
 

@@ -2,7 +2,6 @@
 
 import json
 import math
-import os
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -16,6 +15,7 @@ from thalweg.estimators import Auto, estimate_llc
 from thalweg.landscape import potential
 from thalweg.recipes.spread import spread
 from thalweg.rng import seed_of
+from thalweg.runtime import atomic_write
 from thalweg.samplers import threads
 from thalweg.theory import superposition_gon
 from thalweg.theory.superposition_loss import DEAD, gon, loss
@@ -93,8 +93,8 @@ def _read(features: int, auto: Auto, folder: Path, seed: int, k: int, positive: 
     place = folder / f"{k}{'+' * positive}-{n}.json"
     if not place.exists():
         text = json.dumps(asdict(_estimated(features, auto, seed, k, positive, n)))
-        place.with_suffix(".new").write_text(text)
-        os.replace(place.with_suffix(".new"), place)
+        with atomic_write(place) as aside:
+            aside.write_text(text)
     fields = json.loads(place.read_text())
     return Reading(**fields | {"reasons": tuple(fields["reasons"])})
 
