@@ -108,7 +108,7 @@ def survey(folder: Path) -> dict[str, Any]:
             workers=1,
             progress=False,
         )
-        tables[name] = json.loads(held.to_dataframe().to_json())
+        tables[name] = held.to_dataframe().to_dict("list")
     return {"results": tables, "arrays": arrays(folder)}
 
 

@@ -15,11 +15,10 @@ from thalweg.agents.archives import stored
 from thalweg.agents.held import Held
 from thalweg.agents.reading import inside, whole_numbers
 from thalweg.agents.schema import AgentFile, World, agent_file
+from thalweg.envs import gridworld
 from thalweg.errors import InputError
-from thalweg.rl import MDP
-from thalweg.rl.gridworld import gridworld
-from thalweg.rl.planning import LARGEST
-from thalweg.values import Behaviour, Boltzmann, Linear, Rule, Soft
+from thalweg.irl import Behaviour, Boltzmann, Linear, Rule, Soft
+from thalweg.mdp import LARGEST, MDP
 
 
 @dataclass(frozen=True, eq=False)

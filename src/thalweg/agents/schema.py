@@ -9,10 +9,9 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from thalweg.agents.reading import shown
 from thalweg.agents.toml import parsed
-from thalweg.errors import InputError
-from thalweg.values.rules import SHARPEST
+from thalweg.errors import InputError, shown
+from thalweg.irl import SHARPEST
 
 Chance = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]

@@ -13,12 +13,9 @@ from typing import Any
 import numpy as np
 from scipy.special import logsumexp
 
-from thalweg.certificates.gap import Gap
+from thalweg.certificates.generalisation import Gap
 from thalweg.errors import InputError
-from thalweg.rl import MDP
-from thalweg.rl.planning import Planned
-from thalweg.rl.valuation import valuation
-from thalweg.values import Mismatch
+from thalweg.mdp import MDP, Mismatch, Planned, valuation
 
 FEWEST = 10.0  # effective draws that a tilted sample must have left
 SUM = 1e-9  # by which probabilities may miss 1

@@ -4,4 +4,11 @@ from thalweg.checkpoints.load import read
 from thalweg.checkpoints.save import place, save
 from thalweg.checkpoints.series import Checkpoint, Series, checkpoints
 
-__all__ = ["Checkpoint", "Series", "checkpoints", "place", "read", "save"]
+__all__ = [
+    "Checkpoint",
+    "Series",
+    "checkpoints",
+    "place",
+    "read",
+    "save",
+]

@@ -24,11 +24,11 @@ from thalweg.certificates import (
     certify,
     check_class,
     check_ranges,
+    deployed,
+    one_reward,
 )
-from thalweg.certificates.deployed import deployed
-from thalweg.certificates.door import one_reward
 from thalweg.errors import InputError
-from thalweg.values import calibrate
+from thalweg.irl import calibrate
 
 ROWS = {
     "exact": "his policy, the worst of her values",

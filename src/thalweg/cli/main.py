@@ -10,8 +10,7 @@ import typer
 from typer.main import get_command
 
 import thalweg
-from thalweg.atlas import atlas, plot
-from thalweg.atlas.render import check_page
+from thalweg.atlas import atlas, check_page, plot
 from thalweg.check import BUDGET, RTOL, Line, check, page
 from thalweg.checkpoints import checkpoints
 from thalweg.cli import certificates, names, surfaces

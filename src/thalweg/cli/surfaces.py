@@ -9,11 +9,10 @@ from rich.console import Console
 from rich.progress import track
 
 from thalweg.atlas import Section, Table, contour_map, line_map, report
-from thalweg.checkpoints import Series
-from thalweg.checkpoints.series import Checkpoint
+from thalweg.checkpoints import Checkpoint, Series
 from thalweg.errors import InputError
 from thalweg.landscape import Landscape
-from thalweg.rl.surfaces import Cliff, Line, Surface, along, check_plane, cliffs, has_plane, surface
+from thalweg.rl import Cliff, Line, Surface, along, check_plane, cliffs, has_plane, surface
 from thalweg.types import Params
 
 

@@ -6,7 +6,7 @@ from thalweg.landscape.copies import copied
 from thalweg.landscape.data import Data, materialise
 from thalweg.landscape.gradients import announce, checked_gradients, said
 from thalweg.landscape.landscape import Landscape
-from thalweg.landscape.loss import PerSample
+from thalweg.landscape.loss import Loss, PerSample, by_name
 from thalweg.landscape.passes import ModuleLosses, PotentialLosses, one_path
 from thalweg.landscape.posterior import Posterior, Restriction
 from thalweg.landscape.records import Estimate, Trace
@@ -16,6 +16,7 @@ __all__ = [
     "Data",
     "Estimate",
     "Landscape",
+    "Loss",
     "ModuleLosses",
     "PerSample",
     "Posterior",
@@ -23,6 +24,7 @@ __all__ = [
     "Restriction",
     "Trace",
     "announce",
+    "by_name",
     "checked_gradients",
     "copied",
     "full_loss",

@@ -23,7 +23,7 @@ from torch.func import vmap
 from thalweg.errors import InputError, guarded
 from thalweg.landscape import Landscape, measure
 from thalweg.rng import stream
-from thalweg.samplers.engine import ROWS, WIDTH
+from thalweg.samplers import ROWS, WIDTH
 from thalweg.types import Params
 
 LENGTH = 0.4  # of a line, in weights

@@ -1,22 +1,29 @@
 """Samplers: each file one algorithm of the shape `State, Info, init, step`; `run` moves chunks of replicas."""
 
-from thalweg.samplers.engine import WIDTH, Engine, threads, width
+from thalweg.samplers.engine import ROWS, WIDTH, Engine, threads, width
 from thalweg.samplers.hmc import JITTER
 from thalweg.samplers.run import SEEN, Block, Chunk, State, advance, chunks, least_memory, memory, move, place, start
 from thalweg.samplers.settings import BLOCK, Choices, Settings, known
+from thalweg.samplers.smc import Cloud, Move, Target, pilot, travel
+from thalweg.samplers.target import Gradient
 from thalweg.samplers.tempering import Tempered, temper
 
 __all__ = [
     "BLOCK",
     "JITTER",
+    "ROWS",
     "SEEN",
     "WIDTH",
     "Block",
     "Choices",
     "Chunk",
+    "Cloud",
     "Engine",
+    "Gradient",
+    "Move",
     "Settings",
     "State",
+    "Target",
     "Tempered",
     "advance",
     "chunks",
@@ -24,9 +31,11 @@ __all__ = [
     "least_memory",
     "memory",
     "move",
+    "pilot",
     "place",
     "start",
     "temper",
     "threads",
+    "travel",
     "width",
 ]

@@ -12,7 +12,7 @@ from typing import Any
 import psutil
 
 from thalweg.errors import InputError
-from thalweg.estimators.calibration.noisy import BATCH
+from thalweg.estimators import BATCH
 from thalweg.processes import Birth, Workers
 from thalweg.samplers import Settings, least_memory, memory, width
 from thalweg.survey import work

@@ -20,7 +20,7 @@ import torch
 from thalweg.checkpoints import Checkpoint, Series, checkpoints, place, save
 from thalweg.recipes.corner.behaviour import PHASES, Watch
 from thalweg.recipes.corner.config import Config
-from thalweg.recipes.spread import spread
+from thalweg.recipes.parallel import spread
 from thalweg.rl import ascend, regret_landscape
 from thalweg.runtime import all_finite, finite
 from thalweg.samplers import threads

@@ -17,16 +17,7 @@ from thalweg.recipes.recipe import Outcome, Recipe, Stages
 from thalweg.recipes.superposition import page
 from thalweg.recipes.superposition.config import Config, paper, tiny
 from thalweg.recipes.superposition.posterior import SIDES, Crossing, Posterior, crossing, sample
-from thalweg.recipes.superposition.runs import (
-    NEAR,
-    Runs,
-    Stair,
-    descend,
-    levels,
-    on_level,
-    stairs,
-    survey_all,
-)
+from thalweg.recipes.superposition.runs import NEAR, Runs, Stair, descend, levels, on_level, stairs, survey_all
 from thalweg.recipes.superposition.table import Reading, read
 from thalweg.runtime import all_finite
 from thalweg.survey import Survey
