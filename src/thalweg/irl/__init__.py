@@ -1,4 +1,4 @@
-"""Inverse reinforcement learning: from choices to values, how well the choice model fits, what choices cannot tell."""
+"""Inverse reinforcement learning: from choices to values, how a choice model fits, what choices cannot tell."""
 
 from thalweg.irl.choice_models import SHARPEST, Boltzmann, Rule, Soft
 from thalweg.irl.contextual import Contexts, by_context, prefers, worst_context
