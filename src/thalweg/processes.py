@@ -26,7 +26,7 @@ from thalweg.errors import InputError, ThalwegError, guarded, said
 
 PATIENCE = 0.5  # seconds between two looks at the parent, or at what was heard
 DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of Linux
-KILLED = (
+KILLED = (  # what is said then
     "a worker process was killed, most often because memory ran out: what is finished is kept, run the same again"
     " with fewer workers or more memory"
 )

@@ -19,3 +19,6 @@ class Verdict(StrEnum):
     CHAINS_DISAGREE = "chains-disagree"
     NOT_LOCALISED = "not-localised"
     NO_MINIMUM = "no-minimum"
+
+
+__all__ = ["Params", "Tree", "Verdict"]

@@ -6,7 +6,7 @@ from typing import Any, Literal
 from thalweg.errors import UnhealthyError
 from thalweg.runtime import finite
 
-STATEMENT = (
+STATEMENT = (  # what a certificate says, before its numbers
     "If Alice chose by the stated rule with values in the stated class, and Bob faces exactly the stated decision"
     " process, then with probability at least 1 − δ over the recorded data Bob's expected discounted regret by those"
     " values is at most t of their return range. No amount of this data can establish the rule itself; nothing here"

@@ -251,7 +251,7 @@ def _modules() -> list[Case]:
     ]
 
 
-CASES: tuple[Case, ...] = (
+CASES: tuple[Case, ...] = (  # every landscape that is held against its truth
     *_modules(),  # first, since they take longest
     *(_regular(d) for d in (1, 10, 100)),
     *(_monomial(ks) for ks in ((2,), (3,), (1, 1), (1, 2), (2, 2), (3, 3), (1, 1, 1))),

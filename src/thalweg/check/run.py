@@ -13,7 +13,8 @@ from thalweg.errors import InputError
 from thalweg.estimators import Auto, estimate_llc
 from thalweg.processes import Workers, outcome
 
-RTOL, BUDGET = 0.013, 100_000
+RTOL = 0.013  # standard error that is asked for, relative
+BUDGET = 100_000  # gradients of a chain at most
 SMALL = 0.3  # lambda below which a posterior's own spread allows 10 % instead of 6 %
 
 

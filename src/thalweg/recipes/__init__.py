@@ -4,7 +4,7 @@ from thalweg.errors import InputError
 from thalweg.recipes import alice_and_bob, census, cliffs, corner, gym, modular_addition, superposition
 from thalweg.recipes.recipe import UNHEALTHY_SHARE, Recipe
 
-RECIPES: dict[str, Recipe] = {
+RECIPES: dict[str, Recipe] = {  # by the name that the command line takes
     recipe.name: recipe
     for recipe in (
         modular_addition.RECIPE,

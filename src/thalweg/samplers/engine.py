@@ -20,7 +20,7 @@ from thalweg.samplers.graph import trace
 from thalweg.samplers.target import Gradient
 from thalweg.types import Params
 
-WIDTH = 16
+WIDTH = 16  # replicas that move together: a chunk is always so wide, so that sums have one order
 ROWS = 1024  # samples of the full data in one pass, whatever the memory: sums have one order
 
 Kernel = Callable[..., tuple[Tensor, Tensor]]  # (params, batch, frozen...) -> sum of gradients, sum of losses

@@ -17,7 +17,7 @@ from torch import Tensor
 from thalweg.landscape import Posterior
 from thalweg.samplers.target import Draw, Gradient, Info, force, potential
 
-JITTER = 20.0
+JITTER = 20.0  # steps are drawn log-uniformly over this factor
 
 
 class State(NamedTuple):

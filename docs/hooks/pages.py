@@ -1,0 +1,74 @@
+"""Pages that are made at each build: the README as home, and a reference page for each room."""
+
+import re
+from importlib import import_module
+from inspect import getdoc
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from markdown import Extension, Markdown
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.structure.files import File, Files
+from surface import PACKAGE, faces
+
+
+class Literal(Extension):
+    """No raw HTML: `<start, V*>` is an inner product."""
+
+    def extendMarkdown(self, md: Markdown) -> None:  # noqa: N802
+        """Take out what reads tags."""
+        md.preprocessors.deregister("html_block")
+        md.inlinePatterns.deregister("html")
+
+
+README = Path(__file__).parents[2] / "README.md"
+
+
+def on_config(config: MkDocsConfig) -> MkDocsConfig:
+    """The reference joins the navigation, a page for each room."""
+    pages = [{module.removeprefix(f"{PACKAGE}."): _path(module)} for module in faces()]
+    config.nav = [*(config.nav or []), {"Reference": pages}]
+    config.markdown_extensions.append(Literal())
+    return config
+
+
+def on_files(files: Files, config: MkDocsConfig) -> Files:
+    """The home page and the reference join the files."""
+    home = README.read_text().replace("](docs/", "](")
+    made = {"index.md": home} | {_path(module): _page(module, names) for module, names in faces().items()}
+    for path, text in made.items():
+        files.append(File.generated(config, path, content=text))
+    return files
+
+
+def on_post_page(output: str, **_: Any) -> str:
+    """Titles that name the file in which a type is defined are nobody's business."""
+    return re.sub(rf' title="{PACKAGE}\.[^"]*"', "", output)
+
+
+def _path(module: str) -> str:
+    return f"reference/{module}.md"
+
+
+def _page(module: str, names: list[str]) -> str:
+    """The package's names lead to their rooms; a room has its own names whole."""
+    if module == PACKAGE:
+        return "\n".join([f"# {module}", "", "`import thalweg as tw`", "", *_table(names)])
+    here = import_module(module)
+    inside = [name for name in names if isinstance(getattr(here, name), ModuleType)]
+    links = [f"- [`{module}.{name}`]({module}.{name}.md)" for name in inside]
+    members = [f"        - {name}" for name in names if name not in inside]
+    return "\n".join([f"# {module}", "", *links, "", f"::: {module}", "    options:", "      members:", *members])
+
+
+def _table(names: list[str]) -> list[str]:
+    """Name, first line of its docstring; each a link to where its room has it whole."""
+    package = import_module(PACKAGE)
+    rows = []
+    for name in names:
+        thing = getattr(package, name)
+        room = ".".join(thing.__module__.split(".")[:2])
+        first = (getdoc(thing) or "").splitlines()[0].replace("|", "\\|")
+        rows.append(f"| [`tw.{name}`][{room}.{name}] | {first} |")
+    return ["| name | what |", "| --- | --- |", *rows]
