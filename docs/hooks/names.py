@@ -2,7 +2,8 @@
 
 import ast
 from collections.abc import Iterator
-from typing import Any
+from pathlib import Path
+from typing import Any, cast
 
 from griffe import Alias, Attribute, Class, Docstring, Extension, Module, Object
 from surface import PACKAGE, comment
@@ -11,15 +12,15 @@ from surface import PACKAGE, comment
 class Offered(Extension):
     """Names lead to what they are; constants say what they are."""
 
-    def on_attribute_instance(self, *, node: ast.AST | Any, attr: Attribute, **_: Any) -> None:
+    def on_attribute_instance(self, *, node: Any, attr: Attribute, **_: Any) -> None:
         """A constant's comment, or a field's, is its docstring, unless its class has it under `Attributes:`."""
         home = attr.parent
         told = isinstance(home, Class) and home.docstring and "Attributes:" in home.docstring.value
         if attr.docstring is None and not told and isinstance(node, ast.Assign | ast.AnnAssign) and home:
-            text = comment(home.lines_collection[home.filepath], node)
+            text = comment(home.lines_collection[cast(Path, home.filepath)], node)
             if text:
                 attr.docstring = Docstring(text, parent=attr, lineno=node.lineno)
-        if node.lineno != node.end_lineno:
+        if attr.lineno != attr.endlineno:
             attr.value = None  # long tables say less than what they are for
 
     def on_class(self, *, cls: Class, **_: Any) -> None:

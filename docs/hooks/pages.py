@@ -29,7 +29,7 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
     """The reference joins the navigation, a page for each room."""
     pages = [{module.removeprefix(f"{PACKAGE}."): _path(module)} for module in faces()]
     config.nav = [*(config.nav or []), {"Reference": pages}]
-    config.markdown_extensions.append(Literal())
+    config.markdown_extensions = [*config.markdown_extensions, Literal()]
     return config
 
 
