@@ -50,9 +50,10 @@ def test_the_example_is_certified(verb, place):
     assert found["statement"].startswith(STATEMENT)
     assert sum(found["decomposition"].values()) == pytest.approx(found["t1"])
     assert STATEMENT[:40] in (place / "c.html").read_text()
-    code, out, _ = verb("certify", place / "alice.toml", place / "bob.toml")
+    code, out, _ = verb("certify", place / "alice.toml", place / "bob.toml", "--out", place / "d.html")
     assert not code
     assert STATEMENT in out
+    assert out.splitlines()[-1] == str((place / "d.html").resolve())
 
 
 def test_another_deployment_has_no_number(verb, place):

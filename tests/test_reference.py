@@ -153,13 +153,19 @@ def test_what_is_stale_is_found():  # negative control
     assert words == [*names, "docs/gone.md", "benchmarks/gone.py"]
 
 
-def options() -> set[str]:
-    """Every option of the command line and of the benchmarks."""
-    todo, found = [get_command(app)], set[str]()
+def parameters() -> list[Any]:
+    """Every argument and option of the command line."""
+    todo, found = [get_command(app)], []
     while todo:
         command = todo.pop()
-        found |= {option for parameter in command.params for option in [*parameter.opts, *parameter.secondary_opts]}
+        found += command.params
         todo.extend(getattr(command, "commands", {}).values())
+    return found
+
+
+def options() -> set[str]:
+    """Every option of the command line and of the benchmarks."""
+    found = {option for parameter in parameters() for option in [*parameter.opts, *parameter.secondary_opts]}
     scripts = "".join(path.read_text() for path in (ROOT / "benchmarks").glob("*.py"))
     return found | set(re.findall(r"\"(--[a-z-]+)\"", scripts))
 
@@ -168,3 +174,8 @@ def test_options_of_the_docs_are_there():
     known = options() | {"--help"}
     assert {o for page in PAGES for o in re.findall(r"(?<![\w-])--[a-z][a-z-]*", page.read_text())} - known == set()
     assert "--gone" not in known
+
+
+def test_every_option_says_what_it_is():
+    told = {parameter.name: getattr(parameter, "help", None) or "" for parameter in parameters()}
+    assert [name for name, text in told.items() if not text.strip() or "[" in text] == []  # markup eats brackets

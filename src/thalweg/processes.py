@@ -1,7 +1,7 @@
 """Worker processes that belong to this one.
 
-They end when it does, whatever ends it; what their tasks print goes to standard error; and whatever goes wrong in them
-is one line here.
+They end when it does, whatever ends it; what their tasks print goes to standard error; and whatever goes wrong in
+them is one line here.
 
 A worker watches over its parent from before it imports what takes long: `Birth` is the first of ours that it is
 given, and this file imports nothing heavy.

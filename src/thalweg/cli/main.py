@@ -68,7 +68,7 @@ def run_recipe(
     name: Annotated[str, typer.Argument(help="From `thalweg recipe list`.")],
     tiny: Annotated[bool, typer.Option("--tiny", help="The same study in seconds.")] = False,
     out: Annotated[
-        Path | None, typer.Option(help="Folder for all that it writes. [default: runs/NAME-seedN]")
+        Path | None, typer.Option(help="Folder for all that it writes.", show_default="runs/NAME-seedN")
     ] = None,
     seed: Annotated[int, typer.Option(help="Names every random stream.")] = 0,
     as_json: Json = False,
@@ -99,23 +99,25 @@ def run_survey(
     test: Annotated[str | None, typer.Option(help="FILE.py:NAME of test data.")] = None,
     restrict: Annotated[list[str] | None, typer.Option(help="Pattern of parameter names that move.")] = None,
     orthogonal: Annotated[bool, typer.Option("--orthogonal", help="Only orthogonal to the gradient at w*.")] = False,
-    n: Annotated[int | None, typer.Option(help="Sample size of the theory. [default: samples]")] = None,
-    rtol: Annotated[float | None, typer.Option(help="Relative error at which it stops. [default: 0.05]")] = None,
-    budget: Annotated[int | None, typer.Option(help="Full gradients a chain may take. [default: 20000]")] = None,
+    n: Annotated[int | None, typer.Option(help="Sample size of the theory.", show_default="samples")] = None,
+    rtol: Annotated[float | None, typer.Option(help="Relative error at which it stops.", show_default="0.05")] = None,
+    budget: Annotated[int | None, typer.Option(help="Full gradients a chain may take.", show_default="20000")] = None,
     seconds: Annotated[float | None, typer.Option(help="Turned into such a budget, once.")] = None,
-    sampler: Annotated[str | None, typer.Option(help="sgld, sghmc, hmc, … [default: chosen]")] = None,
-    chains: Annotated[int | None, typer.Option(help="Chains for each checkpoint. [default: chosen]")] = None,
-    draws: Annotated[int | None, typer.Option(help="Steps that count. [default: chosen]")] = None,
-    burn_in: Annotated[int | None, typer.Option(help="Steps before them. [default: chosen]")] = None,
-    step_size: Annotated[float | None, typer.Option(help="eps. [default: chosen]")] = None,
-    gamma: Annotated[float | None, typer.Option(help="Strength of the tether to w*. [default: chosen]")] = None,
-    nbeta: Annotated[float | None, typer.Option(help="[default: n / log n]")] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Samples a step. [default: chosen]")] = None,
+    sampler: Annotated[str | None, typer.Option(help="sgld, sghmc, hmc, …", show_default="chosen")] = None,
+    chains: Annotated[int | None, typer.Option(help="Chains for each checkpoint.", show_default="chosen")] = None,
+    draws: Annotated[int | None, typer.Option(help="Steps that count.", show_default="chosen")] = None,
+    burn_in: Annotated[int | None, typer.Option(help="Steps before them.", show_default="chosen")] = None,
+    step_size: Annotated[float | None, typer.Option(help="eps.", show_default="chosen")] = None,
+    gamma: Annotated[float | None, typer.Option(help="Strength of the tether to w*.", show_default="chosen")] = None,
+    nbeta: Annotated[
+        float | None, typer.Option(help="n times inverse temperature.", show_default="n / log n")
+    ] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Samples a step.", show_default="chosen")] = None,
     seed: Annotated[int, typer.Option(help="Names every random stream.")] = 0,
     compiled: Annotated[bool, typer.Option("--compile", help="Compile the step; pays for long runs.")] = False,
-    workers: Annotated[int | None, typer.Option(help="Processes. [default: cores]")] = None,
+    workers: Annotated[int | None, typer.Option(help="Processes.", show_default="cores")] = None,
     memory: Annotated[
-        str | None, typer.Option(help="For all processes, e.g. 1GiB. [default: half of what is free]")
+        str | None, typer.Option(help="For all processes, e.g. 1GiB.", show_default="half of what is free")
     ] = None,
     log: Annotated[list[str] | None, typer.Option(help="log_determinant, functional_variance.")] = None,
     name: Annotated[str | None, typer.Option(help="Identity of lambdas and closures.")] = None,
@@ -165,11 +167,13 @@ def run_survey(
 
 @app.command("check")
 def run_check(
-    cases: Annotated[list[str] | None, typer.Argument(help="Parts of the names of cases. [default: all]")] = None,
+    cases: Annotated[
+        list[str] | None, typer.Argument(help="Parts of the names of cases.", show_default="all")
+    ] = None,
     rtol: Annotated[float, typer.Option(help="Relative error asked for.")] = RTOL,
     budget: Annotated[int, typer.Option(help="Gradients a chain may take in a case.")] = BUDGET,
     seed: Annotated[int, typer.Option(help="Names every random stream.")] = 0,
-    workers: Annotated[int | None, typer.Option(help="Processes. [default: cores]")] = None,
+    workers: Annotated[int | None, typer.Option(help="Processes.", show_default="cores")] = None,
     out: Annotated[Path | None, typer.Option(help="Write the table as a page of Markdown.")] = None,
     as_json: Json = False,
 ) -> None:
@@ -187,6 +191,8 @@ def run_check(
             f"{document['verdict']}: median error {report.median:.2%}, largest {document['max_relative_error']:.2%},"
             f" {report.coverage:.0%} of the intervals hold the truth; {report.seconds:.0f} s"
         )
+        if out is not None:
+            typer.echo(out.resolve())
     raise typer.Exit(0 if report.passed else 1)
 
 
@@ -201,7 +207,7 @@ def _print_line(line: Line) -> None:
 @app.command("atlas")
 def run_atlas(
     out: Annotated[Path, typer.Argument(help="A survey's folder.")],
-    html: Annotated[Path | None, typer.Option(help="The page. [default: beside the folder]")] = None,
+    html: Annotated[Path | None, typer.Option(help="The page.", show_default="beside the folder")] = None,
     as_json: Json = False,
 ) -> None:
     """Draw the map of a survey: a page, and the figure as PDF and PNG."""
@@ -223,7 +229,7 @@ def run_surface(
     data: Data = None,
     loss: Loss = None,
     step: Annotated[
-        list[int] | None, typer.Option(help="A checkpoint to map; repeatable. [default: first, middle, last]")
+        list[int] | None, typer.Option(help="A checkpoint to map; repeatable.", show_default="first, middle, last")
     ] = None,
     size: Annotated[int, typer.Option(help="Points a side of a map, odd.")] = 21,
     extent: Annotated[float, typer.Option(help="Of a map, in lengths of the filters of w*.")] = 1.0,
@@ -275,6 +281,8 @@ def run_certify(
             typer.echo(f"  {assumption.status:8} {assumption.name}: {assumption.words}")
         if found.issued:
             typer.echo(found.statement)
+        if out is not None:
+            typer.echo(out.resolve())
     if not found.issued:
         raise typer.Exit(1)
 
