@@ -29,7 +29,8 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
     """The reference joins the navigation, a page for each room."""
     pages = [{module.removeprefix(f"{PACKAGE}."): _path(module)} for module in faces()]
     config.nav = [*(config.nav or []), {"Reference": pages}]
-    config.markdown_extensions = [*config.markdown_extensions, Literal()]
+    extensions: list[Any] = config.markdown_extensions  # the plugins hold this very list
+    extensions.append(Literal())
     return config
 
 
