@@ -21,7 +21,7 @@ bench: $(VENV)/.installed-test
 	$(BIN)/python benchmarks/sgld.py
 
 docs: $(VENV)/.installed-docs
-	$(BIN)/mkdocs build --strict
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 # A CPU build of torch is taken where pip offers one; the package itself only bounds the version.
 $(VENV)/.installed: pyproject.toml

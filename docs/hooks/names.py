@@ -40,7 +40,8 @@ class Offered(Extension):
             if room.imports.get(name, "").startswith(f"{PACKAGE}.")
         }
         for (room, name), thing in things.items():
-            room.members[name] = Alias(name, thing, parent=room)
+            if not isinstance(thing, Module):
+                room.members[name] = Alias(name, thing, parent=room)
 
 
 def _modules(package: Module) -> Iterator[Module]:

@@ -9,7 +9,9 @@ from typing import Any
 
 from markdown import Extension, Markdown
 from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.exceptions import PluginError
 from mkdocs.structure.files import File, Files
+from mkdocs.structure.pages import Page
 from surface import PACKAGE, faces
 
 
@@ -43,6 +45,19 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     return files
 
 
+def on_page_content(html: str, page: Page, **_: Any) -> None:
+    """Every name of a room is on its page, and no other.
+
+    Raises:
+        PluginError: those that are missing or too many.
+    """
+    module = page.file.src_uri.removeprefix("reference/").removesuffix(".md")
+    if module in faces() and module != PACKAGE:
+        shown = set(re.findall(rf'<h2 id="{re.escape(module)}\.([^"]*)"', html))
+        if wrong := shown ^ (set(faces()[module]) - set(_inside(module))):
+            raise PluginError(f"{module}: {', '.join(sorted(wrong))}: in `__all__` or on its page, not in both")
+
+
 def on_post_page(output: str, **_: Any) -> str:
     """Titles that name the file in which a type is defined are nobody's business."""
     return re.sub(rf' title="{PACKAGE}\.[^"]*"', "", output)
@@ -56,11 +71,16 @@ def _page(module: str, names: list[str]) -> str:
     """The package's names lead to their rooms; a room has its own names whole."""
     if module == PACKAGE:
         return "\n".join([f"# {module}", "", "`import thalweg as tw`", "", *_table(names)])
-    here = import_module(module)
-    inside = [name for name in names if isinstance(getattr(here, name), ModuleType)]
+    inside = _inside(module)
     links = [f"- [`{module}.{name}`]({module}.{name}.md)" for name in inside]
     members = [f"        - {name}" for name in names if name not in inside]
     return "\n".join([f"# {module}", "", *links, "", f"::: {module}", "    options:", "      members:", *members])
+
+
+def _inside(module: str) -> list[str]:
+    """Modules that a room offers; each has a page of its own."""
+    here = import_module(module)
+    return [name for name in here.__all__ if isinstance(getattr(here, name), ModuleType)]
 
 
 def _table(names: list[str]) -> list[str]:
