@@ -21,7 +21,9 @@ from thalweg.cli import main
 from thalweg.rl import regret_landscape, sampled_landscape
 from thalweg.rl.corner import Mouse, corner
 from thalweg.rl.environments import Played
-from thalweg.rl.surfaces import KEPT, SHARE, Cliff, Line, along, cliffs, direction, has_plane, line, surface
+from thalweg.surfaces import Cliff, Line, along, cliffs, has_plane, line, surface
+from thalweg.surfaces.cliffs import KEPT, SHARE
+from thalweg.surfaces.plane import _direction as direction
 
 SEGMENT, POINTS, FINE = 0.02, 20, 10
 SIZES = np.concatenate([[0], SEGMENT * np.arange(1, FINE + 1) / (FINE + 1), SEGMENT * np.arange(1, POINTS + 1)])

@@ -98,6 +98,7 @@ _DOORS = (
     "estimators",
     "phases",
     "rl",
+    "surfaces",
     "theory",
     "values",
 )  # rooms that are used by their own names, as in tw.theory.deep_linear

@@ -60,7 +60,7 @@ def atlas(
         title: of page and figure; default the survey's name.
         others: further surveys of the same checkpoints, drawn faintly; label -> survey.
         lines: surveys whose last estimate is drawn as a level; label -> survey.
-        hazards: marked on the time axis, with a sentence each: the cliffs of `thalweg.rl.surfaces.cliffs`, say.
+        hazards: marked on the time axis, with a sentence each: the cliffs of `thalweg.surfaces.cliffs`, say.
 
     Returns:
         The path.

@@ -13,7 +13,7 @@ from thalweg.checkpoints import Series
 from thalweg.checkpoints.series import Checkpoint
 from thalweg.errors import InputError
 from thalweg.landscape import Landscape
-from thalweg.rl.surfaces import Cliff, Line, Surface, along, check_plane, cliffs, has_plane, surface
+from thalweg.surfaces import Cliff, Line, Surface, along, check_plane, cliffs, has_plane, surface
 from thalweg.types import Params
 
 

@@ -1,6 +1,6 @@
 """Samplers: each file one algorithm of the shape `State, Info, init, step`; `run` moves chunks of replicas."""
 
-from thalweg.samplers.engine import WIDTH, Engine, threads, width
+from thalweg.samplers.engine import ROWS, WIDTH, Engine, threads, width
 from thalweg.samplers.hmc import JITTER
 from thalweg.samplers.run import SEEN, Block, Chunk, State, advance, chunks, least_memory, memory, move, place, start
 from thalweg.samplers.settings import BLOCK, Choices, Settings, known
@@ -9,6 +9,7 @@ from thalweg.samplers.tempering import Tempered, temper
 __all__ = [
     "BLOCK",
     "JITTER",
+    "ROWS",
     "SEEN",
     "WIDTH",
     "Block",
