@@ -13,7 +13,6 @@ from thalweg.estimators import Auto, estimate_auto, log_determinant
 from thalweg.landscape import Center, Data, Estimate, Landscape, full_loss, measure
 from thalweg.samplers import Block, Chunk, Engine, Settings, State, advance, place, threads
 
-LOGGED = ("log_determinant", "functional_variance")
 SAMPLES = 1024  # of many samples about so many stand for all in the functional variance
 
 
