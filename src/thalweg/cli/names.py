@@ -15,7 +15,7 @@ from torch.nn.parameter import is_lazy
 from thalweg.errors import InputError, guarded, shown
 from thalweg.landscape import Landscape, landscape
 from thalweg.landscape.loss import Loss, by_name
-from thalweg.survey.pool import check_memory
+from thalweg.samplers import check_memory
 
 UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "KI": 1 << 10, "MI": 1 << 20, "GI": 1 << 30}
 MEND = "mend the file"

@@ -5,8 +5,8 @@ that shards are finished (and safe) early; only among the last few does the leas
 first, so that no worker waits for another at the end.
 """
 
-from collections.abc import Callable, Collection, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, wait
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -15,13 +15,12 @@ from torch import Tensor
 
 from thalweg.estimators import estimate, trace
 from thalweg.landscape import Estimate
-from thalweg.processes import PATIENCE, outcome
+from thalweg.runtime import Here, Workers, ended, outcome
 from thalweg.samplers import SEEN, Block, Chunk, Settings, State, chunks, start, width
 from thalweg.store import Row, Store
 from thalweg.survey.moments import NAMES, Moments, include, variance
 from thalweg.survey.plan import Shard
-from thalweg.survey.pool import Pool
-from thalweg.survey.work import Job, Reading
+from thalweg.survey.work import Job, Reading, Worker
 
 Tick = Callable[[int], None]  # replica steps that were taken
 
@@ -49,7 +48,7 @@ class Progress:
 class Schedule:
     """Runs the missing shards of a survey."""
 
-    def __init__(self, job: Job, store: Store, shards: Sequence[Shard], pool: Pool, tick: Tick) -> None:
+    def __init__(self, job: Job, store: Store, shards: Sequence[Shard], pool: Workers | Here, tick: Tick) -> None:
         """Nothing runs before `finished` is iterated."""
         assert isinstance(job.settings, Settings)
         self.settings = job.settings
@@ -62,7 +61,7 @@ class Schedule:
         while self.waiting:
             while len(self.running) < self.pool.depth and self._submit():
                 pass
-            done, failed = _ended(self.running)
+            done, failed = ended(self.running)
             for future in done:
                 progress, index = self.running.pop(future)
                 if not progress.parts:
@@ -84,14 +83,14 @@ class Schedule:
                     break
                 index, progress.asked = progress.asked, progress.asked + 1
                 checkpoint = progress.shard.checkpoints[index]
-                self.running[self.pool.executor.submit(self.pool.read, checkpoint)] = (progress, index)
+                self.running[self.pool.submit(Worker.read, checkpoint)] = (progress, index)
                 return True
         ready = self._next_part()
         if ready is None:
             return False
         progress, index = ready
         part = progress.parts[index]
-        self.running[self.pool.executor.submit(self.pool.move, part.chunk, part.state)] = ready
+        self.running[self.pool.submit(Worker.move, part.chunk, part.state)] = ready
         return True
 
     def _next_part(self) -> tuple[Progress, int] | None:
@@ -116,7 +115,7 @@ class Schedule:
                 left += -(-replicas // width(self.job.landscape))
             else:
                 left += sum(part.state.step < self.settings.steps for part in progress.parts)
-            if left >= self.pool.depth + self.pool.workers:
+            if left >= self.pool.depth + self.pool.count:
                 return False
         return True
 
@@ -194,7 +193,7 @@ class Schedule:
 class Settling:
     """Runs the missing shards of a survey whose checkpoints find their own settings, one checkpoint a task."""
 
-    def __init__(self, job: Job, shards: Sequence[Shard], pool: Pool, tick: Tick) -> None:
+    def __init__(self, job: Job, shards: Sequence[Shard], pool: Workers | Here, tick: Tick) -> None:
         """Nothing runs before `finished` is iterated."""
         self.job, self.pool, self.tick = job, pool, tick
         self.waiting = list(shards)
@@ -205,23 +204,14 @@ class Settling:
         while self.waiting or self.running:
             while self.waiting and len(self.running) < self.pool.depth:
                 shard = self.waiting.pop(0)
-                self.running[self.pool.executor.submit(self.pool.settle, shard.checkpoints[0])] = shard
-            done, failed = _ended(self.running)
+                self.running[self.pool.submit(Worker.settle, shard.checkpoints[0])] = shard
+            done, failed = ended(self.running)
             for future in done:
                 shard = self.running.pop(future)
                 self.tick(1)
                 yield shard, [row(shard, 0, *future.result())]
             for future in failed:
                 outcome(future)
-
-
-def _ended(running: Collection[Future]) -> tuple[list[Future], list[Future]]:
-    """Wait for a task: those that gave something, which is kept first, and those that raised."""
-    ended: set[Future] = set()
-    while not ended:  # looking up now and then: Ctrl-C may reach a thread that cannot wake this one
-        ended, _ = wait(running, timeout=PATIENCE, return_when=FIRST_COMPLETED)
-    failed = [future for future in ended if future.exception() is not None]
-    return [future for future in ended if future not in failed], failed
 
 
 def row(shard: Shard, i: int, reading: Reading, found: Estimate) -> Row:

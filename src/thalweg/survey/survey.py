@@ -13,10 +13,10 @@ from thalweg.checkpoints import Series, checkpoints
 from thalweg.errors import InputError
 from thalweg.estimators import Auto, choice, counted, describe
 from thalweg.landscape import Landscape, announce, other_data
-from thalweg.samplers import Settings, width
+from thalweg.samplers import Settings, check_memory, width
 from thalweg.store import LOGGED, Store, Survey, scalars, shard_dataset, table_dataset, versions
 from thalweg.survey.plan import Plan, Shard, checked, plan
-from thalweg.survey.pool import Pool, check_memory, workers_for
+from thalweg.survey.pool import workers_for, workers_of
 from thalweg.survey.schedule import Schedule, Settling
 from thalweg.survey.work import Job
 
@@ -86,7 +86,7 @@ def survey(
         missing = [shard for shard in planned.shards if shard.key not in finished]
         _write_table(store, planned, job, finished)
         if missing:
-            with Pool(job, pool_size) as pool, _bar(job, planned, missing, progress) as tick:
+            with workers_of(job, pool_size) as pool, _bar(job, planned, missing, progress) as tick:
                 auto = isinstance(job.settings, Auto)
                 runs = Settling(job, missing, pool, tick) if auto else Schedule(job, store, missing, pool, tick)
                 for shard, rows in runs.finished():
