@@ -12,6 +12,7 @@ from typer.main import get_command
 import thalweg
 from thalweg.atlas import atlas, plot
 from thalweg.atlas.render import check_page
+from thalweg.certificates import certify_agents, read_agents
 from thalweg.check import BUDGET, RTOL, Line, check, page
 from thalweg.checkpoints import checkpoints
 from thalweg.cli import certificates, names, surfaces
@@ -262,8 +263,8 @@ def run_certify(
     began = time.monotonic()
     if out is not None:
         check_page(out)
-    hers, his = certificates.read(alice, bob)
-    found = certificates.of_agents(hers, his, untested=untested)
+    hers, his = read_agents(alice, bob)
+    found = certify_agents(hers, his, untested=untested)
     if out is not None:
         certificates.page(found, out, title=f"{his.name} by the lights of {hers.name}")
     if as_json:
