@@ -1,5 +1,6 @@
 """Surfaces against closed forms, cliffs against planted ones, and the verb that draws them."""
 
+import importlib
 import json
 import sys
 from dataclasses import replace
@@ -493,3 +494,13 @@ def test_a_survey_takes_a_landscape(thalweg, place):
     code, _, err = thalweg("survey", "run", "--out", "x.zarr", "--data", "w.py:d")
     assert code == 2
     assert "give --model, --loss" in err
+
+
+def test_the_former_place_of_surfaces_says_where_they_are():
+    with pytest.warns(DeprecationWarning, match=r"thalweg\.surfaces\.cliffs"):
+        assert tw.rl.cliffs is cliffs
+    with pytest.raises(AttributeError, match="cliff_edges"):
+        _ = tw.rl.cliff_edges  # control
+    sys.modules.pop("thalweg.rl.surfaces", None)
+    with pytest.warns(DeprecationWarning, match=r"thalweg\.surfaces"):
+        assert importlib.import_module("thalweg.rl.surfaces").line is line

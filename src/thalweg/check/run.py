@@ -143,13 +143,13 @@ def check(
     auto = Auto(rtol=rtol, budget=budget, seed=seed)
     lines = []
     with pool(min(workers or cores(), len(chosen))) as hands:
-        for line in hands.map(measure, [case.name for case in chosen], repeat(auto)):
+        for line in hands.map(_measure, [case.name for case in chosen], repeat(auto)):
             lines.append(line)
             done(line)
     return Report(tuple(lines), time.monotonic() - began)
 
 
-def measure(name: str, auto: Auto) -> Line:
+def _measure(name: str, auto: Auto) -> Line:
     """One case."""
     case = next(c for c in CASES if c.name == name)
     began = time.monotonic()

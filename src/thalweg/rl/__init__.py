@@ -15,7 +15,7 @@ from thalweg.rl.lava import lava_world
 from thalweg.rl.learning import PPO, Progress, Reinforce, learn
 from thalweg.rl.levels import Levels
 from thalweg.rl.mdp import MDP, Gains, Plan, entropy
-from thalweg.rl.planning import Planned, follow, plan
+from thalweg.rl.planning import LARGEST, Planned, follow, plan
 from thalweg.rl.rollouts import Trajectories, rollout
 from thalweg.rl.rows import mixture
 from thalweg.rl.sampled import sampled_landscape
@@ -23,6 +23,7 @@ from thalweg.rl.sb3 import from_sb3, learn_sb3
 from thalweg.rl.tables import grid_levels, process
 
 __all__ = [
+    "LARGEST",
     "MDP",
     "PPO",
     "Ascent",

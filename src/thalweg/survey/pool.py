@@ -1,7 +1,6 @@
 """How many workers a survey has. One that fits into one chunk, and a machine of one core, stay in this process."""
 
 from thalweg.errors import InputError
-from thalweg.estimators.calibration.noisy import BATCH
 from thalweg.runtime import Here, Workers, cores, pool
 from thalweg.samplers import Settings, memory, spare_memory, width
 from thalweg.survey.work import Job, Worker
@@ -54,5 +53,4 @@ def _each(job: Job) -> int:
     """Bytes of what one worker moves at a time."""
     if isinstance(job.settings, Settings):
         return memory(job.landscape, job.settings, width(job.landscape))
-    sampler = "hmc" if job.settings.full_gradient else "sghmc"
-    return memory(job.landscape, Settings(sampler=sampler, batch_size=BATCH), job.settings.chains or 1)
+    return memory(job.landscape, job.settings.largest, job.settings.chains or 1)

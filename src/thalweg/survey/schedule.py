@@ -26,7 +26,7 @@ Tick = Callable[[int], None]  # replica steps that were taken
 
 
 @dataclass(eq=False)
-class Part:
+class _Part:
     """A chunk of a shard under way."""
 
     chunk: Chunk
@@ -36,13 +36,13 @@ class Part:
 
 
 @dataclass(eq=False)
-class Progress:
+class _Progress:
     """A shard under way: first its checkpoints are read, then its chunks are moved."""
 
     shard: Shard
     readings: dict[int, Reading] = field(default_factory=dict)
     asked: int = 0  # checkpoints handed out for reading
-    parts: list[Part] = field(default_factory=list)  # empty until all is read
+    parts: list[_Part] = field(default_factory=list)  # empty until all is read
 
 
 class Schedule:
@@ -53,8 +53,8 @@ class Schedule:
         assert isinstance(job.settings, Settings)
         self.settings = job.settings
         self.job, self.store, self.pool, self.tick = job, store, pool, tick
-        self.waiting = [Progress(shard) for shard in shards]
-        self.running: dict[Future, tuple[Progress, int]] = {}
+        self.waiting = [_Progress(shard) for shard in shards]
+        self.running: dict[Future, tuple[_Progress, int]] = {}
 
     def finished(self) -> Iterator[tuple[Shard, list[Row]]]:
         """Yield each shard with its rows as soon as its last block is done."""
@@ -93,7 +93,7 @@ class Schedule:
         self.running[self.pool.submit(Worker.move, part.chunk, part.state)] = ready
         return True
 
-    def _next_part(self) -> tuple[Progress, int] | None:
+    def _next_part(self) -> tuple[_Progress, int] | None:
         """The chunk that should move next, among those that nobody moves."""
         busy = set(self.running.values())
         ready = [
@@ -119,7 +119,7 @@ class Schedule:
                 return False
         return True
 
-    def _read(self, progress: Progress, index: int, reading: Reading) -> None:
+    def _read(self, progress: _Progress, index: int, reading: Reading) -> None:
         """Keep what was read; when it is all there, cut the shard into chunks, and go on where they stopped."""
         progress.readings[index] = reading
         shard, settings = progress.shard, self.settings
@@ -130,18 +130,18 @@ class Schedule:
         cut = chunks(centers, steps, settings.chains, width(self.job.landscape))
         progress.parts = [self._resume(shard, i, chunk) for i, chunk in enumerate(cut)]
 
-    def _resume(self, shard: Shard, index: int, chunk: Chunk) -> Part:
+    def _resume(self, shard: Shard, index: int, chunk: Chunk) -> _Part:
         """A chunk at its last saved state, or at its start."""
         saved = self.store.load_state(shard.key, index)
         if saved is None:
-            return Part(chunk, start(chunk), [])
+            return _Part(chunk, start(chunk), [])
         tensors, step = saved
         self.tick(len(chunk.which) * step)
         seen = Block(**{name: tensors.pop(f"seen.{name}") for name in SEEN})
         kept = [tensors.pop(name) for name in NAMES if name in tensors]
-        return Part(chunk, State(tensors, step), [seen], Moments(*kept) if kept else None)
+        return _Part(chunk, State(tensors, step), [seen], Moments(*kept) if kept else None)
 
-    def _moved(self, progress: Progress, index: int, state: State, block: Block, losses: Tensor | None) -> None:
+    def _moved(self, progress: _Progress, index: int, state: State, block: Block, losses: Tensor | None) -> None:
         """Keep a block, in memory and on disk."""
         part = progress.parts[index]
         part.state, part.seen = state, [Block.join([*part.seen, block])]
@@ -151,11 +151,11 @@ class Schedule:
         seen |= dict(zip(NAMES, part.moments, strict=True)) if part.moments else {}
         self.store.save_state(progress.shard.key, index, state.carried | seen, state.step)
 
-    def _complete(self, progress: Progress) -> bool:
+    def _complete(self, progress: _Progress) -> bool:
         """Whether every chunk of a shard is at its end."""
         return bool(progress.parts) and all(p.state.step >= self.settings.steps for p in progress.parts)
 
-    def _rows(self, progress: Progress) -> list[Row]:
+    def _rows(self, progress: _Progress) -> list[Row]:
         """Scalars and traces of a shard's checkpoints."""
         seen = Block.join([block for part in progress.parts for block in part.seen], axis=0)
         shape = (len(progress.shard.checkpoints), self.settings.chains, -1)
@@ -163,7 +163,7 @@ class Schedule:
         variances = self._variances(progress)
         return [self._row(progress, i, loss[i], excess[i], slope[i], variances[i]) for i in range(shape[0])]
 
-    def _variances(self, progress: Progress) -> list[dict[str, float]]:
+    def _variances(self, progress: _Progress) -> list[dict[str, float]]:
         """V = sum_i Var_w[log p(x_i|w)] of each checkpoint, over all chains at the ends of blocks."""
         count, n = len(progress.shard.checkpoints), self.job.landscape.n
         parts = [part.moments for part in progress.parts if part.moments is not None]
@@ -176,7 +176,7 @@ class Schedule:
 
     def _row(
         self,
-        progress: Progress,
+        progress: _Progress,
         i: int,
         loss: np.ndarray,
         excess: np.ndarray,
@@ -187,7 +187,7 @@ class Schedule:
         reading = progress.readings[i]
         reading = replace(reading, logged=reading.logged | variance)
         seen = trace(loss, excess, slope, self.settings, reading.center)
-        return row(progress.shard, i, reading, estimate(seen, self.settings, self.job.landscape))
+        return _row(progress.shard, i, reading, estimate(seen, self.settings, self.job.landscape))
 
 
 class Settling:
@@ -209,12 +209,12 @@ class Settling:
             for future in done:
                 shard = self.running.pop(future)
                 self.tick(1)
-                yield shard, [row(shard, 0, *future.result())]
+                yield shard, [_row(shard, 0, *future.result())]
             for future in failed:
                 outcome(future)
 
 
-def row(shard: Shard, i: int, reading: Reading, found: Estimate) -> Row:
+def _row(shard: Shard, i: int, reading: Reading, found: Estimate) -> Row:
     """What is written of one checkpoint."""
     center = reading.center
     return Row(
