@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     from thalweg.phases import Transition, transitions
     from thalweg.rl import MDP
     from thalweg.samplers import Settings
-    from thalweg.survey import Survey, open_survey, survey
+    from thalweg.store import Survey, open_survey
+    from thalweg.survey import survey
     from thalweg.types import Verdict
     from thalweg.values import return_range, reward_distance
 
@@ -71,7 +72,7 @@ _ROOMS = {  # public name -> room; a room is entered when its name is first used
     "InputError": "errors",
     "Landscape": "landscape",
     "Settings": "samplers",
-    "Survey": "survey",
+    "Survey": "store",
     "ThalwegError": "errors",
     "Trace": "landscape",
     "Transition": "phases",
@@ -81,7 +82,7 @@ _ROOMS = {  # public name -> room; a room is entered when its name is first used
     "checkpoints": "checkpoints",
     "estimate_llc": "estimators",
     "landscape": "landscape",
-    "open_survey": "survey",
+    "open_survey": "store",
     "plot": "atlas",
     "posterior_losses": "estimators",
     "potential": "landscape",
@@ -98,6 +99,7 @@ _DOORS = (
     "estimators",
     "phases",
     "rl",
+    "surfaces",
     "theory",
     "values",
 )  # rooms that are used by their own names, as in tw.theory.deep_linear

@@ -16,9 +16,7 @@ from thalweg.agents.held import Held
 from thalweg.agents.reading import inside, whole_numbers
 from thalweg.agents.schema import AgentFile, World, agent_file
 from thalweg.errors import InputError
-from thalweg.rl import MDP
-from thalweg.rl.gridworld import gridworld
-from thalweg.rl.planning import LARGEST
+from thalweg.rl import LARGEST, MDP, gridworld
 from thalweg.values import Behaviour, Boltzmann, Linear, Rule, Soft
 
 

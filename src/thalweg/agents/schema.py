@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from thalweg.agents.reading import shown
 from thalweg.agents.toml import parsed
 from thalweg.errors import InputError
-from thalweg.values.rules import SHARPEST
+from thalweg.values import SHARPEST
 
 Chance = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]

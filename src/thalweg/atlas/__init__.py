@@ -2,7 +2,8 @@
 
 from thalweg.atlas.atlas import atlas, plot
 from thalweg.atlas.chart import BANDS
+from thalweg.atlas.render import check_page
 from thalweg.atlas.report import Section, Table, report
 from thalweg.atlas.surfaces import contour_map, line_map
 
-__all__ = ["BANDS", "Section", "Table", "atlas", "contour_map", "line_map", "plot", "report"]
+__all__ = ["BANDS", "Section", "Table", "atlas", "check_page", "contour_map", "line_map", "plot", "report"]

@@ -3,6 +3,7 @@
 from thalweg.certificates.compose import certify
 from thalweg.certificates.confidence_set import FiniteSet, finite_set, predicted_evidence
 from thalweg.certificates.cover import Cover, covered
+from thalweg.certificates.files import certify_agents, certify_files, read_agents
 from thalweg.certificates.foreseen import check_class
 from thalweg.certificates.gap import Gap
 from thalweg.certificates.gaussian import certified_gap, drawn
@@ -65,6 +66,8 @@ __all__ = [
     "along",
     "certified_gap",
     "certify",
+    "certify_agents",
+    "certify_files",
     "check_class",
     "check_ranges",
     "composed_bound",
@@ -81,6 +84,7 @@ __all__ = [
     "pac_bayes_kl",
     "predicted_evidence",
     "predicted_gap",
+    "read_agents",
     "reflect",
     "split_delta",
     "supremum",

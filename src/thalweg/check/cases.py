@@ -42,14 +42,14 @@ class Case:
 
 
 @cache
-def references() -> dict[str, dict]:
+def _references() -> dict[str, dict]:
     """Long runs of other samplers, by name."""
     return json.loads(REFERENCES.read_text())
 
 
 def _stored(name: str, nbeta: float, gamma: float) -> Truth:
     """A long run, where it was made at this temperature and tether."""
-    entry = references()[name]
+    entry = _references()[name]
     if abs(entry["nbeta"] - nbeta) > 1e-6 * nbeta or entry["gamma"] != gamma:
         raise InputError(
             f"reference {name!r} is for nbeta {entry['nbeta']:.6g} and gamma {entry['gamma']:g}, not {nbeta:.6g} and"

@@ -10,8 +10,8 @@ import typer
 from typer.main import get_command
 
 import thalweg
-from thalweg.atlas import atlas, plot
-from thalweg.atlas.render import check_page
+from thalweg.atlas import atlas, check_page, plot
+from thalweg.certificates import certify_agents, read_agents
 from thalweg.check import BUDGET, RTOL, Line, check, page
 from thalweg.checkpoints import checkpoints
 from thalweg.cli import certificates, names, surfaces
@@ -33,7 +33,7 @@ app.add_typer(recipe_app, name="recipe")
 
 
 @app.callback(invoke_without_command=True)
-def version_or_help(version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> None:
+def _version_or_help(version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> None:
     """Measure and map how learning machines develop."""
     say_what_is_long()
     if version:
@@ -54,7 +54,7 @@ Json = Annotated[bool, typer.Option("--json", help="One JSON document on standar
 
 
 @recipe_app.command("list")
-def list_recipes(as_json: Json = False) -> None:
+def _list_recipes(as_json: Json = False) -> None:
     """List the recipes."""
     if as_json:
         _print_json([{"recipe": r.name, "summary": r.summary} for r in RECIPES.values()])
@@ -64,7 +64,7 @@ def list_recipes(as_json: Json = False) -> None:
 
 
 @recipe_app.command("run")
-def run_recipe(
+def _run_recipe(
     name: Annotated[str, typer.Argument(help="From `thalweg recipe list`.")],
     tiny: Annotated[bool, typer.Option("--tiny", help="The same study in seconds.")] = False,
     out: Annotated[
@@ -89,7 +89,7 @@ def run_recipe(
 
 
 @app.command("survey")
-def run_survey(
+def _run_survey(
     folder: Annotated[Path, typer.Argument(help="Holds the checkpoints of one run.")],
     out: Annotated[Path, typer.Option(help="Folder for the result.")],
     model: Model = None,
@@ -166,7 +166,7 @@ def run_survey(
 
 
 @app.command("check")
-def run_check(
+def _run_check(
     cases: Annotated[
         list[str] | None, typer.Argument(help="Parts of the names of cases.", show_default="all")
     ] = None,
@@ -205,7 +205,7 @@ def _print_line(line: Line) -> None:
 
 
 @app.command("atlas")
-def run_atlas(
+def _run_atlas(
     out: Annotated[Path, typer.Argument(help="A survey's folder.")],
     html: Annotated[Path | None, typer.Option(help="The page.", show_default="beside the folder")] = None,
     as_json: Json = False,
@@ -221,7 +221,7 @@ def run_atlas(
 
 
 @app.command("surface")
-def run_surface(
+def _run_surface(
     folder: Annotated[Path, typer.Argument(help="Holds the checkpoints of one run.")],
     out: Annotated[Path, typer.Option(help="The page, NAME.html.")],
     whole: Whole = None,
@@ -255,7 +255,7 @@ def run_surface(
 
 
 @app.command("certify")
-def run_certify(
+def _run_certify(
     alice: Annotated[Path, typer.Argument(help="Agent file (TOML): her world, and her reward or recorded choices.")],
     bob: Annotated[Path, typer.Argument(help="Agent file: his policy, or his reward and suboptimality, or both.")],
     out: Annotated[Path | None, typer.Option(help="A page of it, NAME.html.")] = None,
@@ -268,8 +268,8 @@ def run_certify(
     began = time.monotonic()
     if out is not None:
         check_page(out)
-    hers, his = certificates.read(alice, bob)
-    found = certificates.of_agents(hers, his, untested=untested)
+    hers, his = read_agents(alice, bob)
+    found = certify_agents(hers, his, untested=untested)
     if out is not None:
         certificates.page(found, out, title=f"{his.name} by the lights of {hers.name}")
     if as_json:

@@ -26,8 +26,8 @@ from thalweg.rl.corner import Mouse, corner
 from thalweg.rl.environments import CartPole, Environment, Played
 from thalweg.rl.learning import PPO, Reinforce, learn
 from thalweg.rl.sampled import sampled_landscape
-from thalweg.rl.surfaces import Cliff, Line, Surface, along, cliffs
 from thalweg.samplers import Settings
+from thalweg.surfaces import Cliff, Line, Surface, along, cliffs
 from thalweg.survey import Survey, survey
 from thalweg.types import Params
 

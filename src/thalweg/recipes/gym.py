@@ -24,9 +24,9 @@ from thalweg.rl.environments import CartPole, Environment, Played
 from thalweg.rl.gym import GymEnvironment
 from thalweg.rl.learning import PPO, learn
 from thalweg.rl.sampled import sampled_landscape
-from thalweg.rl.surfaces import Cliff, Line, Surface, along, cliffs
 from thalweg.rl.tables import grid_levels, process
 from thalweg.samplers import Settings
+from thalweg.surfaces import Cliff, Line, Surface, along, cliffs
 from thalweg.survey import Survey, survey
 from thalweg.types import Params
 

@@ -1,4 +1,8 @@
-"""Reinforcement learning: decision processes, environments, policies; regret exact and sampled; surfaces."""
+"""Reinforcement learning: decision processes, environments, policies; regret exact and sampled."""
+
+import warnings
+from importlib import import_module
+from typing import Any
 
 from thalweg.rl import corner
 from thalweg.rl.chests import keys_and_chests
@@ -11,21 +15,20 @@ from thalweg.rl.lava import lava_world
 from thalweg.rl.learning import PPO, Progress, Reinforce, learn
 from thalweg.rl.levels import Levels
 from thalweg.rl.mdp import MDP, Gains, Plan, entropy
-from thalweg.rl.planning import Planned, follow, plan
+from thalweg.rl.planning import LARGEST, Planned, follow, plan
 from thalweg.rl.rollouts import Trajectories, rollout
 from thalweg.rl.rows import mixture
 from thalweg.rl.sampled import sampled_landscape
 from thalweg.rl.sb3 import from_sb3, learn_sb3
-from thalweg.rl.surfaces import Cliff, Line, Surface, along, cliffs, line, surface
 from thalweg.rl.tables import grid_levels, process
 
 __all__ = [
+    "LARGEST",
     "MDP",
     "PPO",
     "Ascent",
     "Box",
     "CartPole",
-    "Cliff",
     "Discrete",
     "Environment",
     "Episodes",
@@ -33,19 +36,15 @@ __all__ = [
     "Gridworld",
     "GymEnvironment",
     "Levels",
-    "Line",
     "Moment",
     "Plan",
     "Planned",
     "Played",
     "Progress",
     "Reinforce",
-    "Surface",
     "Tabular",
     "Trajectories",
-    "along",
     "ascend",
-    "cliffs",
     "corner",
     "entropy",
     "follow",
@@ -56,12 +55,19 @@ __all__ = [
     "lava_world",
     "learn",
     "learn_sb3",
-    "line",
     "mixture",
     "plan",
     "process",
     "regret_landscape",
     "rollout",
     "sampled_landscape",
-    "surface",
 ]
+
+_SURFACES = ("Cliff", "Line", "Surface", "along", "cliffs", "line", "surface")  # moved, until 0.3.0
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _SURFACES:
+        raise AttributeError(f"module 'thalweg.rl' has no attribute {name!r}")
+    warnings.warn(f"thalweg.rl.{name} is thalweg.surfaces.{name} now", DeprecationWarning, stacklevel=2)
+    return getattr(import_module("thalweg.surfaces"), name)

@@ -1,14 +1,16 @@
 """Samplers: each file one algorithm of the shape `State, Info, init, step`; `run` moves chunks of replicas."""
 
-from thalweg.samplers.engine import WIDTH, Engine, threads, width
+from thalweg.samplers.engine import ROWS, WIDTH, Engine, threads, width
+from thalweg.samplers.footprint import check_memory, memory, spare_memory
 from thalweg.samplers.hmc import JITTER
-from thalweg.samplers.run import SEEN, Block, Chunk, State, advance, chunks, least_memory, memory, move, place, start
+from thalweg.samplers.run import SEEN, Block, Chunk, State, advance, chunks, move, place, start
 from thalweg.samplers.settings import BLOCK, Choices, Settings, known
 from thalweg.samplers.tempering import Tempered, temper
 
 __all__ = [
     "BLOCK",
     "JITTER",
+    "ROWS",
     "SEEN",
     "WIDTH",
     "Block",
@@ -19,12 +21,13 @@ __all__ = [
     "State",
     "Tempered",
     "advance",
+    "check_memory",
     "chunks",
     "known",
-    "least_memory",
     "memory",
     "move",
     "place",
+    "spare_memory",
     "start",
     "temper",
     "threads",

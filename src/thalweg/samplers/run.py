@@ -17,7 +17,7 @@ from thalweg.errors import guarded
 from thalweg.landscape import Center, Landscape, Posterior
 from thalweg.rng import stream
 from thalweg.samplers.algorithm import ALGORITHMS, Dial
-from thalweg.samplers.engine import ROWS, Engine
+from thalweg.samplers.engine import Engine
 from thalweg.samplers.settings import BLOCK, Settings
 from thalweg.samplers.target import Draw, Gradient
 from thalweg.types import Params
@@ -224,22 +224,6 @@ def slab_steps(weights: int, block: int = BLOCK) -> int:
     Draws of another shape are other numbers, so it may depend on nothing else.
     """
     return max(1, min(block, 1 << ((SLAB // max(weights, 1)).bit_length() - 1) if weights <= SLAB else 1))
-
-
-def memory(scape: Landscape, settings: Settings, rows: int) -> int:
-    """Bytes that a chunk in motion takes, about: noise, parameters and gradients, batches, activations."""
-    wide = scape.layout.width
-    item = torch.finfo(scape.layout.dtype).bits // 8
-    slab = slab_steps(wide, settings.block)
-    sample = 0 if scape.data is None else sum(s.nbytes for s in scape.data.sample_tensors())
-    full = ROWS if settings.exact else settings.batch_size
-    batch = min(full, len(scape.data)) if scape.data else 0
-    return rows * (item * wide * (slab + COPIES) + batch * (16 * sample + 64 * item * 64))
-
-
-def least_memory(weights: int, item: int) -> int:
-    """Bytes that so many moving weights of `item` bytes take at least: one replica that moves step by step."""
-    return item * weights * (1 + COPIES)
 
 
 def _draw(

@@ -1,18 +1,22 @@
 """The store: where results live, what identifies them, and how they are read again."""
 
 from thalweg.store.fingerprint import digest, of_checkpoint, of_data, of_landscape, of_tensors
-from thalweg.store.schema import VERDICTS, Row, scalars, shard_dataset, table_dataset
+from thalweg.store.schema import LOGGED, VERDICTS, Row, scalars, shard_dataset, table_dataset
 from thalweg.store.store import Store, versions
+from thalweg.store.survey import Survey, open_survey
 
 __all__ = [
+    "LOGGED",
     "VERDICTS",
     "Row",
     "Store",
+    "Survey",
     "digest",
     "of_checkpoint",
     "of_data",
     "of_landscape",
     "of_tensors",
+    "open_survey",
     "scalars",
     "shard_dataset",
     "table_dataset",

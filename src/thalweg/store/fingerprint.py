@@ -11,8 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from thalweg.errors import InputError
-from thalweg.landscape import Data, Landscape
-from thalweg.landscape.passes import ModuleLosses, PotentialLosses
+from thalweg.landscape import Data, Landscape, ModuleLosses, PotentialLosses
 from thalweg.tree import leaves, structure_of
 from thalweg.types import Params
 

@@ -13,6 +13,7 @@ from thalweg.types import Verdict
 # By code. None has code 0, which is what a reader of Zarr sees where a chunk is lost.
 VERDICTS = ("none", *(v for v in Verdict if v is not Verdict.HEALTHY), Verdict.HEALTHY)
 
+LOGGED = ("log_determinant", "functional_variance")  # what may be asked for beside
 UNITS = {
     "train_loss": "nats per sample",
     "test_loss": "nats per sample",

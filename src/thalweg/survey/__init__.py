@@ -1,6 +1,6 @@
 """Surveys: shards, workers, resumption; checkpoints go in, a store comes out."""
 
-from thalweg.survey.survey import Survey, open_survey, survey
-from thalweg.survey.work import LOGGED
+from thalweg.store import LOGGED, Survey, open_survey
+from thalweg.survey.survey import survey
 
 __all__ = ["LOGGED", "Survey", "open_survey", "survey"]

@@ -1,4 +1,4 @@
-"""What a worker does: read a checkpoint at w*, or move a chunk by one block. Both are plain functions.
+"""What a worker does: read a checkpoint at w*, or move a chunk by one block.
 
 A worker process is given the job's landscape once; the engine that it builds stays with it.
 """
@@ -13,7 +13,6 @@ from thalweg.estimators import Auto, estimate_auto, log_determinant
 from thalweg.landscape import Center, Data, Estimate, Landscape, full_loss, measure
 from thalweg.samplers import Block, Chunk, Engine, Settings, State, advance, place, threads
 
-LOGGED = ("log_determinant", "functional_variance")  # what a survey logs where it is asked to
 SAMPLES = 1024  # of many samples about so many stand for all in the functional variance
 
 
@@ -97,31 +96,3 @@ class Worker:
         with threads(self.job.settings.threads):
             scape, center = self.job.landscape, reading.center
             return reading, estimate_auto(scape, self.job.settings, center, step=checkpoint.step, engine=self.engine)
-
-
-_worker: Worker | None = None
-
-
-def enter(job: Job) -> None:
-    """Set up a worker process."""
-    global _worker
-    torch.set_num_threads(job.settings.threads)
-    _worker = Worker(job)
-
-
-def read(checkpoint: Checkpoint) -> Reading:
-    """`Worker.read` of this process."""
-    assert _worker is not None
-    return _worker.read(checkpoint)
-
-
-def move(chunk: Chunk, state: State) -> tuple[State, Block, Tensor | None]:
-    """`Worker.move` of this process."""
-    assert _worker is not None
-    return _worker.move(chunk, state)
-
-
-def settle(checkpoint: Checkpoint) -> tuple[Reading, Estimate]:
-    """`Worker.settle` of this process."""
-    assert _worker is not None
-    return _worker.settle(checkpoint)

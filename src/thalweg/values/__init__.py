@@ -22,10 +22,11 @@ from thalweg.values.reward_free import (
     implied_reward,
     probability_bounds,
 )
-from thalweg.values.rules import Boltzmann, Rule, Soft
+from thalweg.values.rules import SHARPEST, Boltzmann, Rule, Soft
 
 __all__ = [
     "KINDS",
+    "SHARPEST",
     "Abstraction",
     "Behaviour",
     "Boltzmann",

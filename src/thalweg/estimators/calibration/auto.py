@@ -8,6 +8,7 @@ from pydantic import Field
 from thalweg.landscape import Landscape
 from thalweg.samplers import WIDTH, Choices, Settings
 
+BATCH = 512  # samples, where all would be too many
 AFFORDABLE_SAMPLES, AFFORDABLE_WORK, AFFORDABLE_WEIGHTS = 1 << 14, 1 << 22, 1 << 17
 
 
@@ -62,6 +63,11 @@ class Auto(Choices):
         shared: dict[str, Any] = {name: getattr(self, name) for name in ("nbeta", "chains", "seed", "threads")}
         shared["burn_in"] = 0
         return Settings(**(shared | own))
+
+    @property
+    def largest(self) -> Settings:
+        """Of the sampler that takes most memory among those that are tried."""
+        return Settings(sampler="hmc" if self.full_gradient else "sghmc", batch_size=BATCH)
 
     @property
     def first_gamma(self) -> float:

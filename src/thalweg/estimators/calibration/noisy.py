@@ -13,7 +13,7 @@ from dataclasses import replace
 
 import torch
 
-from thalweg.estimators.calibration.auto import Auto
+from thalweg.estimators.calibration.auto import BATCH, Auto
 from thalweg.estimators.calibration.course import Course, Tick, sample
 from thalweg.estimators.calibration.curvature import largest_curvature
 from thalweg.estimators.health import Health
@@ -23,7 +23,6 @@ from thalweg.types import Verdict
 
 STEP, QUIET_STEP, QUIET_FRICTION = 0.5, 0.8, 0.5  # h omega with batch noise; and without; friction / omega without
 HEAT = 0.15  # heating by batch noise at the longer step
-BATCH = 512
 PILOT, ROUNDS, PROBES, STIFFER = 64, 12, 8, 16.0
 STEADY, QUIET_STEADY = 1.1, 1.5  # growth of the curvature in a round, with noise and without
 FIRST_DRAWS = 256
