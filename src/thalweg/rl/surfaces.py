@@ -345,7 +345,7 @@ def _count(landscape: Landscape) -> int:
 
 def _drawn(landscape: Landscape) -> bool:
     """Whether the samples are draws, so that their mean has an error."""
-    return _count(landscape) > 1 and not getattr(landscape.losses, "whole", False)
+    return _count(landscape) > 1 and not landscape.losses.whole
 
 
 def _mean_error(losses: np.ndarray) -> np.ndarray:
