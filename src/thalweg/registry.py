@@ -10,18 +10,20 @@ from collections.abc import Callable, Iterator, Mapping
 from difflib import get_close_matches
 from functools import cached_property
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, TypeVar
 
 from thalweg.errors import InputError, guarded, shown
 
 T = TypeVar("T")
-Registered = dict[str, dict[str, Any]]  # group -> name -> thing
 
 
-class Registry(Generic[T]):
-    """Things of one kind by their names, ours first; all by one way, whoever made them."""
+class Registry(Mapping[str, T]):
+    """Things of one kind by their names, ours first; all by one way, whoever made them.
 
-    _all: ClassVar[dict[str, "Registry[Any]"]] = {}  # by group
+    Attributes:
+        ours: by name.
+        registered: by name; a worker process has none but those that it is given.
+    """
 
     def __init__(
         self, what: str, group: str, ours: Mapping[str, T], fits: Callable[[Any], bool], wanted: str
@@ -38,7 +40,6 @@ class Registry(Generic[T]):
         self.what, self.group, self.ours, self.fits, self.wanted = what, group, dict(ours), fits, wanted
         self.registered: dict[str, T] = {}
         self._loaded: dict[str, T] = {}
-        self._all[group] = self
 
     @cached_property
     def _points(self) -> dict[str, list[EntryPoint]]:
@@ -76,13 +77,19 @@ class Registry(Generic[T]):
             return self.ours[name]
         return self.registered[name] if name in self.registered else self._load(points[0])
 
+    def get(self, name: str, default: Any = None) -> Any:
+        """The thing of a name, or what is given where there is no such name."""
+        if name not in self:
+            return default
+        return self[name]
+
     def hint(self, name: str) -> str:
         """The name that is nearest to one that there is not, or all."""
         near = get_close_matches(str(name), list(self), 1)
         return f"is it {near[0]!r}?" if near else f"there are {', '.join(self)}"
 
     def register(self, name: str, thing: T, *, over: bool = False) -> T:
-        """Add a thing for this process and the workers that it starts.
+        """Add a thing, for as long as the process lives.
 
         Args:
             name: by which it is asked for.
@@ -121,15 +128,4 @@ def _giver(point: EntryPoint) -> str:
     return f"{point.dist.name} {point.dist.version}" if point.dist else point.value
 
 
-def registered() -> Registered:
-    """All that was registered in this process, for a worker."""
-    return {group: dict(one.registered) for group, one in Registry._all.items() if one.registered}
-
-
-def register_all(things: Registered) -> None:
-    """Register what another process had registered; its checks were made there."""
-    for group, own in things.items():
-        Registry._all[group].registered.update(own)
-
-
-__all__ = ["Registered", "Registry", "register_all", "registered"]
+__all__ = ["Registry"]

@@ -7,11 +7,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, GetPydanticSchema, ValidationError
+from pydantic_core import CoreSchema, core_schema
 
 from thalweg.agents.reading import shown
 from thalweg.agents.toml import parsed
 from thalweg.errors import InputError
+from thalweg.registry import Registry
+from thalweg.rl import MDP
+from thalweg.rl.gridworld import Gridworld
 from thalweg.values.rules import SHARPEST
 
 Chance = Annotated[float, Field(ge=0, le=1)]
@@ -41,6 +45,29 @@ class World(_Strict):
     grid: list[str] | None = None
     slip: Chance = 0.0
     arrays: str | None = None
+
+
+class WorldKind(_Strict):
+    """A kind of world from outside, `kind = NAME` in [world]: its fields are the keys that it has there.
+
+    Numbers of a file are hostile: bound what `process` makes of them.
+    """
+
+    kind: str
+    discount: Annotated[float, Field(ge=0, lt=1)]
+
+    def process(self) -> MDP | Gridworld:
+        """The decision process; a `Gridworld` where letters of a map can be named in [values] and [choices]."""
+        raise NotImplementedError
+
+
+WORLDS: Registry[type[WorldKind]] = Registry(
+    "kind of world",
+    "thalweg.worlds",
+    {},
+    lambda thing: isinstance(thing, type) and issubclass(thing, WorldKind),
+    "a class that inherits from thalweg.agents.WorldKind",
+)
 
 
 class Values(_Strict):
@@ -88,12 +115,20 @@ class Departs(_Strict):
     bob_reward: AtLeast0 = 0.0
 
 
+def _world(_: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+    """A world of ours; one from outside, which was read by its kind, as it is."""
+    return core_schema.no_info_wrap_validator_function(
+        lambda given, read: given if isinstance(given, WorldKind) else read(given),
+        handler.generate_schema(World | None),
+    )
+
+
 class AgentFile(_Strict):
     """One agent, as its file says."""
 
     name: Annotated[str, Field(max_length=100)] | None = None
     arrays: str | None = None
-    world: World | None = None
+    world: Annotated[World | WorldKind | None, GetPydanticSchema(_world)] = None
     values: Values | None = None
     choices: Choices | None = None
     answers: Answers | None = None
@@ -122,7 +157,7 @@ def agent_file(path: Path) -> AgentFile:
     """
     told = parsed(path)
     try:
-        found = AgentFile.model_validate(told)
+        found = AgentFile.model_validate(_with_kind(path, told))
     except ValidationError as error:
         raise InputError(f"{path}: {_told(dict(error.errors(include_url=False)[0]))}") from error
     except ValueError as error:  # a whole number of thousands of digits
@@ -130,6 +165,31 @@ def agent_file(path: Path) -> AgentFile:
     for wrong in _contradictions(found):
         raise InputError(f"{path}: {wrong}")
     return found
+
+
+def _with_kind(path: Path, told: dict[str, Any]) -> dict[str, Any]:
+    """What a file says, its world read by the kind that it names.
+
+    Raises:
+        InputError: no such kind; a key of the world that is wrong.
+    """
+    world = told.get("world")
+    if not isinstance(world, dict) or "kind" not in world:
+        return told
+    name = world["kind"]
+    if not isinstance(name, str) or name not in WORLDS:
+        there = WORLDS.hint(str(name)) if WORLDS else "give grid or arrays in its place, no other kind is installed"
+        raise InputError(f"{path}: world.kind {shown(str(name))!r}: {there}")
+    kind = WORLDS[name]
+    try:
+        return {**told, "world": kind.model_validate(world)}
+    except ValidationError as error:
+        first: dict[str, Any] = dict(error.errors(include_url=False)[0])
+        wrong = _told({**first, "loc": ("world", *first["loc"])})
+        if first["type"] == "extra_forbidden":
+            unread = shown(str(first["loc"][-1]))
+            wrong = f"world.{unread}: nobody reads it: there are {', '.join(kind.model_fields)}"
+        raise InputError(f"{path}: {wrong}") from error
 
 
 def _told(error: dict[str, Any]) -> str:
@@ -162,9 +222,9 @@ def _contradictions(file: AgentFile) -> Iterator[str]:
     if file.suboptimality is not None and file.suboptimality_share is not None:
         yield "suboptimality_share: give [values], and no suboptimality beside it"
     world, values, answers = file.world, file.values, file.answers
-    if world is not None and (world.grid is None) == (world.arrays is None):
+    if isinstance(world, World) and (world.grid is None) == (world.arrays is None):
         yield "world: give either grid or arrays"
-    if world is not None and world.grid is None and world.given("slip"):
+    if isinstance(world, World) and world.grid is None and world.given("slip"):
         yield "world.slip: nobody reads it beside arrays, whose transitions say all: it belongs to a grid"
     if values is not None and (values.cells is None) == (values.array is None):
         yield "values: give either cells or array"
@@ -204,11 +264,13 @@ def _of_choices(told: Choices) -> Iterator[str]:
 
 
 __all__ = [
+    "WORLDS",
     "AgentFile",
     "Answers",
     "Choices",
     "Departs",
     "Values",
     "World",
+    "WorldKind",
     "agent_file",
 ]

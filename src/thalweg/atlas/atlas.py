@@ -124,7 +124,8 @@ def _gather(
 def _row(table: Any, i: int, verdict: str, reasons: Sequence[str], foreseen: Mapping[int, Forecast]) -> Row:
     """One line of the table, as text."""
     cells = {"step": str(int(table["step"].values[i]))}
-    for name, form in CELLS.items():
+    others = {str(name): ".4g" for name in table if name not in CELLS and name not in ("step", "verdict")}
+    for name, form in (CELLS | others).items():
         if name not in table:
             continue
         value = float(table[name].values[i])

@@ -66,6 +66,23 @@ def of_landscape(scape: Landscape) -> str:
     )
 
 
+def of_addition(call: Callable, what: str, name: str | None) -> list[Any]:
+    """Identity of a function from outside, which no version of ours tells: by the whole file that it is in.
+
+    Args:
+        call: the function.
+        what: for messages.
+        name: that stands for what has no source, or None.
+
+    Raises:
+        InputError: a lambda, closure or object in no file, and no name.
+    """
+    home = inspect.getmodule(call)
+    if home is None or home.__name__ == "__main__":  # a script changes for many reasons
+        return _of_callable(call, what, name)
+    return [home.__name__, _source(home, what, name)]
+
+
 def _of_losses(scape: Landscape) -> list[Any]:
     """Identity of the loss function and of the module behind it."""
     if isinstance(scape.losses, ModuleLosses):

@@ -12,16 +12,16 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from thalweg.checkpoints import Series, checkpoints
 from thalweg.errors import InputError
-from thalweg.estimators import Auto, choice, counted, describe
+from thalweg.estimators import LOGGED, Auto, choice, counted, describe
 from thalweg.landscape import Landscape, announce, other_data
 from thalweg.phases import FEWEST, Forecast, Transition, forecasts, transitions
 from thalweg.runtime import all_finite
 from thalweg.samplers import Settings, width
-from thalweg.store import VERDICTS, Store, scalars, shard_dataset, table_dataset, versions
+from thalweg.store import RESERVED, VERDICTS, Store, logged_in, scalars, shard_dataset, table_dataset, versions
 from thalweg.survey.plan import Plan, Shard, checked, plan
 from thalweg.survey.pool import Pool, check_memory, workers_for
 from thalweg.survey.schedule import Schedule, Settling
-from thalweg.survey.work import LOGGED, Job
+from thalweg.survey.work import Job
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -82,7 +82,7 @@ class Survey:
     @property
     def logged(self) -> tuple[str, ...]:
         """Names of the quantities that stand beside the coefficient."""
-        return (*OTHERS, *(name for name in LOGGED if name in self.table))
+        return (*OTHERS, *logged_in(self.table))
 
     @property
     def healthy(self) -> np.ndarray:
@@ -211,7 +211,8 @@ def survey(
         logged: more to log at each checkpoint, for what rises where lambda falls. `log_determinant`: log det of
             I + (nbeta/gamma) H+, nats, see `tw.estimators.log_determinant`. `functional_variance`: V, the sum over
             samples of the variance of their losses, over draws at the survey's own nbeta (for V of the posterior
-            itself give nbeta = n); it needs data. Both need settings of a sampler.
+            itself give nbeta = n); it needs data. Both need settings of a sampler. Those from outside:
+            `thalweg.estimators.LOGGED`.
         workers: processes; default one for each core, as far as memory goes. 1 stays in this process.
         memory: bytes for all processes together; default half of the free memory.
         progress: a bar on standard error; default when that is a terminal.
@@ -265,6 +266,8 @@ def _names(logged: Sequence[str]) -> tuple[str, ...]:
     for name in asked:
         if name not in LOGGED:
             raise InputError(f"logged {name!r}: there are {', '.join(LOGGED)}")
+        if name in RESERVED:
+            raise InputError(f"logged {name!r}: the store has a column of that name: call it otherwise")
     return tuple(name for name in LOGGED if name in asked)
 
 
@@ -272,12 +275,11 @@ def _check_logged(job: Job) -> None:
     """Refuse what cannot be logged."""
     if job.logged and isinstance(job.settings, Auto):
         raise InputError(f"logged {', '.join(job.logged)}: give tw.Settings(...), the same for all checkpoints")
-    if "functional_variance" in job.logged and job.landscape.data is None:
-        raise InputError("logged functional_variance: a potential has no samples")
-    if "functional_variance" in job.logged and (job.settings.chains or 0) < 2:
-        raise InputError("logged functional_variance: give at least 2 chains, whose draws differ")
-    if "log_determinant" in job.logged and not job.settings.gamma:
-        raise InputError("logged log_determinant needs a tether: give a gamma above 0")
+    for name in job.logged:
+        assert isinstance(job.settings, Settings)
+        lacking = LOGGED[name].lacks(job.landscape, job.settings)
+        if lacking:
+            raise InputError(f"logged {name}: {lacking}")
 
 
 def _finished(store: Store, planned: Plan, known: dict[str, xr.Dataset]) -> dict[str, xr.Dataset]:
