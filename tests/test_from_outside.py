@@ -14,7 +14,7 @@ import thalweg as tw
 import toys
 from thalweg.agents import WORLDS, Agent
 from thalweg.checkpoints import LOADERS
-from thalweg.cli import certificates
+from thalweg.cli import certificates, main
 from thalweg.estimators import LOGGED, Logged
 from thalweg.landscape import Landscape, Losses, measure
 from thalweg.recipes import RECIPES, find
@@ -97,7 +97,7 @@ def test_a_sampler_passes_the_table_of_laws():
 def test_a_sampler_estimates():
     stiff = torch.tensor([1.0, 2.0])
     bowl = tw.potential(lambda w: 0.5 * (stiff * w["w"].square()).sum(), {"w": torch.zeros(2)}, 1000)
-    found = tw.estimate_llc(bowl, sampler="toy", nbeta=100.0, gamma=50.0, step_size=5e-3, chains=16, draws=4000)
+    found = tw.estimate_llc(bowl, sampler="toy", nbeta=100.0, gamma=50.0, step_size=5e-3, chains=16, draws=2000)
     assert found.value == pytest.approx((0.5 * 100 * stiff / (100 * stiff + 50)).sum().item(), abs=4 * found.stderr)
     assert found.settings["sampler"] == "toy"
     with pytest.raises(tw.InputError, match=r"sampler = 'tpy': input should be 'sgld', .* or 'toy': is it 'toy'\?"):
@@ -173,16 +173,19 @@ def thalweg(*words, cwd):
     return json.loads(done.stdout)
 
 
-def test_a_recipe_runs_by_the_command_line(tmp_path):
-    install(tmp_path / "site", OFFERED)
-    document = thalweg("recipe", "run", "toy", "--tiny", "--json", cwd=tmp_path)
-    assert document["results"] == toys.RECIPE.study(tmp_path / "again", tiny=True, seed=0)["results"]
-    assert Path(tmp_path / document["html"]).is_file()
-
-
 @pytest.mark.usefixtures("installed")
-def test_a_recipe_is_listed():
-    assert [(name, recipe.summary) for name, recipe in RECIPES.items()][-1] == ("toy", "The coefficient of a bowl.")
+def test_a_recipe_is_listed_and_runs_by_the_command_line(tmp_path, monkeypatch, capfd):
+    told = []
+    for words in (["list"], ["run", "toy", "--tiny", "--out", str(tmp_path / "toy")]):
+        monkeypatch.setattr(sys, "argv", ["thalweg", "recipe", *words, "--json"])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        assert ended.value.code == 0
+        told.append(json.loads(capfd.readouterr().out))
+    assert told[0][-1] == {"recipe": "toy", "summary": "The coefficient of a bowl."}
+    assert [one["recipe"] for one in told[0][:-1]] == list(RECIPES.ours)
+    assert told[1]["results"] == toys.RECIPE.study(tmp_path / "again", tiny=True, seed=0)["results"]
+    assert Path(told[1]["html"]).is_file()
     assert find("toy") is toys.RECIPE
     with pytest.raises(tw.InputError, match=r"unknown recipe 'tooy': is it 'toy'\?"):
         find("tooy")

@@ -5,14 +5,14 @@ What may stand in which of two files: `roles`.
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, GetPydanticSchema, ValidationError
 from pydantic_core import CoreSchema, core_schema
 
 from thalweg.agents.reading import shown
 from thalweg.agents.toml import parsed
-from thalweg.errors import InputError
+from thalweg.errors import InputError, guarded
 from thalweg.registry import Registry
 from thalweg.rl import MDP
 from thalweg.rl.gridworld import Gridworld
@@ -22,6 +22,7 @@ Chance = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 AtLeast0 = Annotated[float, Field(ge=0)]
 Sharpness = Annotated[float, Field(gt=0, le=SHARPEST)]
+Read = TypeVar("Read", bound=BaseModel)
 RANGES = {
     "greater_than": ("gt", "above"),
     "greater_than_equal": ("ge", "at least"),
@@ -155,16 +156,25 @@ def agent_file(path: Path) -> AgentFile:
     Raises:
         InputError: the file, the key and what to do about it.
     """
-    told = parsed(path)
-    try:
-        found = AgentFile.model_validate(_with_kind(path, told))
-    except ValidationError as error:
-        raise InputError(f"{path}: {_told(dict(error.errors(include_url=False)[0]))}") from error
-    except ValueError as error:  # a whole number of thousands of digits
-        raise InputError(f"{path}: a number of too many digits: give one that float64 holds") from error
+    found = _validated(path, AgentFile, _with_kind(path, parsed(path)))
     for wrong in _contradictions(found):
         raise InputError(f"{path}: {wrong}")
     return found
+
+
+def _validated(path: Path, model: type[Read], told: Any, at: tuple[str, ...] = ()) -> Read:
+    """What a file says at a place, as its model has it.
+
+    Raises:
+        InputError: the first key that is wrong.
+    """
+    try:
+        return model.model_validate(told)
+    except ValidationError as error:
+        first: dict[str, Any] = dict(error.errors(include_url=False)[0])
+        raise InputError(f"{path}: {_told({**first, 'loc': (*at, *first['loc'])}, model)}") from error
+    except ValueError as error:  # a whole number of thousands of digits
+        raise InputError(f"{path}: a number of too many digits: give one that float64 holds") from error
 
 
 def _with_kind(path: Path, told: dict[str, Any]) -> dict[str, Any]:
@@ -178,34 +188,28 @@ def _with_kind(path: Path, told: dict[str, Any]) -> dict[str, Any]:
         return told
     name = world["kind"]
     if not isinstance(name, str) or name not in WORLDS:
-        there = WORLDS.hint(str(name)) if WORLDS else "give grid or arrays in its place, no other kind is installed"
+        there = WORLDS.hint(str(name)) if WORLDS else "no kind is installed: give grid or arrays in its place"
         raise InputError(f"{path}: world.kind {shown(str(name))!r}: {there}")
-    kind = WORLDS[name]
-    try:
-        return {**told, "world": kind.model_validate(world)}
-    except ValidationError as error:
-        first: dict[str, Any] = dict(error.errors(include_url=False)[0])
-        wrong = _told({**first, "loc": ("world", *first["loc"])})
-        if first["type"] == "extra_forbidden":
-            unread = shown(str(first["loc"][-1]))
-            wrong = f"world.{unread}: nobody reads it: there are {', '.join(kind.model_fields)}"
-        raise InputError(f"{path}: {wrong}") from error
+    with guarded(f"{path}: world of kind {shown(name)!r}", "mend the distribution that gives it"):
+        return {**told, "world": _validated(path, WORLDS[name], world, ("world",))}
 
 
-def _told(error: dict[str, Any]) -> str:
+def _told(error: dict[str, Any], model: type[BaseModel]) -> str:
     """What pydantic found, in our words: the place, the value, the remedy."""
     *above, last = (shown(str(part)) for part in error["loc"])
     place, given = ".".join([*above, last]), error["input"]
     if error["type"] == "extra_forbidden":
-        return f"{place}: {_belongs(last, above)}"
+        return f"{place}: {_belongs(last, above, model)}"
     if error["type"] in RANGES:
         key, words = RANGES[error["type"]]
         return f"{place} {given:.6g}: give a number {words} {error['ctx'][key]:g}"
     return f"{place}: {error['msg']}"
 
 
-def _belongs(key: str, above: list[str]) -> str:
+def _belongs(key: str, above: list[str], model: type[BaseModel]) -> str:
     """Where a key stands that does not stand where it was found, or which keys do."""
+    if issubclass(model, WorldKind):
+        return f"nobody reads it: there are {', '.join(model.model_fields)}"
     places = [f"in [{name}]" for name, model in SECTIONS.items() if key in model.model_fields]
     places += ["before the first [section]"] if key in AgentFile.model_fields and key not in SECTIONS else []
     places += [f"as [{key}], no part of another section"] if key in SECTIONS else []
