@@ -122,9 +122,16 @@ def test_what_is_registered_reaches_the_workers_and_the_identity_of_a_survey(tmp
     assert found.logged[-1] == "largest"
     assert found.to_dict()["largest"] == pytest.approx([largest, largest])
     assert ">largest<" in tw.atlas(found, tmp_path / "page.html").read_text()
-    LOGGED.register("largest", Logged("1", lambda scape, center, settings: 1.0), over=True)
+
+    def one(scape, center, settings):
+        return 1.0
+
+    LOGGED.register("largest", Logged("1", one), over=True)
     other = tw.survey(scape, series, tmp_path / "two.zarr", workers=1, logged="largest", **many)
     assert other.column("largest").tolist() == [1.0, 1.0]  # another measure is another number, not what was kept
+    LOGGED.register("largest", Logged("1", lambda scape, center, settings: 2.0), over=True)
+    with pytest.raises(tw.InputError, match=r"logged largest .*lambda.* its source does not identify it"):
+        tw.survey(scape, series, tmp_path / "two.zarr", workers=1, logged="largest", **many)
 
 
 def test_an_environment_gives_a_landscape():
@@ -250,7 +257,11 @@ def test_a_loader_is_held_to_what_ours_are_held_to(tmp_path):
 
 def test_a_quantity_that_fails_or_takes_the_name_of_a_column_is_named(run_folder, net_landscape, tmp_path):
     LOGGED.register("llc", toys.LARGEST)
-    LOGGED.register("lost", Logged("1", lambda scape, center, settings: None))  # pyright: ignore[reportArgumentType]
+
+    def nothing(scape, center, settings):
+        return None
+
+    LOGGED.register("lost", Logged("1", nothing))  # pyright: ignore[reportArgumentType]
     settings = {**SHORT, "sampler": "sgld", "workers": 1}
     for name, line in (("llc", "the store has a column of that name"), ("lost", "logged lost failed: TypeError")):
         with pytest.raises(tw.InputError, match=line):

@@ -46,7 +46,11 @@ def write(weights, folder: Path, step: int) -> Path:
     return folder
 
 
-LARGEST = Logged("1", lambda scape, center, settings: center.params.abs().max())
+def largest(scape, center, settings):
+    return center.params.abs().max()
+
+
+LARGEST = Logged("1", largest)
 
 
 class Lever:

@@ -2,7 +2,8 @@
 
 from thalweg.agents.files import Agent, Seen
 from thalweg.agents.roles import check_roles
-from thalweg.agents.schema import WORLDS, AgentFile, Answers, Choices, Departs, Values, World, WorldKind, agent_file
+from thalweg.agents.schema import AgentFile, Answers, Choices, Departs, Values, agent_file
+from thalweg.agents.worlds import WORLDS, World, WorldKind
 
 __all__ = [
     "WORLDS",

@@ -14,7 +14,8 @@ from thalweg.agents import shapes
 from thalweg.agents.archives import stored
 from thalweg.agents.held import Held
 from thalweg.agents.reading import inside, shown, whole_numbers
-from thalweg.agents.schema import AgentFile, World, WorldKind, agent_file
+from thalweg.agents.schema import AgentFile, agent_file
+from thalweg.agents.worlds import World, WorldKind
 from thalweg.errors import InputError, guarded
 from thalweg.rl import MDP
 from thalweg.rl.gridworld import Gridworld, gridworld

@@ -7,18 +7,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, GetPydanticSchema, ValidationError
+from pydantic import BaseModel, Field, GetCoreSchemaHandler, GetPydanticSchema, ValidationError
 from pydantic_core import CoreSchema, core_schema
 
 from thalweg.agents.reading import shown
 from thalweg.agents.toml import parsed
+from thalweg.agents.worlds import WORLDS, Chance, Strict, World, WorldKind
 from thalweg.errors import InputError, guarded
-from thalweg.registry import Registry
-from thalweg.rl import MDP
-from thalweg.rl.gridworld import Gridworld
 from thalweg.values.rules import SHARPEST
 
-Chance = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 AtLeast0 = Annotated[float, Field(ge=0)]
 Sharpness = Annotated[float, Field(gt=0, le=SHARPEST)]
@@ -31,54 +28,14 @@ RANGES = {
 }  # pydantic's words, and ours
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
-
-    def given(self, key: str) -> bool:
-        """Whether the file has it, be it with the value that it has anyway."""
-        return key in self.model_fields_set
-
-
-class World(_Strict):
-    """The decision process: a map, or arrays `transitions` (S, A, S) and `start` (S,) of an .npz."""
-
-    discount: Annotated[float, Field(ge=0, lt=1)]
-    grid: list[str] | None = None
-    slip: Chance = 0.0
-    arrays: str | None = None
-
-
-class WorldKind(_Strict):
-    """A kind of world from outside, `kind = NAME` in [world]: its fields are the keys that it has there.
-
-    Numbers of a file are hostile: bound what `process` makes of them.
-    """
-
-    kind: str
-    discount: Annotated[float, Field(ge=0, lt=1)]
-
-    def process(self) -> MDP | Gridworld:
-        """The decision process; a `Gridworld` where letters of a map can be named in [values] and [choices]."""
-        raise NotImplementedError
-
-
-WORLDS: Registry[type[WorldKind]] = Registry(
-    "kind of world",
-    "thalweg.worlds",
-    {},
-    lambda thing: isinstance(thing, type) and issubclass(thing, WorldKind),
-    "a class that inherits from thalweg.agents.WorldKind",
-)
-
-
-class Values(_Strict):
+class Values(Strict):
     """A reward: what letters of the map are worth a step, or the name of an array (S,), (S, A) or (S, A, S)."""
 
     cells: dict[str, float] | None = None
     array: str | None = None
 
 
-class Choices(_Strict):
+class Choices(Strict):
     """Recorded choices, a CSV with the columns state and action, and how they are read.
 
     With `features` or with `candidates` and a sharpness; with neither, as counts of a chooser of any reward.
@@ -100,7 +57,7 @@ class Choices(_Strict):
         return self.features is None and self.candidates is None
 
 
-class Answers(_Strict):
+class Answers(Strict):
     """Log probabilities that she told, the name of an array (S, A); and her rule."""
 
     log_policy: str
@@ -108,7 +65,7 @@ class Answers(_Strict):
     temperature: Positive | None = None
 
 
-class Departs(_Strict):
+class Departs(Strict):
     """How far Bob's process may be from the stated one."""
 
     transitions: Annotated[float, Field(ge=0, le=2)] = 0.0
@@ -124,7 +81,7 @@ def _world(_: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
     )
 
 
-class AgentFile(_Strict):
+class AgentFile(Strict):
     """One agent, as its file says."""
 
     name: Annotated[str, Field(max_length=100)] | None = None
@@ -141,7 +98,7 @@ class AgentFile(_Strict):
     drift: Departs = Departs()
 
 
-SECTIONS: dict[str, type[_Strict]] = {
+SECTIONS: dict[str, type[Strict]] = {
     "world": World,
     "values": Values,
     "choices": Choices,
@@ -268,13 +225,10 @@ def _of_choices(told: Choices) -> Iterator[str]:
 
 
 __all__ = [
-    "WORLDS",
     "AgentFile",
     "Answers",
     "Choices",
     "Departs",
     "Values",
-    "World",
-    "WorldKind",
     "agent_file",
 ]

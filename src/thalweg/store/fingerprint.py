@@ -67,7 +67,7 @@ def of_landscape(scape: Landscape) -> str:
 
 
 def of_addition(call: Callable, what: str, name: str | None) -> list[Any]:
-    """Identity of a function from outside, which no version of ours tells: by the whole file that it is in.
+    """Identity of a function from outside: its own, and the whole file that it is in, with all that helps it there.
 
     Args:
         call: the function.
@@ -75,12 +75,11 @@ def of_addition(call: Callable, what: str, name: str | None) -> list[Any]:
         name: that stands for what has no source, or None.
 
     Raises:
-        InputError: a lambda, closure or object in no file, and no name.
+        InputError: a lambda, closure or object, and no name.
     """
-    home = inspect.getmodule(call)
-    if home is None or home.__name__ == "__main__":  # a script changes for many reasons
-        return _of_callable(call, what, name)
-    return [home.__name__, _source(home, what, name)]
+    home, own = inspect.getmodule(call), _of_callable(call, what, name)
+    script = home is None or home.__name__ == "__main__"  # changes for many other reasons
+    return [own, "" if script else _source(home, what, name)]
 
 
 def _of_losses(scape: Landscape) -> list[Any]:
