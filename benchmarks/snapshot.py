@@ -108,7 +108,7 @@ def survey(folder: Path) -> dict[str, Any]:
             workers=1,
             progress=False,
         )
-        tables[name] = json.loads(held.to_dataframe().to_json())
+        tables[name] = held.to_dataframe().to_dict("list")
     return {"results": tables, "arrays": arrays(folder)}
 
 
@@ -146,7 +146,7 @@ def differences(before: Any, after: Any, at: str = "") -> Iterator[str]:
     elif isinstance(before, list) and isinstance(after, list) and len(before) == len(after):
         for i, (one, other) in enumerate(zip(before, after, strict=True)):
             yield from differences(one, other, f"{at}/{i}")
-    elif before != after:
+    elif repr(before) != repr(after):  # NaN is like itself
         yield f"{at}: {before!r} -> {after!r}"
 
 

@@ -10,6 +10,7 @@ from thalweg.atlas.chart import Chart, Hazard, chart, columns_of
 from thalweg.atlas.figure import draw
 from thalweg.atlas.page import Row, write
 from thalweg.phases import Forecast
+from thalweg.samplers import ALGORITHMS
 from thalweg.store import VERDICTS, Survey
 
 CELLS = {"train_loss": ".4f", "test_loss": ".4f", "llc": ".1f", "llc_stderr": ".1f", "rhat": ".3f", "ess": ".0f",
@@ -97,7 +98,8 @@ def _gather(
 def _row(table: Any, i: int, verdict: str, reasons: Sequence[str], foreseen: Mapping[int, Forecast]) -> Row:
     """One line of the table, as text."""
     cells = {"step": str(int(table["step"].values[i]))}
-    for name, form in CELLS.items():
+    others = {str(name): ".4g" for name in table if name not in CELLS and name not in ("step", "verdict")}
+    for name, form in (CELLS | others).items():
         if name not in table:
             continue
         value = float(table[name].values[i])
@@ -139,7 +141,8 @@ def _notes(table: Any, verdicts: list[str]) -> list[str]:
         return low if low == high else f"{low} to {high}"
 
     samplers = " and ".join(sorted({m["sampler"].upper() for m in made}))
-    batches = "" if {m["sampler"] for m in made} <= {"hmc", "mala"} else f", batches of {over('batch_size')}"
+    known = {m["sampler"] for m in made if m["sampler"] in ALGORITHMS}  # a plug-in may be gone since
+    batches = "" if all(ALGORITHMS[name].exact for name in known) else f", batches of {over('batch_size')}"
     notes = [
         f"{len(verdicts)} checkpoints, {health}. {samplers}: {over('chains')} chains of {over('draws')} draws after"
         f" {over('burn_in')} of burn-in, step size {over('step_size')}, γ = {over('gamma')}{batches}, {where};"

@@ -57,10 +57,10 @@ Json = Annotated[bool, typer.Option("--json", help="One JSON document on standar
 def _list_recipes(as_json: Json = False) -> None:
     """List the recipes."""
     if as_json:
-        _print_json([{"recipe": r.name, "summary": r.summary} for r in RECIPES.values()])
+        _print_json([{"recipe": name, "summary": r.summary} for name, r in RECIPES.items()])
         return
-    for recipe in RECIPES.values():
-        typer.echo(f"{recipe.name:20} {recipe.summary}")
+    for name, recipe in RECIPES.items():
+        typer.echo(f"{name:20} {recipe.summary}")
 
 
 @recipe_app.command("run")
@@ -119,7 +119,7 @@ def _run_survey(
     memory: Annotated[
         str | None, typer.Option(help="For all processes, e.g. 1GiB.", show_default="half of what is free")
     ] = None,
-    log: Annotated[list[str] | None, typer.Option(help="log_determinant, functional_variance.")] = None,
+    log: Annotated[list[str] | None, typer.Option(help="log_determinant, functional_variance, …")] = None,
     name: Annotated[str | None, typer.Option(help="Identity of lambdas and closures.")] = None,
     as_json: Json = False,
 ) -> None:

@@ -6,15 +6,18 @@ from thalweg.estimators.draws import posterior_losses
 from thalweg.estimators.health import Health, diagnose
 from thalweg.estimators.hessian import log_determinant
 from thalweg.estimators.llc import choice, describe, estimate, estimate_auto, estimate_llc, trace
+from thalweg.estimators.logged import LOGGED, Logged, measured
 from thalweg.estimators.response import Response, influence, susceptibility
 from thalweg.estimators.statistics import Errors, Waic, Wbic, predict, waic, wbic
 from thalweg.estimators.temperatures import Agreement, Multiplicity, Quantity, agree, multiplicity, slope
 
 __all__ = [
+    "LOGGED",
     "Agreement",
     "Auto",
     "Errors",
     "Health",
+    "Logged",
     "Multiplicity",
     "NullPath",
     "NullReport",
@@ -34,6 +37,7 @@ __all__ = [
     "estimate_llc",
     "influence",
     "log_determinant",
+    "measured",
     "multiplicity",
     "null_directions",
     "posterior_losses",

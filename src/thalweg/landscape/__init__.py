@@ -5,7 +5,7 @@ from thalweg.landscape.center import Center, full_loss, measure
 from thalweg.landscape.copies import copied
 from thalweg.landscape.data import Data, materialise
 from thalweg.landscape.gradients import announce, checked_gradients, said
-from thalweg.landscape.landscape import Landscape
+from thalweg.landscape.landscape import Landscape, Losses
 from thalweg.landscape.loss import PerSample
 from thalweg.landscape.passes import ModuleLosses, PotentialLosses, one_path
 from thalweg.landscape.posterior import Posterior, Restriction
@@ -16,6 +16,7 @@ __all__ = [
     "Data",
     "Estimate",
     "Landscape",
+    "Losses",
     "ModuleLosses",
     "PerSample",
     "Posterior",

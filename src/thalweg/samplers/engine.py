@@ -47,8 +47,7 @@ class Engine:
 
     def __init__(self, scape: Landscape, *, compiled: bool) -> None:
         """Check that what was asked for can be had."""
-        self.own = getattr(scape.losses, "gradients", None)  # in closed form, of all replicas at once
-        if compiled and self.own:
+        if compiled and scape.losses.own_gradients:
             raise InputError("compile has nothing to do where the loss gives its own gradients: leave it off")
         if compiled and scape.engine == "serial":
             raise InputError(
@@ -78,15 +77,12 @@ class Engine:
 
     @contextmanager
     def block(self) -> Iterator[None]:
-        """A block of steps: losses that keep things from step to step (`begin`, `end`) keep none beyond it."""
-        begin, end = (getattr(self.scape.losses, name, None) for name in ("begin", "end"))
-        if begin:
-            begin()
+        """A block of steps: losses that keep things from step to step keep none beyond it."""
+        self.scape.losses.begin()
         try:
             yield
         finally:
-            if end:
-                end()
+            self.scape.losses.end()
 
     def _mean(self, params: Tensor, slabs: list[Tensor], frozen: Params) -> tuple[Tensor, Tensor]:
         """Mean over all samples of all slabs."""
@@ -99,8 +95,8 @@ class Engine:
 
     def _sum(self, params: Tensor, slab: Tensor, frozen: Params) -> tuple[Tensor, Tensor]:
         """Sums over the samples of one slab: (B,) the same for all replicas, or (R, B)."""
-        if self.own:
-            return self.own(params)
+        if self.scape.losses.own_gradients:
+            return self.scape.losses.gradients(params)
         if self.scape.engine == "serial":
             return self._serial(params, slab, frozen)
         key = (tuple(params.shape), tuple(slab.shape))

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from thalweg.landscape import Posterior
+from thalweg.samplers.algorithm import BLOCK, Algorithm, Dial
 from thalweg.samplers.target import Draw, Gradient, Info, force, potential
 
 JITTER = 20.0  # steps are drawn log-uniformly over this factor
@@ -82,3 +83,11 @@ def step(
         torch.where(keep, loss, state.loss),
     )
     return state, Info(state.loss, chance)
+
+
+def _dialled(state: State, draw: Draw, gradient: Gradient, posterior: Posterior, dial: Dial) -> tuple[State, Info]:
+    """A step as all samplers take it."""
+    return step(state, draw, gradient=gradient, posterior=posterior, step_size=dial.step_size)
+
+
+ALGORITHM = Algorithm(init, _dialled, State, exact=True, trajectories=True, block=BLOCK // 8)

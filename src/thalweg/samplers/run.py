@@ -16,9 +16,9 @@ from torch import Tensor
 from thalweg.errors import guarded
 from thalweg.landscape import Center, Landscape, Posterior
 from thalweg.rng import stream
-from thalweg.samplers.algorithm import ALGORITHMS, Dial
+from thalweg.samplers.algorithm import BLOCK, Dial
 from thalweg.samplers.engine import Engine
-from thalweg.samplers.settings import BLOCK, Settings
+from thalweg.samplers.settings import Settings
 from thalweg.samplers.target import Draw, Gradient
 from thalweg.types import Params
 
@@ -136,7 +136,7 @@ def move(
         end: steps taken in all, afterwards.
         purpose: names the streams; default the sampler.
     """
-    scape, count, algorithm = engine.scape, len(chunk.which), ALGORITHMS[settings.sampler]
+    scape, count, algorithm = engine.scape, len(chunk.which), settings.algorithm
     padding = chunk.rows - count
     which = torch.tensor(chunk.which + (chunk.which[0],) * padding)
     anchor = _narrow(torch.stack([c.gradient for c in chunk.centers])[which], scape)
@@ -243,7 +243,7 @@ def _draw(
         if settings.exact:
             uniform[r].uniform_(generator=own)
     leaps = torch.ones(steps, dtype=torch.long)
-    if ALGORITHMS[settings.sampler].trajectories:
+    if settings.algorithm.trajectories:
         shared = stream(settings.seed, purpose, "leaps", slab)
         leaps = torch.randint(1, 2 * settings.leaps, (steps,), generator=shared)
     return [Draw(noise[:, j], uniform[:, j], int(leaps[j])) for j in range(steps)], batch

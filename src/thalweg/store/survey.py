@@ -9,7 +9,7 @@ import xarray as xr
 from thalweg.errors import InputError
 from thalweg.phases import FEWEST, Forecast, Transition, forecasts, transitions
 from thalweg.runtime import all_finite
-from thalweg.store.schema import LOGGED, VERDICTS
+from thalweg.store.schema import VERDICTS, logged_in
 from thalweg.store.store import Store
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ class Survey:
     @property
     def logged(self) -> tuple[str, ...]:
         """Names of the quantities that stand beside the coefficient."""
-        return (*_OTHERS, *(name for name in LOGGED if name in self.table))
+        return (*_OTHERS, *logged_in(self.table))
 
     @property
     def healthy(self) -> np.ndarray:

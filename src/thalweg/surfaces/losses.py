@@ -35,7 +35,7 @@ def losses_at(landscape: Landscape, points: Tensor, what: str) -> Iterator[np.nd
 
 def are_drawn(landscape: Landscape) -> bool:
     """Whether the samples are draws, so that their mean has an error."""
-    return _count(landscape) > 1 and not getattr(landscape.losses, "whole", False)
+    return _count(landscape) > 1 and not landscape.losses.whole
 
 
 def mean_error(losses: np.ndarray) -> np.ndarray:

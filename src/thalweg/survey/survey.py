@@ -11,10 +11,10 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from thalweg.checkpoints import Series, checkpoints
 from thalweg.errors import InputError
-from thalweg.estimators import Auto, choice, counted, describe
+from thalweg.estimators import LOGGED, Auto, choice, counted, describe
 from thalweg.landscape import Landscape, announce, other_data
 from thalweg.samplers import Settings, check_memory, width
-from thalweg.store import LOGGED, Store, Survey, scalars, shard_dataset, table_dataset, versions
+from thalweg.store import RESERVED, Store, Survey, scalars, shard_dataset, table_dataset, versions
 from thalweg.survey.plan import Plan, Shard, checked, plan
 from thalweg.survey.pool import workers_for, workers_of
 from thalweg.survey.schedule import Schedule, Settling
@@ -49,7 +49,8 @@ def survey(
         logged: more to log at each checkpoint, for what rises where lambda falls. `log_determinant`: log det of
             I + (nbeta/gamma) H+, nats, see `tw.estimators.log_determinant`. `functional_variance`: V, the sum over
             samples of the variance of their losses, over draws at the survey's own nbeta (for V of the posterior
-            itself give nbeta = n); it needs data. Both need settings of a sampler.
+            itself give nbeta = n); it needs data. Both need settings of a sampler. Those from outside:
+            `thalweg.estimators.LOGGED`.
         workers: processes; default one for each core, as far as memory goes. 1 stays in this process.
         memory: bytes for all processes together; default half of the free memory.
         progress: a bar on standard error; default when that is a terminal.
@@ -103,6 +104,8 @@ def _names(logged: Sequence[str]) -> tuple[str, ...]:
     for name in asked:
         if name not in LOGGED:
             raise InputError(f"logged {name!r}: there are {', '.join(LOGGED)}")
+        if name in RESERVED:
+            raise InputError(f"logged {name!r}: the store has a column of that name: call it otherwise")
     return tuple(name for name in LOGGED if name in asked)
 
 
@@ -110,12 +113,11 @@ def _check_logged(job: Job) -> None:
     """Refuse what cannot be logged."""
     if job.logged and isinstance(job.settings, Auto):
         raise InputError(f"logged {', '.join(job.logged)}: give tw.Settings(...), the same for all checkpoints")
-    if "functional_variance" in job.logged and job.landscape.data is None:
-        raise InputError("logged functional_variance: a potential has no samples")
-    if "functional_variance" in job.logged and (job.settings.chains or 0) < 2:
-        raise InputError("logged functional_variance: give at least 2 chains, whose draws differ")
-    if "log_determinant" in job.logged and not job.settings.gamma:
-        raise InputError("logged log_determinant needs a tether: give a gamma above 0")
+    for name in job.logged:
+        assert isinstance(job.settings, Settings)
+        lacking = LOGGED[name].lacks(job.landscape, job.settings)
+        if lacking:
+            raise InputError(f"logged {name}: {lacking}")
 
 
 def _finished(store: Store, planned: Plan, known: dict[str, xr.Dataset]) -> dict[str, xr.Dataset]:

@@ -4,7 +4,7 @@ Source: Watanabe 2009; predictions at leading order in n, never a certificate.""
 
 import math
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor
@@ -22,6 +22,8 @@ from thalweg.values.scored import Scored
 class ScoredLosses(PotentialLosses):
     """-l / n of moves y from a point, with the gradients of all replicas at once."""
 
+    own_gradients: ClassVar[bool] = True
+
     scored: Scored
     at: Tensor
     basis: Tensor
@@ -36,6 +38,8 @@ class ScoredLosses(PotentialLosses):
 @dataclass(frozen=True)
 class SoftLosses(PotentialLosses):
     """The same of a soft chooser, whose policies change with every move: one pass of autograd for all replicas."""
+
+    own_gradients: ClassVar[bool] = True
 
     likelihood: Likelihood
     at: Tensor

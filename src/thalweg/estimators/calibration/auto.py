@@ -84,7 +84,7 @@ def _chains(scape: Landscape, full: bool) -> int:
     """As many chains as cost little more than one, a power of two."""
     if scape.engine == "serial":
         return 4
-    if hasattr(scape.losses, "gradients"):  # of its own, which no kernel makes cheaper for more chains
+    if scape.losses.own_gradients:  # of its own, which no kernel makes cheaper for more chains
         return WIDTH
     if scape.data is None:
         count = (1 << 15) // scape.layout.width

@@ -71,10 +71,10 @@ class Course:
     def cost(self) -> float:
         """Gradients of the full data in a step."""
         if self.settings.exact:
-            return self.settings.leaps if self.settings.sampler == "hmc" else 1.0
+            return self.settings.gradients
         data = self.engine.scape.data
         share = 1.0 if data is None else min(1.0, self.settings.batch_size / len(data))
-        return share * (2 if self.settings.control_variates else 1)
+        return self.settings.gradients * share * (2 if self.settings.control_variates else 1)
 
     def change(self, **changes: object) -> None:
         """Other settings from here on."""
