@@ -2,6 +2,7 @@
 
 from thalweg.samplers.engine import WIDTH, Engine, threads, width
 from thalweg.samplers.hmc import JITTER
+from thalweg.samplers.leapfrog import acceptance, kinetic, leapfrog
 from thalweg.samplers.run import SEEN, Block, Chunk, State, advance, chunks, least_memory, memory, move, place, start
 from thalweg.samplers.settings import BLOCK, Choices, Settings, known
 from thalweg.samplers.tempering import Tempered, temper
@@ -18,9 +19,12 @@ __all__ = [
     "Settings",
     "State",
     "Tempered",
+    "acceptance",
     "advance",
     "chunks",
+    "kinetic",
     "known",
+    "leapfrog",
     "least_memory",
     "memory",
     "move",
