@@ -20,7 +20,7 @@ from scipy.stats import norm, ttest_ind
 
 from thalweg.errors import InputError
 from thalweg.phases.errors import Errors, read, scatter
-from thalweg.phases.numbers import ascending, given
+from thalweg.phases.numbers import ascending, columns
 from thalweg.phases.segments import Pieces, fit, guess, redrawn_knots
 
 FEWEST = 5  # checkpoints
@@ -134,11 +134,20 @@ def transitions(
     Source:
         The model of shared errors is ours; see `thalweg.phases.errors`.
     """
-    columns = {"loss": loss, "llc": llc, **(others or {})}
+    named = {"loss": loss, "llc": llc, **(others or {})}
+    if errors not in ERRORS:
+        raise InputError(
+            f"errors = {errors!r} is none of {', '.join(ERRORS)}: say how those of checkpoints hang together"
+        )
     if llc_stderr is not None:
-        columns["llc_stderr"] = llc_stderr
-    arrays = {"steps": given("steps", steps), **{name: given(name, column) for name, column in columns.items()}}
-    _check(arrays, errors)
+        named["llc_stderr"] = llc_stderr
+    elif errors == "shared":
+        raise InputError("errors = 'shared' without llc_stderr: give the standard errors that are shared")
+    arrays = columns(steps, named)
+    if len(arrays["steps"]) < FEWEST:
+        raise InputError(f"{len(arrays['steps'])} checkpoints are too few for transitions: give at least {FEWEST}")
+    if (arrays.get("llc_stderr", np.zeros(1)) < 0).any():
+        raise InputError("llc_stderr is negative: give standard errors")
     curve, time = arrays["llc"].astype(np.float64), ascending(arrays["steps"])
     stated = arrays.get("llc_stderr", np.zeros_like(curve)).astype(np.float64)
     known = read(_axes(time), curve, stated, errors)
@@ -157,30 +166,6 @@ def transitions(
         for move in _moves(pieces, known)
     ]
     return [replace(transition, nbeta=nbeta, **sight) for transition in found]
-
-
-def _check(arrays: dict[str, np.ndarray], errors: str) -> None:
-    """Name what is wrong with the input."""
-    if errors not in ERRORS:
-        raise InputError(
-            f"errors = {errors!r} is none of {', '.join(ERRORS)}: say how those of checkpoints hang together"
-        )
-    if errors == "shared" and "llc_stderr" not in arrays:
-        raise InputError("errors = 'shared' without llc_stderr: give the standard errors that are shared")
-    if arrays["steps"].ndim != 1:
-        raise InputError(f"steps has shape {arrays['steps'].shape}: give one number for each checkpoint")
-    count = len(arrays["steps"])
-    for name, values in arrays.items():
-        if values.shape != (count,):
-            raise InputError(
-                f"{name} has shape {values.shape}, steps has {count}: give one value for each checkpoint"
-            )
-        if not np.isfinite(values).all():
-            raise InputError(f"{name} holds NaN or infinity: leave those checkpoints out")
-    if count < FEWEST:
-        raise InputError(f"{count} checkpoints are too few for transitions: give at least {FEWEST}")
-    if (arrays.get("llc_stderr", np.zeros(1)) < 0).any():
-        raise InputError("llc_stderr is negative: give standard errors")
 
 
 def _axes(time: np.ndarray) -> tuple[np.ndarray, ...]:
