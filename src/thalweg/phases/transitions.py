@@ -135,15 +135,8 @@ def transitions(
         The model of shared errors is ours; see `thalweg.phases.errors`.
     """
     named = {"loss": loss, "llc": llc, **(others or {})}
-    if errors not in ERRORS:
-        raise InputError(
-            f"errors = {errors!r} is none of {', '.join(ERRORS)}: say how those of checkpoints hang together"
-        )
-    if llc_stderr is not None:
-        named["llc_stderr"] = llc_stderr
-    elif errors == "shared":
-        raise InputError("errors = 'shared' without llc_stderr: give the standard errors that are shared")
-    arrays = columns(steps, named)
+    _check(errors, llc_stderr is not None)
+    arrays = columns(steps, named if llc_stderr is None else named | {"llc_stderr": llc_stderr})
     if len(arrays["steps"]) < FEWEST:
         raise InputError(f"{len(arrays['steps'])} checkpoints are too few for transitions: give at least {FEWEST}")
     if (arrays.get("llc_stderr", np.zeros(1)) < 0).any():
@@ -166,6 +159,16 @@ def transitions(
         for move in _moves(pieces, known)
     ]
     return [replace(transition, nbeta=nbeta, **sight) for transition in found]
+
+
+def _check(errors: str, given: bool) -> None:
+    """Name what is wrong with the way errors hang together, where standard errors are given or are not."""
+    if errors not in ERRORS:
+        raise InputError(
+            f"errors = {errors!r} is none of {', '.join(ERRORS)}: say how those of checkpoints hang together"
+        )
+    if errors == "shared" and not given:
+        raise InputError("errors = 'shared' without llc_stderr: give the standard errors that are shared")
 
 
 def _axes(time: np.ndarray) -> tuple[np.ndarray, ...]:

@@ -71,13 +71,10 @@ def temper(
     Raises:
         InputError: rungs that do not ascend, numbers out of range, a loss that is not finite at the start.
     """
-    rungs = torch.as_tensor(list(nbetas), dtype=torch.float64)
-    if rungs.ndim != 1 or len(rungs) < 2 or rungs[0] < 0 or (rungs.diff() <= 0).any():
-        raise InputError(f"nbetas {list(nbetas)}: give at least two, ascending, from 0 on")
+    rungs = _rungs(nbetas)
     if min(sweeps, every, leaps) < 1 or burn_in < 0:
-        raise InputError(
-            f"sweeps {sweeps}, every {every}, leaps {leaps}, burn_in {burn_in}: give at least 1, 1, 1, 0"
-        )
+        given = f"sweeps {sweeps}, every {every}, leaps {leaps}, burn_in {burn_in}"
+        raise InputError(f"{given}: give at least 1, 1, 1, 0")
     count, depth, wide = len(starts), len(rungs), starts.shape[1]
     heat = rungs.repeat(count)[:, None]  # row r K + k
     held = _seen(loss, starts.double().repeat_interleave(depth, 0))
@@ -106,6 +103,14 @@ def temper(
         tick(1)
     losses, weights = (torch.stack(column) for column in zip(*kept, strict=True))
     return Tempered(rungs, losses, weights, accepted, made / tried.clamp(min=1))
+
+
+def _rungs(nbetas: Sequence[float]) -> Tensor:
+    """(K) float64, ascending."""
+    rungs = torch.as_tensor(list(nbetas), dtype=torch.float64)
+    if rungs.ndim != 1 or len(rungs) < 2 or rungs[0] < 0 or (rungs.diff() <= 0).any():
+        raise InputError(f"nbetas {list(nbetas)}: give at least two, ascending, from 0 on")
+    return rungs
 
 
 class _Point(NamedTuple):
