@@ -29,7 +29,7 @@ from thalweg.check.run import BUDGET, measure
 from thalweg.estimators import Auto
 
 ROOT = Path(__file__).parents[1]
-LIGHT = ("scipy", "pydantic", "arviz-stats", "xarray", "zarr", "loky", "psutil", "rich", "typer", "ruptures")
+LIGHT = ("scipy", "pydantic", "arviz-stats", "xarray", "zarr", "loky", "psutil", "rich", "typer")
 LOST = 100.0  # times the truth, from which a chain has run away
 
 

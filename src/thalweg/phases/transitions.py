@@ -21,7 +21,7 @@ from scipy.stats import norm, ttest_ind
 from thalweg.errors import InputError
 from thalweg.phases.errors import Errors, read, scatter
 from thalweg.phases.numbers import ascending, columns
-from thalweg.phases.segments import Pieces, fit, guess, redrawn_knots
+from thalweg.phases.segments import Pieces, fit, redrawn_knots
 
 FEWEST = 5  # checkpoints
 REDRAWS = 400
@@ -145,8 +145,7 @@ def transitions(
     stated = arrays.get("llc_stderr", np.zeros_like(curve)).astype(np.float64)
     known = read(_axes(time), curve, stated, errors)
     error, follow = known.followed()
-    first = tuple(guess(curve, error))
-    pieces = min((fit(axis, curve, error, first, follow) for axis in _axes(time)), key=lambda found: found.cost)
+    pieces = min((fit(axis, curve, error, follow) for axis in _axes(time)), key=lambda found: found.cost)
     knots = redrawn_knots(pieces, error, REDRAWS, follow)
     logged = {name: arrays[name].astype(np.float64) for name in others or {}}
     sight: dict[str, Any] = {
