@@ -10,16 +10,16 @@ from typing import Any
 
 import numpy as np
 
-from thalweg.checkpoints import Checkpoint, Series, checkpoints, place, save
+from thalweg.checkpoints import Checkpoint, Series, checkpoints
 from thalweg.recipes.corner import page
 from thalweg.recipes.corner.behaviour import PHASES, Fall, Seen, Watch, fall, follow
 from thalweg.recipes.corner.config import Config, paper, tiny
-from thalweg.recipes.corner.grid import sweep
+from thalweg.recipes.corner.grid import sweep, train
 from thalweg.recipes.corner.rise import Rise, rise
 from thalweg.recipes.recipe import Outcome, Recipe, Stages
-from thalweg.rl import Levels, ascend, regret_landscape
+from thalweg.rl import Levels, regret_landscape
 from thalweg.rl.corner import reference_regrets
-from thalweg.samplers import Settings, threads
+from thalweg.samplers import Settings
 from thalweg.survey import Survey, survey
 
 PLAIN = 3  # runs of which plain regret is surveyed too
@@ -64,18 +64,6 @@ def run(config: Config, out: Path, seed: int, stages: Stages) -> Outcome:
     surveys = [main, *(r.survey for r in rises)]
     unhealthy = float(np.mean(np.concatenate([~s.healthy for s in surveys])))
     return Outcome(_results(found), html, unhealthy)
-
-
-def train(config: Config, levels: Levels, folder: Path, seeds: list[int]) -> list[Path]:
-    """Checkpoints of one policy a seed; trained only where the last of them is missing."""
-    folders = [folder / f"seed-{seed}" for seed in seeds]
-    missing = [s for s, f in zip(seeds, folders, strict=True) if not place(f, config.ascent.updates).exists()]
-    if missing:
-        with threads(1):
-            for moment in ascend(config.build, levels, config.ascent, missing):
-                for seed, weights in zip(missing, moment.weights, strict=True):
-                    save(weights, folder / f"seed-{seed}", moment.step)
-    return folders
 
 
 def _picks(folders: list[Path], falls: list[Fall]) -> Series:
