@@ -123,27 +123,23 @@ def reflect(
     plans = torch.stack([_plan(mdp, gain, planner.sweeps) for gain in gains])
     process, hers = augmented(mdp, plans), augmented_reward(alice, plans)
     judged, slack = _judged(mdp, torch.stack(gains), plans, cost, planner.judge)
-    own = judged.diagonal().T[:, None]  # (K, 1, S)
+    own = judged.diagonal().T  # (K, S)
     if planner.acceptance:
-        adopts = _worst_accepted(process, hers, judged >= own - planner.acceptance)
+        adopts = _worst_accepted(process, hers, judged >= own[:, None] - planner.acceptance)
     else:
         best = judged.max(1)
-        adopts = torch.where(best.values > own[:, 0] + slack, best.indices, torch.arange(len(gains))[:, None])
+        adopts = torch.where(best.values > own + slack, best.indices, torch.arange(len(gains))[:, None])
     policy = one_hot(mdp.actions + adopts.flatten(), mdp.actions + len(gains)).to(torch.float64)
     visits = process.occupancy(policy).sum(-1).reshape(len(gains), mdp.states) * (1 - mdp.discount)
     elsewhere = visits[adopts != 0].sum()
-    before, after = (
-        _certified(mdp, alice, gains[0], certify, returns)
-        for returns in (
-            [mdp.returns(plans[0], gain) for gain in (alice, gains[0])],
-            [process.returns(policy, reward) for reward in (hers, augmented_reward(gains[0], plans))],
-        )
-    )
+    without = [mdp.returns(plans[0], gain) for gain in (alice, gains[0])]
+    with_it = [process.returns(policy, reward) for reward in (hers, augmented_reward(gains[0], plans))]
+    before, after = (_certified(mdp, alice, gains[0], certify, returns) for returns in (without, with_it))
     return Reflection(
         adopts=adopts,
         rewrites=bool(elsewhere > 0),
         share=float(elsewhere),
-        gain=judged.masked_fill(torch.eye(len(gains), dtype=torch.bool)[..., None], -torch.inf).amax(1) - own[:, 0],
+        gain=judged.masked_fill(torch.eye(len(gains), dtype=torch.bool)[..., None], -torch.inf).amax(1) - own,
         process=process,
         policy=policy,
         regret_before=before[0],

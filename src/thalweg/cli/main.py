@@ -19,7 +19,7 @@ from thalweg.cli.announced import say_what_is_long
 from thalweg.cli.aside import aside
 from thalweg.cli.ending import ended
 from thalweg.recipes import RECIPES, UNHEALTHY_SHARE, find
-from thalweg.survey import open_survey, survey
+from thalweg.survey import Survey, open_survey, survey
 
 app = typer.Typer(
     help="Measure and map how learning machines develop.",
@@ -126,20 +126,10 @@ def _run_survey(
     """Estimate the learning coefficient of every checkpoint. Run again, it goes on where it stopped."""
     began = time.monotonic()
     series = checkpoints(folder)
-    given = {
-        "rtol": rtol,
-        "budget": budget,
-        "seconds": seconds,
-        "sampler": sampler,
-        "chains": chains,
-        "draws": draws,
-        "burn_in": burn_in,
-        "step_size": step_size,
-        "gamma": gamma,
-        "nbeta": nbeta,
-        "batch_size": batch_size,
-        "compile": compiled or None,
-    }
+    given = dict(
+        rtol=rtol, budget=budget, seconds=seconds, sampler=sampler, chains=chains, draws=draws, burn_in=burn_in,
+        step_size=step_size, gamma=gamma, nbeta=nbeta, batch_size=batch_size, compile=compiled or None,
+    )  # fmt: skip
     settings: dict[str, Any] = {"seed": seed} | {name: value for name, value in given.items() if value is not None}
     limit = names.amount(memory)
     with aside():
@@ -154,15 +144,20 @@ def _run_survey(
     if as_json:
         _print_json({"seconds": round(time.monotonic() - began, 1), "verdict": verdict, **done.to_dict()})
     else:
-        columns = ["step", "train_loss", "llc", "llc_raw", "llc_stderr", "verdict"]
-        typer.echo(done.to_dataframe()[columns].to_string(index=False))
-        for step, reasons in zip(done.column("step"), done.reasons, strict=True):
-            if reasons:
-                typer.echo(f"step {step}: {'; '.join(reasons)}")
-        for transition in done.transitions():
-            typer.echo(transition.sentence())
+        _print_survey(done)
         typer.echo(f"{verdict}: {unhealthy:.0%} of the estimates have no value; draw it with: thalweg atlas {out}")
     raise typer.Exit(0 if verdict == "healthy" else 1)
+
+
+def _print_survey(done: Survey) -> None:
+    """Its table, why estimates have no value, and its transitions."""
+    columns = ["step", "train_loss", "llc", "llc_raw", "llc_stderr", "verdict"]
+    typer.echo(done.to_dataframe()[columns].to_string(index=False))
+    for step, reasons in zip(done.column("step"), done.reasons, strict=True):
+        if reasons:
+            typer.echo(f"step {step}: {'; '.join(reasons)}")
+    for transition in done.transitions():
+        typer.echo(transition.sentence())
 
 
 @app.command("check")

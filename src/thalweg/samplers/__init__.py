@@ -4,6 +4,7 @@ from thalweg.samplers.algorithm import BLOCK, Algorithm, Dial
 from thalweg.samplers.engine import ROWS, WIDTH, Engine, threads, width
 from thalweg.samplers.footprint import check_memory, memory, spare_memory
 from thalweg.samplers.hmc import JITTER
+from thalweg.samplers.leapfrog import acceptance, kinetic, leapfrog
 from thalweg.samplers.run import SEEN, Block, Chunk, State, advance, chunks, move, place, start
 from thalweg.samplers.settings import Choices, Settings, known
 from thalweg.samplers.table import ALGORITHMS
@@ -29,10 +30,13 @@ __all__ = [
     "Settings",
     "State",
     "Tempered",
+    "acceptance",
     "advance",
     "check_memory",
     "chunks",
+    "kinetic",
     "known",
+    "leapfrog",
     "memory",
     "move",
     "place",

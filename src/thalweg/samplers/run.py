@@ -143,8 +143,8 @@ def move(
     posterior, frozen = _posterior(chunk, which, anchor, settings, scape), _frozen(chunk, which)
     carried = {k: torch.cat([t, t[:1].expand(padding, *t.shape[1:])]) for k, t in state.carried.items()}
     slab = slab_steps(carried["params"].shape[1], settings.block)
-    eps, friction = settings.step_size or math.nan, settings.friction or math.nan
     one = torch.ones_like(posterior.nbeta)
+    dial = Dial((settings.step_size or math.nan) * one, (settings.friction or math.nan) * one, frozen=False)
     tilt = posterior.project(anchor) if anchor.any() else None
     seen, base, step = [], torch.empty(0), state.step
     # Serial steps need autograd inside; the others save its bookkeeping.
@@ -157,7 +157,7 @@ def move(
             first = step - step % slab
             taken = range(step, min(first + slab, end))
             draws, batch = _draw(chunk, settings, scape, first // slab, slab, purpose or settings.sampler)
-            losses, accepted, slopes = [], [], []
+            columns = []
             for j in taken:
                 own = None if batch is None else batch[:, j - first]
                 gradient = _stretched(engine.gradient(frozen, own), posterior.center, scape)
@@ -165,18 +165,14 @@ def move(
                     gradient = _controlled(gradient, posterior.center, anchor)
                 if len(carried) < len(algorithm.state._fields):
                     carried = algorithm.start(carried["params"], gradient, posterior)._asdict()
-                dial = Dial(eps * one, friction * one, frozen=j >= settings.burn_in)
+                dial = dial._replace(frozen=j >= settings.burn_in)
                 moved, info = algorithm.step(algorithm.state(**carried), draws[j - first], gradient, posterior, dial)
                 carried = moved._asdict()
-                losses.append(info.loss)
-                accepted.append(info.accepted)
-                slopes.append(
-                    info.loss * 0 if tilt is None else (tilt * (carried["params"] - posterior.center)).sum(1)
-                )
-            loss = torch.stack(losses, 1)[:count]
+                slope = 0 * info.loss if tilt is None else (tilt * (carried["params"] - posterior.center)).sum(1)
+                columns.append((info.loss, info.accepted, slope))
+            loss, *rest = (torch.stack(column, 1)[:count] for column in zip(*columns, strict=True))
             if batch is not None:
                 base = _baseline(chunk, batch[:count, taken[0] - first : taken[-1] + 1 - first])
-            rest = (torch.stack(column, 1)[:count] for column in (accepted, slopes))
             seen.append(Block(loss, loss - base, *rest))
             step = taken[-1] + 1
     return State({k: t[:count].clone() for k, t in carried.items()}, end), Block.join(seen)

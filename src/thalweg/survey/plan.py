@@ -1,7 +1,7 @@
 """Cut a survey into shards, and give each the key of everything that its numbers depend on."""
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -38,6 +38,10 @@ class Plan:
 
     shards: tuple[Shard, ...]
     hashes: dict[str, str]
+
+    def missing(self, finished: Container[str]) -> list[Shard]:
+        """Those whose keys are not there."""
+        return [shard for shard in self.shards if shard.key not in finished]
 
 
 def plan(

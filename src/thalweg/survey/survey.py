@@ -36,32 +36,26 @@ def survey(
 ) -> Survey:
     """Estimate the LLC of every checkpoint of a run.
 
-    Killed at any moment, the same call goes on where it stopped. What is finished is not computed
-    again; a checkpoint whose weights, data, loss or settings changed is.
+    Killed at any moment, the same call goes on where it stopped. What is finished is not computed again, unless its
+    weights, data, loss or settings changed.
 
     Args:
         landscape: of the module that was trained, at any weights.
         series: from `tw.checkpoints`, or the folder.
         out: folder for the result, an xarray DataTree on Zarr.
-        settings: `tw.Auto(...)`, where each checkpoint finds its own sampler, step, burn-in and length
-            (the default); or `tw.Settings(...)` of a sampler, the same for all.
+        settings: `tw.Settings(...)`, the same for all, or `tw.Auto(...)`: each finds its own (the default).
         test_data: as data of `tw.landscape`; its loss is logged at each checkpoint.
-        logged: more to log at each checkpoint, for what rises where lambda falls. `log_determinant`: log det of
+        logged: more to log at each checkpoint, with settings of a sampler. `log_determinant`: log det of
             I + (nbeta/gamma) H+, nats, see `tw.estimators.log_determinant`. `functional_variance`: V, the sum over
-            samples of the variance of their losses, over draws at the survey's own nbeta (for V of the posterior
-            itself give nbeta = n); it needs data. Both need settings of a sampler. Those from outside:
-            `thalweg.estimators.LOGGED`.
+            samples of the variance of their losses at the survey's own nbeta (of the posterior itself: nbeta = n).
+            Those from outside: `thalweg.estimators.LOGGED`.
         workers: processes; default one for each core, as far as memory goes. 1 stays in this process.
         memory: bytes for all processes together; default half of the free memory.
         progress: a bar on standard error; default when that is a terminal.
         **changes: single choices, as of `tw.estimate_llc`.
 
-    Returns:
-        The survey, read back from `out`.
-
     Raises:
-        InputError: a checkpoint that does not fit, an `out` that holds something else, settings out
-            of range. Nothing is written then.
+        InputError: a checkpoint does not fit, `out` holds something else, settings out of range; nothing is written.
     """
     store = Store(out)
     store.check_free()
@@ -69,33 +63,39 @@ def survey(
     if not len(series):
         raise InputError("no checkpoints are left in the series: give at least one")
     check_memory(landscape.layout.width, landscape.layout.dtype.itemsize, 0, memory)
-    test = other_data(landscape, test_data, "test") if test_data is not None else None
-    job = Job(landscape, _resolved(choice(settings, **changes), landscape, store), test, _names(logged))
-    _check_logged(job)
+    job = _job(landscape, _resolved(choice(settings, **changes), landscape, store), test_data, logged)
     workers_for(job, 1, workers, memory)  # refuses what does not fit before the checkpoints are read
     job = replace(job, landscape=checked(landscape, series.items))
     announce(landscape, job.landscape)
-    planned = plan(job.landscape, series.items, job.settings, test, job.logged)
+    planned = plan(job.landscape, series.items, job.settings, job.test, job.logged)
     finished = _finished(store, planned, {})
-    missing = [shard for shard in planned.shards if shard.key not in finished]
-    count = len(missing)
-    if isinstance(job.settings, Settings):
-        count = sum(-(-len(s.checkpoints) * job.settings.chains // width(landscape)) for s in missing)
-    pool_size = workers_for(job, max(count, 1), workers, memory)
+    pool_size = workers_for(job, _tasks(job, planned.missing(finished)), workers, memory)
     with store.writing():
         finished = _finished(store, planned, finished)  # another process may have written meanwhile
-        missing = [shard for shard in planned.shards if shard.key not in finished]
         _write_table(store, planned, job, finished)
-        if missing:
+        if missing := planned.missing(finished):
             with workers_of(job, pool_size) as pool, _bar(job, planned, missing, progress) as tick:
                 auto = isinstance(job.settings, Auto)
                 runs = Settling(job, missing, pool, tick) if auto else Schedule(job, store, missing, pool, tick)
-                for shard, rows in runs.finished():
-                    store.write_shard(shard.key, shard_dataset(rows))
-                    finished[shard.key] = scalars(store.read_shard(shard.key))
-                    _write_table(store, planned, job, finished)
+                _write(store, planned, job, finished, runs)
         store.finish()
     return Survey(out)
+
+
+def _write(store: Store, planned: Plan, job: Job, finished: dict[str, xr.Dataset], runs: Schedule | Settling) -> None:
+    """Write each shard as soon as it is computed, and the table with it."""
+    for shard, rows in runs.finished():
+        store.write_shard(shard.key, shard_dataset(rows))
+        finished[shard.key] = scalars(store.read_shard(shard.key))
+        _write_table(store, planned, job, finished)
+
+
+def _tasks(job: Job, missing: list[Shard]) -> int:
+    """What can run at a time, at least 1: chunks of chains, or checkpoints where each finds its settings."""
+    count = len(missing)
+    if isinstance(job.settings, Settings):
+        count = sum(-(-len(s.checkpoints) * job.settings.chains // width(job.landscape)) for s in missing)
+    return max(count, 1)
 
 
 def _names(logged: Sequence[str]) -> tuple[str, ...]:
@@ -109,8 +109,10 @@ def _names(logged: Sequence[str]) -> tuple[str, ...]:
     return tuple(name for name in LOGGED if name in asked)
 
 
-def _check_logged(job: Job) -> None:
-    """Refuse what cannot be logged."""
+def _job(landscape: Landscape, settings: Settings | Auto, test_data: Any, logged: Sequence[str]) -> Job:
+    """What is computed at every checkpoint; refused where it cannot be logged."""
+    test = other_data(landscape, test_data, "test") if test_data is not None else None
+    job = Job(landscape, settings, test, _names(logged))
     if job.logged and isinstance(job.settings, Auto):
         raise InputError(f"logged {', '.join(job.logged)}: give tw.Settings(...), the same for all checkpoints")
     for name in job.logged:
@@ -118,15 +120,16 @@ def _check_logged(job: Job) -> None:
         lacking = LOGGED[name].lacks(job.landscape, job.settings)
         if lacking:
             raise InputError(f"logged {name}: {lacking}")
+    return job
 
 
 def _finished(store: Store, planned: Plan, known: dict[str, xr.Dataset]) -> dict[str, xr.Dataset]:
     """Scalars of each shard that stands as it was written, by key; those that are known are not read again."""
     found = dict(known)
-    for key in [shard.key for shard in planned.shards if shard.key not in known]:
-        shard = store.find_shard(key)
-        if shard is not None:
-            found[key] = scalars(shard)
+    for shard in planned.missing(known):
+        stored = store.find_shard(shard.key)
+        if stored is not None:
+            found[shard.key] = scalars(stored)
     return found
 
 
