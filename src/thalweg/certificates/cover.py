@@ -96,7 +96,7 @@ class Reader:
     def _read(self, world: MDP, counts: Tensor, points: Tensor) -> Read:
         gains = features(self.values, world)
         best, span, missed = planned(gains, world, points)
-        ahead = gains + world.discount * world.expected(best)  # (N, D, S, A): of an action now, the best policy then
+        ahead = world.backup(gains, best)  # (N, D, S, A): of an action now, the best policy then
         sharpness = self.rule.sharpness
         quality = sharpness * torch.einsum("ndsa,nd->nsa", ahead, points)
         scaled = quality / torch.as_tensor(span.value)[:, None, None] if self.rule.relative else quality

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from thalweg.rl import MDP, Gains
 from thalweg.rl.bracket import shortfall
-from thalweg.rl.mdp import Plan
+from thalweg.rl.policy_iteration import Plan
 from thalweg.rl.probabilities import EPS
 
 ROUNDS = 40  # multipliers for each Alice at most

@@ -26,7 +26,6 @@ from thalweg.certificates.distance import composed
 from thalweg.errors import InputError
 from thalweg.rl import MDP
 from thalweg.rl.planning import single
-from thalweg.rl.rows import transition_rows
 from thalweg.rl.valuation import valuation
 
 TIE = 1e-12  # of the largest value: a bounded planner takes what is better by less for a tie
@@ -163,14 +162,14 @@ def augmented(mdp: MDP, plans: Tensor) -> MDP:
     Returns:
         Dense where `mdp` is; it starts with steering 0.
     """
-    count, rows = len(plans), transition_rows(mdp)
+    count, rows = len(plans), mdp.dynamics.rows
     moves = [sparse.kron(sparse.identity(count), rows[a :: mdp.actions]) for a in range(mdp.actions)]
     for j, plan in enumerate(plans.numpy()):
         mixed = sum(sparse.diags(plan[:, a]) @ rows[a :: mdp.actions] for a in range(mdp.actions))
         to = sparse.csr_matrix((np.ones(count), (np.arange(count), np.full(count, j))), shape=(count, count))
         moves.append(sparse.kron(to, mixed))
     start = torch.cat([mdp.start, torch.zeros((count - 1) * mdp.states, dtype=torch.float64)])
-    if mdp.sparse is None:
+    if mdp.dynamics.dense:
         return MDP(np.stack([move.toarray() for move in moves], 1), start, mdp.discount)
     return MDP([move.tocsr() for move in moves], start, mdp.discount)
 
@@ -196,7 +195,7 @@ def _plan(mdp: MDP, gain: Tensor, sweeps: int | None) -> Tensor:
         return mdp.optimal(gain).policy
     values = gain
     for _ in range(sweeps - 1):
-        values = gain + mdp.discount * mdp.expected(values.amax(-1))
+        values = mdp.backup(gain, values.amax(-1))
     best = values >= values.amax(-1, keepdim=True) - TIE * values.abs().max()
     return best.to(torch.float64) / best.sum(-1, keepdim=True)
 
@@ -218,7 +217,7 @@ def _worst_accepted(process: MDP, hers: Tensor, accepted: Tensor) -> Tensor:
     options = torch.where(accepted, torch.arange(count)[None, :, None], own).transpose(1, 2).reshape(-1, count)
     columns = process.actions - count + options
     pairs = torch.arange(count * states)[:, None] * process.actions + columns
-    rows = transition_rows(process)
+    rows = process.dynamics.rows
     moves = [rows[pairs[:, j].numpy()] for j in range(count)]
     narrow = MDP(moves, process.start, process.discount)
     chosen = narrow.worst(hers.gather(1, columns)).policy.argmax(-1, keepdim=True)

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from thalweg.errors import InputError
 from thalweg.rl.levels import Levels
+from thalweg.rl.policy_iteration import log_entropy
 from thalweg.rng import uniforms
 
 
@@ -51,8 +52,7 @@ class Discrete:
 
     def entropy(self, outputs: Tensor) -> Tensor:
         """(B,) nats."""
-        logs = torch.log_softmax(outputs, -1)
-        return -(logs.exp() * logs).sum(-1)
+        return log_entropy(torch.log_softmax(outputs, -1))
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from thalweg.errors import InputError
 from thalweg.rl import MDP, Gains
-from thalweg.rl.rows import from_rows, transition_rows
+from thalweg.rl.rows import from_rows
 from thalweg.values.mismatch import Departure, Mismatch, Pushed
 from thalweg.values.occupancy import single_gain
 
@@ -140,7 +140,7 @@ class Abstraction:
         sums = torch.zeros(self.states, dtype=torch.float64).index_add(0, self.map, given)
         mean = sparse.csr_matrix(self._member().multiply((given / sums[self.map]).numpy()[:, None])).T
         rows = sparse.kron(mean, sparse.identity(fine.actions), format="csr") @ self._pushed_rows(fine)
-        return from_rows(rows.tocsr(), self._pushed_start(fine), fine.discount, dense=fine.sparse is None)
+        return from_rows(rows.tocsr(), self._pushed_start(fine), fine.discount, dense=fine.dynamics.dense)
 
     def departure(self, fine: MDP, coarse: MDP) -> Departure:
         """Whether the map commutes with the dynamics: eps_tau, at which fine state and action; 0 if lumpable.
@@ -154,7 +154,7 @@ class Abstraction:
         """
         self._agree(fine, coarse)
         pairs = (self.map[:, None] * fine.actions + torch.arange(fine.actions)).reshape(-1).numpy()
-        apart = abs(self._pushed_rows(fine) - transition_rows(coarse)[pairs])
+        apart = abs(self._pushed_rows(fine) - coarse.dynamics.rows[pairs])
         return _largest(torch.as_tensor(np.asarray(apart.sum(1))).reshape(-1, fine.actions))
 
     def reward_departure(self, fine: MDP, fine_reward: Any, coarse: MDP, coarse_reward: Any) -> Departure:
@@ -239,7 +239,7 @@ class Abstraction:
 
     def _pushed_rows(self, fine: MDP) -> Any:
         """(S A, B): fine rows, as chances of blocks."""
-        return transition_rows(fine) @ self._member()
+        return fine.dynamics.rows @ self._member()
 
     def _pushed_start(self, fine: MDP) -> Tensor:
         """(B,): the start, as chances of blocks."""

@@ -13,7 +13,6 @@ from torch import Tensor
 
 from thalweg.errors import InputError
 from thalweg.rl import MDP, Gains
-from thalweg.rl.rows import transition_rows
 from thalweg.values.occupancy import mean_gain
 
 TRIPLES = 50_000_000  # state, action, next state that are held at once
@@ -98,10 +97,9 @@ def is_whole(mdp: MDP, reward: Any) -> bool:
 
 def dense_transitions(mdp: MDP) -> Tensor:
     """(S, A, S), of sparse processes too."""
-    if mdp.transitions is not None:
-        return mdp.transitions
-    _affordable(mdp, mdp.states**2 * mdp.actions)
-    return torch.as_tensor(transition_rows(mdp).toarray()).reshape(mdp.states, mdp.actions, mdp.states)
+    if not mdp.dynamics.dense:
+        _affordable(mdp, mdp.states**2 * mdp.actions)
+    return mdp.dynamics.chances
 
 
 def _standard(canonical: Tensor, weights: Tensor, noise: Tensor) -> Tensor:

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from thalweg.errors import InputError
 from thalweg.rl import MDP
-from thalweg.rl.mdp import ROUNDS
+from thalweg.rl.policy_iteration import ROUNDS
 from thalweg.values.likelihood import Likelihood
 from thalweg.values.linear import Linear
 from thalweg.values.rules import Boltzmann
@@ -84,7 +84,7 @@ class Table:
             self.quality, self.first, self.chosen = map(_longer, (self.quality, self.first, self.chosen))
         policy = torch.nn.functional.one_hot(torch.as_tensor(chosen), self.mdp.actions).double()
         value = self.mdp.solve(policy, self.gains)
-        self.quality[row] = (self.gains + self.mdp.discount * self.mdp.expected(value)).flatten(1).numpy()
+        self.quality[row] = self.mdp.backup(self.gains, value).flatten(1).numpy()
         self.first[row], self.chosen[row] = (value @ self.mdp.start).numpy(), chosen
         self.number[key] = row
         return row
