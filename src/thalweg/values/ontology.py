@@ -18,7 +18,8 @@ from torch import Tensor
 from thalweg.errors import InputError
 from thalweg.rl import MDP, Gains
 from thalweg.rl.rows import from_rows
-from thalweg.values.mismatch import Departure, Mismatch, Pushed
+from thalweg.rl.valuation import valuation
+from thalweg.values.mismatch import Departure, Mismatch, Pushed, value_span
 from thalweg.values.occupancy import single_gain
 
 SAME = 1e-12  # of the largest reward: states that differ by less are not told apart
@@ -183,15 +184,8 @@ class Abstraction:
         moved = self.departure(fine, coarse).size
         paid = self.reward_departure(fine, fine_reward, coarse, coarse_reward).size
         gain = single_gain(coarse, coarse_reward)
-        best = coarse.optimal(gain).value
-        if policy is None:
-            spans = (best.max() - coarse.worst(gain).value.min(),) * 2
-        else:
-            own = coarse.evaluate(torch.as_tensor(policy, dtype=torch.float64), gain)
-            if own.ndim != 1:
-                raise InputError(f"policy has shape {tuple(torch.as_tensor(policy).shape)}: give one (B, A)")
-            spans = (best.max() - best.min(), own.max() - own.min())
-        return Mismatch(paid, moved, float(sum(spans)) / 2, fine.discount)
+        known = valuation(coarse, gain, whole=True)
+        return Mismatch(paid, moved, value_span(known, policy) * known.reward.unit, fine.discount)
 
     def _agree(self, fine: MDP, coarse: MDP) -> None:
         """Refuse two processes that are not of one game."""
