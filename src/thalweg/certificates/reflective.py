@@ -120,7 +120,7 @@ def reflect(
     alice, *gains = (torch.as_tensor(single(mdp, reward)) for reward in (alice_reward, steering, *menu))
     alice = alice - mdp.level(alice)  # a constant changes no regret, and costs digits
     plans = torch.stack([_plan(mdp, gain, planner.sweeps) for gain in gains])
-    process, hers = augmented(mdp, plans), augmented_reward(alice, plans)
+    process, hers = _augmented(mdp, plans), _augmented_reward(alice, plans)
     judged, slack = _judged(mdp, torch.stack(gains), plans, cost, planner.judge)
     own = judged.diagonal().T[:, None]  # (K, 1, S)
     if planner.acceptance:
@@ -135,7 +135,7 @@ def reflect(
         _certified(mdp, alice, gains[0], certify, returns)
         for returns in (
             [mdp.returns(plans[0], gain) for gain in (alice, gains[0])],
-            [process.returns(policy, reward) for reward in (hers, augmented_reward(gains[0], plans))],
+            [process.returns(policy, reward) for reward in (hers, _augmented_reward(gains[0], plans))],
         )
     )
     return Reflection(
@@ -152,7 +152,7 @@ def reflect(
     )
 
 
-def augmented(mdp: MDP, plans: Tensor) -> MDP:
+def _augmented(mdp: MDP, plans: Tensor) -> MDP:
     """The process of (k, s) at k S + s, with the K actions "adopt j and act by its plan".
 
     Args:
@@ -174,7 +174,7 @@ def augmented(mdp: MDP, plans: Tensor) -> MDP:
     return MDP([move.tocsr() for move in moves], start, mdp.discount)
 
 
-def augmented_reward(gain: Tensor, plans: Tensor, cost: float = 0.0) -> Tensor:
+def _augmented_reward(gain: Tensor, plans: Tensor, cost: float = 0.0) -> Tensor:
     """(K S, A + K): a reward (S, A) in the process of (k, s); adopting another steering than k pays the cost.
 
     Args:
@@ -242,4 +242,4 @@ def _composed(mdp: MDP, alice: Tensor, bob: Tensor, suboptimality: float) -> flo
     return composed(her, his, suboptimality).high if his.range.low > 0 else 1.0
 
 
-__all__ = ["Planner", "Reflection", "augmented", "augmented_reward", "reflect"]
+__all__ = ["Planner", "Reflection", "reflect"]

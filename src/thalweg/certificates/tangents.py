@@ -43,7 +43,7 @@ def tangent(f: Tangents, at: np.ndarray, corners: np.ndarray, points: np.ndarray
     return base[:, None] + np.einsum("md,mkd->mk", f.slope[corners].mean(1), points)
 
 
-class Plans(NamedTuple):
+class _Plans(NamedTuple):
     """The best policies of rewards.
 
     Attributes:
@@ -73,7 +73,7 @@ def plan_size(world: MDP, values: Linear) -> int:
     return max(values.weights * world.states * world.actions, math.ceil(world.dynamics.entries))
 
 
-def planned(gains: Tensor, world: MDP, points: Tensor) -> Plans:
+def planned(gains: Tensor, world: MDP, points: Tensor) -> _Plans:
     """The best and the worst policies of each point.
 
     Args:
@@ -87,7 +87,7 @@ def planned(gains: Tensor, world: MDP, points: Tensor) -> Plans:
     slope = (best - worst) @ world.start
     spans = torch.einsum("nd,nd->n", slope, points)
     low = spans - missed - other - (world.states + 8) * EPS * (spans.abs() + missed + other)
-    return Plans(best, Tangents(low.numpy(), slope.numpy()), missed)
+    return _Plans(best, Tangents(low.numpy(), slope.numpy()), missed)
 
 
 def _planned(
@@ -126,7 +126,6 @@ def check_ranges(values: Linear, world: MDP, number: int) -> None:
 
 
 __all__ = [
-    "Plans",
     "Tangents",
     "check_ranges",
     "features",

@@ -170,7 +170,7 @@ class LevelRegret(nn.Module):
         return self.scale[level].to(policy) * (self.best[level].to(policy) - returns)
 
 
-class ProcessRegret(nn.Module):
+class _ProcessRegret(nn.Module):
     """Regret of a decision process, discounted without end, by a linear solve."""
 
     reward: Tensor
@@ -215,7 +215,7 @@ def _regret(world: Levels | MDP, reward: Any, temperature: float) -> nn.Module:
         raise InputError(f"world is a {type(world).__name__}: give tw.rl levels or a tw.MDP with reward=")
     if reward is None:
         raise InputError("a tw.MDP has no reward: give reward=, of states or of states and actions")
-    return ProcessRegret(world, reward, temperature)
+    return _ProcessRegret(world, reward, temperature)
 
 
 def _sight(world: Levels | MDP, observations: Tensor | None) -> Tensor:
@@ -237,4 +237,4 @@ def _check_policy(module: nn.Module, seen: Tensor, actions: int) -> None:
         raise InputError(f"policy gives {shape} an observation, the world has {actions} actions: give their logits")
 
 
-__all__ = ["LevelRegret", "PolicyLosses", "ProcessRegret", "Tabular", "regret_landscape"]
+__all__ = ["LevelRegret", "PolicyLosses", "Tabular", "regret_landscape"]
