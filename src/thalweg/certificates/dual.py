@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from thalweg.errors import InputError
 from thalweg.rl.earned import combined
 from thalweg.rl.mdp import MDP
 from thalweg.rl.planning import Planned, planned, scale
@@ -113,26 +112,11 @@ def prepare(her: Valuation, his: Valuation, suboptimality: float, tolerance: flo
         InputError: the return range of Alice's reward is 0, or not to be told from it.
     """
     fine = SHARE * tolerance
-    span = ranged(her, fine)
+    span = her.known_range("Alice's reward", fine=fine, widths=0.0)
     allowed = suboptimality / his.reward.unit
     bobs = his.plan(1.0, max(FINEST * his.largest, min(1e-4 * his.largest, fine * allowed)))
     worst, best = (her.plan(sign, max(fine * span[0], FINEST * her.largest)) for sign in (-1.0, 1.0))
     return Problem(her, his, allowed, worst, bobs, her.returns_of(best), span, his.returns_of(bobs))
-
-
-def ranged(her: Valuation, fine: float) -> Bounds:
-    """Bounds of Alice's return range that are a share `fine` of it apart, in units.
-
-    Raises:
-        InputError: the range is 0, or not to be told from it.
-    """
-    low, high = her.ranged(fine)
-    if not low > 0:
-        raise InputError(
-            f"the return range of Alice's reward is 0 (at most {max(high, 0.0) * her.reward.unit:.2g}), every policy"
-            " returns the same: regret has no share of it"
-        )
-    return low, high
 
 
 def ends(problem: Problem, width: float) -> tuple[Cut, Cut]:
@@ -223,4 +207,4 @@ def _propose(problem: Problem, left: Cut, right: Cut, turn: int, widths: list[fl
     return met if a < met < b else middle  # rounded lines may meet outside
 
 
-__all__ = ["Cut", "Found", "Problem", "cut", "ends", "mixture", "prepare", "ranged", "search"]
+__all__ = ["Cut", "Found", "Problem", "cut", "ends", "mixture", "prepare", "search"]

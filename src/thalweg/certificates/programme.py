@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sparse
 
-from thalweg.certificates.dual import ranged
 from thalweg.certificates.multipliers import Point, rounded_up, search
 from thalweg.rl.earned import combined
 from thalweg.rl.mdp import MDP
@@ -49,7 +48,7 @@ class _Two:
             InputError: the return range of Alice's reward is 0, or not to be told from it.
         """
         her, his = valuation(mdp, alice), valuation(mdp, bob)
-        ranged(her, FINE)
+        her.known_range("Alice's reward", fine=FINE, widths=0.0)
         return cls(her, his, min(his.width, max(SHARE * suboptimality / his.reward.unit, FINEST * his.largest)))
 
     @property

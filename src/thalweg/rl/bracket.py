@@ -132,20 +132,24 @@ def shortfall(
         return off.amax(-1).clamp(min=0) / (1 - mdp.discount) * (1 + 4 * EPS)
 
 
-def spans(mdp: MDP, gain: Tensor, error: Tensor | float = 0.0) -> tuple[Tensor, Tensor]:
-    """(...), (...): bounds of the return range of mean rewards (..., S, A), as `shortfall` has them.
+def returned(mdp: MDP, gain: Tensor, error: Tensor | float = 0.0) -> tuple[Tensor, Tensor, Plan]:
+    """(...), (...): bounds of the best return of mean rewards (..., S, A), as `shortfall` has them; and the plan.
 
     Args:
         mdp: the process.
         gain: without a large constant.
         error: as in `shortfall`.
     """
-    best, worst = mdp.optimal(Gains(gain)), mdp.optimal(Gains(-gain))
-    middle = (best.value + worst.value) @ mdp.start
-    size = (best.value.abs() + worst.value.abs()) @ mdp.start
-    off = shortfall(mdp, gain, best, error) + shortfall(mdp, -gain, worst, error)
-    off = off + ((mdp.states + 8) * EPS + 2 * mdp.rounding) * size
-    return middle - off, middle + off
+    plan = mdp.optimal(Gains(gain))
+    mean, size = plan.value @ mdp.start, plan.value.abs() @ mdp.start
+    off = shortfall(mdp, gain, plan, error) + ((mdp.states + 8) * EPS + 2 * mdp.rounding) * size
+    return mean - off, mean + off, plan
+
+
+def spans(mdp: MDP, gain: Tensor, error: Tensor | float = 0.0) -> tuple[Tensor, Tensor]:
+    """(...), (...): bounds of the return range, the same way."""
+    (low, high, _), (least, most, _) = (returned(mdp, sign * gain, error) for sign in (1, -1))
+    return low + least, high + most
 
 
 def _most(mdp: MDP, policy: Tensor) -> Summed:
@@ -219,4 +223,4 @@ def _shifted(value: Tensor, shift: Tensor, below: Tensor, above: Tensor, policy:
     return Bracket(whole, below + rounded, above + rounded, policy)
 
 
-__all__ = ["Bracket", "best", "own", "shortfall", "spans"]
+__all__ = ["Bracket", "best", "own", "returned", "shortfall", "spans"]
