@@ -14,7 +14,7 @@ from torch import nn
 import thalweg as tw
 from thalweg.landscape import measure
 from thalweg.rl import regret_landscape
-from thalweg.rl.environments import Box, CartPole, Discrete, Poles
+from thalweg.rl.environments import Box, CartPole, Discrete, _Poles
 from thalweg.rl.gym import GymEnvironment
 from thalweg.rl.rollouts import rollout
 from thalweg.rl.sampled import sampled_landscape
@@ -38,7 +38,7 @@ def test_our_cart_pole_is_gymnasiums():
             if over:
                 break
         assert over
-    fallen = Poles(torch.tensor([[3.0, 0, 0, 0]]), torch.tensor([True]))
+    fallen = _Poles(torch.tensor([[3.0, 0, 0, 0]]), torch.tensor([True]))
     assert float(fallen.step(torch.tensor([0]))[0][0]) == 0
 
 

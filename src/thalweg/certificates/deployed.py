@@ -15,8 +15,8 @@ from thalweg.certificates.statement import Assumption
 from thalweg.errors import InputError, guarded
 from thalweg.rl import MDP
 from thalweg.rl.probabilities import one_number
-from thalweg.rl.valuation import Sides, Valuation, valuation
-from thalweg.values import two_policy_error
+from thalweg.rl.valuation import Sides, Valuation
+from thalweg.values import model_error
 
 ROUNDING = 1e-9  # by which chances of his policies may miss 1
 
@@ -107,15 +107,9 @@ def deployed(bob: Bob, mdp: MDP, safe: Tensor | None, drift: Drift) -> Deployed:
     unit = his.reward.unit
     lost = None if policies is None else his.regret(policies, weights).times(unit)
     stated, delta, found = _suboptimality(bob.suboptimality, lost)
-    error = two_policy_error(drift.bob_reward, drift.transitions, widest(mdp, bob.reward, his, drift), mdp.discount)
+    error = model_error(mdp, bob.reward, drift.bob_reward, drift.transitions).regret
     allowed = Sides(stated.low, math.nextafter(stated.high + error, math.inf) if error else stated.high)
     return Deployed(mdp, policies, weights, his, allowed, safe, drift, delta, (*assumptions, found))
-
-
-def widest(mdp: MDP, reward: Any, known: Valuation, drift: Drift) -> float:
-    """Above max V* - min V_worst, in units of a reward: where rows may drift, they may lead to any state."""
-    found = valuation(mdp, reward, whole=True) if drift.transitions > 0 else known
-    return float(found.best.bounds[1].max() + found.worst.bounds[1].max()) * found.reward.unit
 
 
 def _posterior(bob: Bob, mdp: MDP) -> tuple[Tensor | None, Tensor]:
@@ -185,4 +179,4 @@ def _at_least(stated: float, lost: Sides | None) -> Sides:
     return Sides(stated, stated if lost is None else max(stated, lost.high if lost.low <= stated else stated))
 
 
-__all__ = ["Deployed", "deployed", "widest"]
+__all__ = ["Deployed", "deployed"]

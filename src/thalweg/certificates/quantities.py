@@ -15,10 +15,10 @@ import torch
 from torch import Tensor
 
 from thalweg.certificates.nearly import worst_regrets
-from thalweg.certificates.tangents import Tangents, discounted, features, planned, rewards
+from thalweg.certificates.tangents import Tangents, features, planned, rewards
 from thalweg.rl import MDP, Gains
 from thalweg.rl.bracket import shortfall, spans
-from thalweg.rl.mdp import Plan
+from thalweg.rl.policy_iteration import Plan
 from thalweg.rl.probabilities import EPS
 from thalweg.values import Linear, flow, two_policy_error
 
@@ -104,7 +104,7 @@ class FromStarts(_Share):
         """The largest of regrets, which is convex as they are, and ranges."""
         theta = torch.as_tensor(points)
         gains = features(self.values, self.mdp)
-        each = discounted(self.mdp, self.policies, gains)
+        each = self.mdp.dynamics.sums(self.policies, gains, self.mdp.discount)
         off = torch.stack([
             shortfall(self.mdp, gains, Plan(value, policy.expand(len(gains), -1, -1)), alone=True)
             for value, policy in zip(each, self.policies, strict=True)
@@ -237,7 +237,7 @@ def _earned(mdp: MDP, occupancy: Tensor, gains: Tensor) -> tuple[np.ndarray, np.
     seen = occupancy.sum(-1) > 0
     off = torch.as_tensor(flow(mdp) @ occupancy.reshape(-1).numpy()) - mdp.start
     size = gains[:, seen].abs().amax((-1, -2))
-    rounded = ((mdp.terms + mdp.actions + 8) * 4 * EPS + mdp.rounding) / (1 - mdp.discount)
+    rounded = ((mdp.dynamics.terms + mdp.actions + 8) * 4 * EPS + mdp.rounding) / (1 - mdp.discount)
     found = torch.einsum("sa,dsa->d", occupancy, gains)
     return found.numpy(), (size * (off.abs().sum() + rounded) / (1 - mdp.discount)).numpy()
 

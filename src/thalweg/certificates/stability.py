@@ -16,9 +16,8 @@ from scipy.special import logsumexp
 from thalweg.certificates.gap import Gap
 from thalweg.errors import InputError
 from thalweg.rl import MDP
-from thalweg.rl.planning import Planned
 from thalweg.rl.valuation import valuation
-from thalweg.values import Mismatch
+from thalweg.values import model_error
 
 FEWEST = 10.0  # effective draws that a tilted sample must have left
 SUM = 1e-9  # by which probabilities may miss 1
@@ -155,7 +154,7 @@ def drifted(
     (t rho + e) / (rho - e_rho),    e, e_rho = 2 (eps_R + discount eps_tau span / 2) / (1 - discount)
 
     with the certified process's mean spans: for e of V* and the policy's value, for e_rho of V* and the worst value;
-    `Mismatch` with an identity map. The policy is held fixed. A Bob who is given by a reward and a suboptimality has
+    see `model_error`. The policy is held fixed. A Bob who is given by a reward and a suboptimality has
     his own error by his reward in that suboptimality before t is computed.
 
     Args:
@@ -180,11 +179,7 @@ def drifted(
         )
     known = valuation(mdp, reward, whole=transition_drift > 0)  # rows that drift may lead to any state
     span, unit = known.known_range("the reward").low, known.reward.unit
-    best, worst = _width(known.best), _width(known.worst)
-    any_policy = float(known.best.bounds[1].max() + known.worst.bounds[1].max())
-    half = any_policy if policy is None else (best + _width(known.own(policy))) / 2
-    moved = (Mismatch(reward_drift, transition_drift, x * unit, mdp.discount) for x in (half, (best + worst) / 2))
-    regret, around = (each.error / unit for each in moved)
+    regret, around = (x / unit for x in model_error(mdp, reward, reward_drift, transition_drift, policy))
     left = span - around
     lost, of = around * unit, span * unit
     reasons = () if left > 0 else (f"the drift could take the whole return range: {lost:.3g} of {of:.3g}",)
@@ -201,12 +196,6 @@ def drifted(
         terms={"before": t, "range": of, "regret error": regret * unit, "range error": lost},
         reasons=reasons,
     )
-
-
-def _width(found: Planned) -> float:
-    """Above the span of values."""
-    low, high = found.bounds
-    return float(high.max() - low.min())
 
 
 def _distribution(certs: Any, weights: Any) -> tuple[np.ndarray, np.ndarray]:

@@ -14,8 +14,9 @@ from thalweg.rl.landscape import Tabular, regret_landscape
 from thalweg.rl.lava import lava_world
 from thalweg.rl.learning import PPO, Progress, Reinforce, learn
 from thalweg.rl.levels import Levels
-from thalweg.rl.mdp import MDP, Gains, Plan, entropy
+from thalweg.rl.mdp import MDP, Gains
 from thalweg.rl.planning import LARGEST, Planned, follow, plan
+from thalweg.rl.policy_iteration import Plan, entropy
 from thalweg.rl.rollouts import Trajectories, rollout
 from thalweg.rl.rows import mixture
 from thalweg.rl.sampled import sampled_landscape

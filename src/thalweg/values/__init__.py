@@ -10,7 +10,7 @@ from thalweg.values.identifiability import Direction, Identifiability, identifia
 from thalweg.values.inference import Posterior, hmc, smc
 from thalweg.values.likelihood import Likelihood
 from thalweg.values.linear import Linear
-from thalweg.values.mismatch import Departure, Mismatch, Pushed, two_policy_error
+from thalweg.values.mismatch import Departure, Mismatch, ModelError, Pushed, model_error, two_policy_error
 from thalweg.values.occupancy import Visited, flow, hull_basis, hull_dimension, project, visited
 from thalweg.values.ontology import Abstraction
 from thalweg.values.pearson import dard_canonical, epic_canonical
@@ -40,6 +40,7 @@ __all__ = [
     "Likelihood",
     "Linear",
     "Mismatch",
+    "ModelError",
     "Posterior",
     "Pushed",
     "Radius",
@@ -63,6 +64,7 @@ __all__ = [
     "identifiability",
     "implied_reward",
     "levelled",
+    "model_error",
     "most_likely",
     "predicted_radius",
     "prefers",

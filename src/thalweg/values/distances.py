@@ -169,7 +169,7 @@ def _levelled(part: MDP, gain: Tensor) -> tuple[Tensor, Tensor]:
     gain = gain - level[..., None, None]
     value = part.solve(uniform, gain)
     size = torch.maximum(value.abs().amax(-1), gain.abs().amax((-1, -2)))
-    return gain + part.discount * part.expected(value) - value[..., None], ROUNDING * size / (1 - part.discount)
+    return part.backup(gain, value) - value[..., None], ROUNDING * size / (1 - part.discount)
 
 
 def _range(part: MDP, gain: Tensor, noise: Tensor | float = 0.0) -> Tensor:

@@ -19,7 +19,7 @@ from thalweg.values.scored import Scored
 
 
 @dataclass(frozen=True)
-class ScoredLosses(PotentialLosses):
+class _ScoredLosses(PotentialLosses):
     """-l / n of moves y from a point, with the gradients of all replicas at once."""
 
     own_gradients: ClassVar[bool] = True
@@ -36,7 +36,7 @@ class ScoredLosses(PotentialLosses):
 
 
 @dataclass(frozen=True)
-class SoftLosses(PotentialLosses):
+class _SoftLosses(PotentialLosses):
     """The same of a soft chooser, whose policies change with every move: one pass of autograd for all replicas."""
 
     own_gradients: ClassVar[bool] = True
@@ -55,7 +55,7 @@ class SoftLosses(PotentialLosses):
         return slope, value.detach()
 
 
-def losses(likelihood: Likelihood, point: Any) -> Landscape:
+def _losses(likelihood: Likelihood, point: Any) -> Landscape:
     """The landscape of an agent's mean loss -l / n, nats a choice, around a point of its class.
 
     Its weights are moves y from the point, theta = point + B y, B orthonormal; where the rule is relative B leaves
@@ -80,9 +80,9 @@ def losses(likelihood: Likelihood, point: Any) -> Landscape:
     whole = lambda w: -likelihood(at + basis @ w["move"]) / likelihood.choices  # noqa: E731
     found = potential(whole, {"move": at.new_zeros(basis.shape[1])}, count)
     if isinstance(likelihood.rule, Boltzmann):
-        own = ScoredLosses(whole, Scored(likelihood, at), at, basis)
+        own = _ScoredLosses(whole, Scored(likelihood, at), at, basis)
     elif isinstance(likelihood.rule, Soft):
-        own = SoftLosses(whole, likelihood, at, basis)
+        own = _SoftLosses(whole, likelihood, at, basis)
     else:
         return found
     return replace(found, losses=own, engine="batched", engine_reason="the loss gives all replicas' gradients")
@@ -101,7 +101,7 @@ def behaviour_llc(likelihood: Likelihood, point: Any = None, **settings: Any) ->
         regular; kinks of the likelihood, where the best policy changes, make it differ at finite n.
     """
     at = most_likely(likelihood, torch.Generator().manual_seed(0)) if point is None else point
-    return estimate_llc(losses(likelihood, at), progress=False, **settings)
+    return estimate_llc(_losses(likelihood, at), progress=False, **settings)
 
 
 @dataclass(frozen=True)
@@ -145,4 +145,4 @@ def predicted_radius(llc: float | Estimate, choices: int, delta: float) -> Radiu
     return Radius(size * math.log(choices) + math.log(1 / delta), size, choices, delta)
 
 
-__all__ = ["Radius", "behaviour_llc", "losses", "predicted_radius"]
+__all__ = ["Radius", "behaviour_llc", "predicted_radius"]
