@@ -1,9 +1,5 @@
 """Reinforcement learning: decision processes, environments, policies; regret exact and sampled."""
 
-import warnings
-from importlib import import_module
-from typing import Any
-
 from thalweg.rl import corner
 from thalweg.rl.chests import keys_and_chests
 from thalweg.rl.environments import Box, CartPole, Discrete, Environment, Episodes, Played
@@ -63,12 +59,3 @@ __all__ = [
     "rollout",
     "sampled_landscape",
 ]
-
-_SURFACES = ("Cliff", "Line", "Surface", "along", "cliffs", "line", "surface")  # moved, until 0.3.0
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _SURFACES:
-        raise AttributeError(f"module 'thalweg.rl' has no attribute {name!r}")
-    warnings.warn(f"thalweg.rl.{name} is thalweg.surfaces.{name} now", DeprecationWarning, stacklevel=2)
-    return getattr(import_module("thalweg.surfaces"), name)
