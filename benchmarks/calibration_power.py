@@ -17,9 +17,8 @@ from scipy.stats import chi2
 from torch import Tensor
 
 import thalweg as tw
+from thalweg.irl import Behaviour, Boltzmann, Likelihood, Linear, calibrate, most_likely
 from thalweg.rng import stream
-from thalweg.values import Behaviour, Boltzmann, Likelihood, Linear, calibrate
-from thalweg.values.fitting import most_likely
 
 STATES, ACTIONS, FEATURES, SHARPNESS, CHOICES, DISCOUNT = 10, 3, 3, 50.0, 2000, 0.9
 EPSILON, MIXED = 0.1, 0.2

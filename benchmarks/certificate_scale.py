@@ -14,7 +14,7 @@ import scipy.sparse as sparse
 
 import thalweg as tw
 from thalweg.certificates import Bob, Known, certify
-from thalweg.rl import plan
+from thalweg.mdp import plan
 
 MOVES = ((-1, 0), (1, 0), (0, -1), (0, 1))
 SLIP, NOISE, SHORT = 0.1, 0.3, 0.02

@@ -14,7 +14,8 @@ import torch
 from stable_baselines3.common.vec_env import DummyVecEnv
 from torch import nn
 
-from thalweg.rl import CartPole, rollout
+from thalweg.envs import CartPole
+from thalweg.rl import rollout
 
 EPISODES, COPIES, STEPS, REPEATS = 4096, 256, 300, 3
 

@@ -12,8 +12,9 @@ import numpy as np
 
 import thalweg as tw
 from thalweg.checkpoints import save
-from thalweg.rl import Ascent, Played, ascend, regret_landscape, sampled_landscape
-from thalweg.rl.corner import Mouse, corner
+from thalweg.envs import Played
+from thalweg.envs.corner import Mouse, corner
+from thalweg.rl import Ascent, ascend, regret_landscape, sampled_landscape
 
 HIDDEN, TEMPERATURE = (16,), 0.05
 

@@ -5,10 +5,21 @@ import pytest
 import torch
 
 import thalweg as tw
-from thalweg.values import Behaviour, Boltzmann, Likelihood, Linear, Soft, calibrate, dimensions_tested, order
-from thalweg.values.calibration import SHARES, _holm
-from thalweg.values.fitting import climbed, information, jacobians, most_likely
-from thalweg.values.order import by_order
+from thalweg.irl import (
+    Behaviour,
+    Boltzmann,
+    Likelihood,
+    Linear,
+    Soft,
+    calibrate,
+    dimensions_tested,
+    information,
+    most_likely,
+)
+from thalweg.irl.goodness_of_fit import order
+from thalweg.irl.goodness_of_fit.held_out import SHARES, _holm
+from thalweg.irl.goodness_of_fit.order import by_order
+from thalweg.irl.scoring import climbed, jacobians
 
 STATES, ACTIONS, FEATURES = 10, 3, 3
 RULE = Boltzmann(50.0)

@@ -10,9 +10,9 @@ from torch import nn
 
 import thalweg as tw
 from thalweg.check import models
-from thalweg.estimators.calibration.course import Course, Task
-from thalweg.estimators.calibration.curvature import largest_curvature
-from thalweg.estimators.calibration.noisy import find_dynamics
+from thalweg.estimators.adaptation.course import Course, Task
+from thalweg.estimators.adaptation.curvature import largest_curvature
+from thalweg.estimators.adaptation.noisy import find_dynamics
 from thalweg.landscape import measure
 from thalweg.samplers import Engine
 from thalweg.theory import finite

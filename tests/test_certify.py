@@ -12,9 +12,9 @@ import torch
 import thalweg as tw
 from thalweg.certificates import STATEMENT, Bob, Known, Observed, certify, certify_files
 from thalweg.cli import main
+from thalweg.envs import gridworld
+from thalweg.irl import Behaviour, Boltzmann, calibrate
 from thalweg.recipes.alice_and_bob.alices import alice
-from thalweg.rl.gridworld import gridworld
-from thalweg.values import Behaviour, Boltzmann, calibrate
 
 EXAMPLES = Path(__file__).parent.parent / "examples" / "agents"
 MAP = ["..G", "S#.", "..X"]

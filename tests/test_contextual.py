@@ -11,8 +11,7 @@ from scipy.optimize import linprog
 
 import rationals
 import thalweg as tw
-from thalweg.rl import planning
-from thalweg.values import (
+from thalweg.irl import (
     Behaviour,
     Boltzmann,
     Contexts,
@@ -21,17 +20,16 @@ from thalweg.values import (
     Soft,
     bounded_density_regret,
     by_context,
-    contextual_floor,
     density_regret,
-    flow,
     implied_reward,
     prefers,
     probability_bounds,
-    programmes,
     smc,
     worst_context,
 )
-from thalweg.values import floor as floors
+from thalweg.mdp import contextual_floor, flow, planning
+from thalweg.mdp import linear_programmes as programmes
+from thalweg.mdp import minimax_regret as floors
 
 
 def world(seed=0, states=4, actions=2, discount=0.9):

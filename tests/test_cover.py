@@ -6,11 +6,11 @@ import torch
 from scipy.special import logsumexp
 
 import thalweg as tw
-from thalweg.certificates import BesideSafe, Composed, FromStarts, NearlyOptimal, Regret, supremum
-from thalweg.certificates.cover import _cell_bounds, _Reader, covered
-from thalweg.certificates.simplices import Cells, first_cells, split
+from thalweg.certificates import BesideSafe, Composed, FromStarts, NearlyOptimal, Regret, covered, supremum
+from thalweg.certificates.confidence_set.cover import _cell_bounds, _Reader
+from thalweg.certificates.confidence_set.simplices import Cells, first_cells, split
+from thalweg.irl import Boltzmann, Linear
 from thalweg.recipes.alice_and_bob.alices import alice, bayes_bob
-from thalweg.values import Boltzmann, Linear
 
 
 def likelihood(behaviour, values, rule, theta):

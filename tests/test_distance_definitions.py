@@ -7,7 +7,7 @@ import pytest
 import scipy.sparse as sparse
 
 import thalweg as tw
-from thalweg.values import KINDS, regret_bound
+from thalweg.mdp import KINDS, regret_bound
 
 
 def process(seed, states, actions, discount, alone=0, thin=False):

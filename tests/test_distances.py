@@ -10,7 +10,7 @@ from scipy.linalg import null_space
 from scipy.optimize import linprog
 
 import thalweg as tw
-from thalweg.values import (
+from thalweg.mdp import (
     KINDS,
     dard_canonical,
     epic_canonical,
@@ -20,8 +20,8 @@ from thalweg.values import (
     levelled,
     project,
     regret_bound,
-    visited,
 )
+from thalweg.mdp.rows import visited
 
 STARC = ("range", "starc", "starc-l2")
 PEARSON = ("epic", "dard")

@@ -7,12 +7,14 @@ import pytest
 import torch
 
 from thalweg import effort
-from thalweg.certificates import Regret, check_class, covered, foreseen, simplices, supremum
-from thalweg.certificates.foreseen import check_time
+from thalweg.certificates import Regret, check_class, covered, supremum
+from thalweg.certificates.confidence_set import cost as foreseen
+from thalweg.certificates.confidence_set import simplices
+from thalweg.certificates.confidence_set.cost import check_time
 from thalweg.cli.announced import say_what_is_long
 from thalweg.errors import InputError
+from thalweg.irl import Boltzmann, Likelihood, Linear, smc
 from thalweg.recipes.alice_and_bob.alices import alice
-from thalweg.values import Boltzmann, Likelihood, Linear, smc
 
 
 @pytest.fixture(autouse=True)
@@ -77,7 +79,7 @@ def test_vertices_that_take_too_long_are_refused_and_long_ones_are_said(monkeypa
 def test_a_posterior_that_takes_too_long_is_refused(monkeypatch):
     behaviour, values, rule, _ = alice(0, 20)
     likelihood = Likelihood.of(behaviour, values, rule)
-    monkeypatch.setattr("thalweg.values.inference.seconds_of", lambda call: 60.0)
+    monkeypatch.setattr("thalweg.irl.posterior.seconds_of", lambda call: 60.0)
     with pytest.raises(InputError, match="8 repeats of 1,000 particles takes at least 50 min"):
         smc(likelihood)
 

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 import thalweg as tw
-from thalweg.estimators import diagnose
-from thalweg.estimators.health import _stderr, precision
+from thalweg.estimators import diagnose, precision
+from thalweg.estimators.diagnostics import _stderr
 
 NONE = np.zeros((4, 0))
 

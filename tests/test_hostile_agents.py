@@ -17,7 +17,7 @@ from thalweg.agents.toml import parsed
 from thalweg.atlas import Section, report
 from thalweg.certificates import certify_files
 from thalweg.cli import main
-from thalweg.values import Boltzmann
+from thalweg.irl import Boltzmann
 
 STATES, ACTIONS = 4, 2
 RNG = np.random.default_rng(0)

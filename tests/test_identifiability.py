@@ -9,8 +9,7 @@ import scipy.sparse
 import torch
 
 import thalweg as tw
-from thalweg.samplers import Engine
-from thalweg.values import (
+from thalweg.irl import (
     Behaviour,
     Boltzmann,
     Likelihood,
@@ -21,8 +20,9 @@ from thalweg.values import (
     predicted_radius,
     reward_kind,
 )
-from thalweg.values.radius import _losses
-from thalweg.values.scored import Scored
+from thalweg.irl.batched_likelihood import Scored
+from thalweg.irl.llc import _losses
+from thalweg.samplers import Engine
 
 ABSOLUTE, RELATIVE = Boltzmann(3.0, relative=False), Boltzmann(10.0)
 

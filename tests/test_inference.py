@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import thalweg as tw
-from thalweg.values import Behaviour, Boltzmann, Likelihood, Linear, Posterior, Soft, hmc, smc
+from thalweg.irl import Behaviour, Boltzmann, Likelihood, Linear, Posterior, Soft, hmc, smc
 
 RULES = {
     "directions": (None, Boltzmann(20.0)),

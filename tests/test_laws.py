@@ -15,9 +15,7 @@ import exact
 import thalweg as tw
 from judged import OPEN, QUANTITIES, Docket, certified, faults, left_open, process_of, truth
 from processes import Case, draw
-from thalweg.certificates import worst_regret
-from thalweg.rl import Gains
-from thalweg.values import contextual_floor
+from thalweg.mdp import Gains, contextual_floor, worst_regret
 from variants import VARIANTS, single_precision
 
 LEAN, LONG, CHUNK, MANY = 150, 2000, 50, 250  # processes; so many are told in every variant in one test

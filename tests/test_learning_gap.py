@@ -10,22 +10,24 @@ from torch import nn
 from torch.distributions import Normal, kl_divergence
 
 import thalweg as tw
-from thalweg.certificates.gap import Gap
-from thalweg.certificates.gaussian import certified_gap, drawn
-from thalweg.certificates.gibbs import gibbs_bound, predicted_gap
-from thalweg.certificates.learning import (
+from thalweg.certificates import (
+    Gap,
+    certified_gap,
+    drawn,
     empirical_bernstein,
     gaussian_divergence,
+    gibbs_bound,
     hoeffding,
     kl_inverse,
     pac_bayes_kl,
+    predicted_gap,
     split_delta,
     truncation_tail,
 )
+from thalweg.envs.corner import Mouse, corner
 from thalweg.errors import InputError, UnhealthyError
 from thalweg.rl import regret_landscape
-from thalweg.rl.corner import Mouse, corner
-from thalweg.rl.landscape import PolicyLosses
+from thalweg.rl.exact_regret import PolicyLosses
 from thalweg.rng import stream
 from thalweg.samplers.tempering import temper
 from thalweg.types import Verdict

@@ -6,7 +6,7 @@ import scipy.sparse as sparse
 import torch
 
 import thalweg as tw
-from thalweg.values import Abstraction, Mismatch
+from thalweg.mdp import Abstraction, Mismatch
 
 
 def random_process(rng, states, actions=3, discount=0.9):

@@ -21,20 +21,12 @@ from thalweg.certificates import (
     covered,
     predicted_evidence,
 )
-from thalweg.certificates.nearly import worst_regrets
+from thalweg.envs import gridworld
+from thalweg.irl import Behaviour, Boltzmann, Calibration, Linear, calibrate, worst_context
+from thalweg.mdp import Abstraction, Gains, contextual_floor, mixture
+from thalweg.mdp.rows import from_rows
+from thalweg.mdp.worst_regret.batch import worst_regrets
 from thalweg.recipes.alice_and_bob.alices import alice, bayes_bob
-from thalweg.rl import Gains, gridworld, mixture
-from thalweg.rl.rows import from_rows
-from thalweg.values import (
-    Abstraction,
-    Behaviour,
-    Boltzmann,
-    Calibration,
-    Linear,
-    calibrate,
-    contextual_floor,
-    worst_context,
-)
 
 
 def world(seed=0, states=6, actions=3, discount=0.9):
@@ -87,11 +79,11 @@ def test_log_probabilities_say_what_the_reward_does():
     hers, other = reward(1, mdp), reward(2, mdp)
     bob = Bob(mdp.optimal(other).policy, other, 0.1)
     known = certify(Known(hers), bob, mdp)
-    for rule in (Boltzmann(7.0), Boltzmann(3.0, relative=False), tw.values.Soft(0.5)):
+    for rule in (Boltzmann(7.0), Boltzmann(3.0, relative=False), tw.irl.Soft(0.5)):
         asked = certify(Asked(rule.log_policy(mdp, hers), rule), bob, mdp)
         for name in ("exact", "lp", "t1"):
             assert getattr(asked, name) == pytest.approx(getattr(known, name), abs=1e-6), (rule, name)
-    wrong = certify(Asked(Boltzmann(7.0).log_policy(mdp, hers), tw.values.Soft(0.5)), bob, mdp)
+    wrong = certify(Asked(Boltzmann(7.0).log_policy(mdp, hers), tw.irl.Soft(0.5)), bob, mdp)
     assert abs(wrong.exact - known.exact) > 1e-3  # the rule matters
 
 

@@ -9,8 +9,7 @@ import scipy.sparse as sparse
 import torch
 
 import thalweg as tw
-from thalweg.rl import planning
-from thalweg.rl.planning import follow, plan
+from thalweg.mdp import follow, plan, planning
 
 
 def process(seed, states=6, actions=3, discount=0.9):

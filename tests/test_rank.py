@@ -8,7 +8,7 @@ from torch import nn
 
 import thalweg as tw
 from thalweg.errors import InputError
-from thalweg.estimators.degeneracy import bounds, null_directions, rank
+from thalweg.estimators import bounds, null_directions, rank
 
 DOUBLE = torch.float64
 

@@ -8,9 +8,9 @@ import pytest
 
 import thalweg as tw
 from thalweg.certificates import Assumption, Certificate, Gap
+from thalweg.irl import DensityBound
 from thalweg.results import Reasoned, Result
 from thalweg.types import Verdict
-from thalweg.values import DensityBound
 
 
 @dataclass(frozen=True)

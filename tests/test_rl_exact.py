@@ -9,14 +9,12 @@ import torch
 from torch import nn
 
 import thalweg as tw
+from thalweg.envs import Played, keys_and_chests, lava_world
+from thalweg.envs.corner import MOVES, Mouse, corner, proxy, reference_regrets, to_cheese, to_corner, uniform
+from thalweg.irl import Linear
 from thalweg.landscape import measure
 from thalweg.rl import Ascent, Tabular, ascend, regret_landscape
-from thalweg.rl.chests import keys_and_chests
-from thalweg.rl.corner import MOVES, Mouse, corner, proxy, reference_regrets, to_cheese, to_corner, uniform
-from thalweg.rl.environments import Played
-from thalweg.rl.lava import lava_world
 from thalweg.rl.rollouts import rollout
-from thalweg.values import Linear
 
 TABLE = {  # alpha, discount: J*, regret of the uniform policy, of the one that walks to the corner
     (0.75, 0.97): (0.789, 0.696, 0.548),

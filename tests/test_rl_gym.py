@@ -12,14 +12,12 @@ import torch
 from torch import nn
 
 import thalweg as tw
+from thalweg.envs import Box, CartPole, Discrete, GymEnvironment, grid_levels, process
+from thalweg.envs.base import _Poles
 from thalweg.landscape import measure
-from thalweg.rl import regret_landscape
-from thalweg.rl.environments import Box, CartPole, Discrete, _Poles
-from thalweg.rl.gym import GymEnvironment
+from thalweg.rl import regret_landscape, sampled_landscape
 from thalweg.rl.rollouts import rollout
-from thalweg.rl.sampled import sampled_landscape
 from thalweg.rl.sb3 import from_sb3
-from thalweg.rl.tables import grid_levels, process
 
 
 def test_our_cart_pole_is_gymnasiums():
@@ -190,10 +188,10 @@ def test_rooms_that_are_fixed_are_walked(monkeypatch):
     assert 0 < float(fixed.best()[0]) < 1
     with pytest.raises(tw.InputError, match="actions = 8"):
         grid_levels("MiniGrid-Empty-5x5-v0", discount=0.9, actions=8)
-    monkeypatch.setattr("thalweg.rl.tables.STATES", 35)
+    monkeypatch.setattr("thalweg.envs.gymnasium.tables.STATES", 35)
     with pytest.raises(tw.InputError, match="more than 35 places and directions"):
         grid_levels("MiniGrid-Empty-5x5-v0", discount=0.9)
-    monkeypatch.setattr("thalweg.rl.tables.STATES", 36)
+    monkeypatch.setattr("thalweg.envs.gymnasium.tables.STATES", 36)
     assert grid_levels("MiniGrid-Empty-5x5-v0", discount=0.9).states == 36
 
 

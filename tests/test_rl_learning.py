@@ -8,13 +8,12 @@ import pytest
 import torch
 from torch import nn
 
+from thalweg.envs import Box, CartPole, Played
+from thalweg.envs.corner import Mouse, corner, uniform
 from thalweg.errors import InputError
 from thalweg.landscape import measure
-from thalweg.rl.corner import Mouse, corner, uniform
-from thalweg.rl.environments import Box, CartPole, Played
-from thalweg.rl.gradients import advantages, mean_of_others, ppo_loss, reinforce_loss, rewards_to_go
-from thalweg.rl.landscape import regret_landscape
-from thalweg.rl.learning import PPO, Reinforce, learn
+from thalweg.rl import PPO, Reinforce, learn, regret_landscape
+from thalweg.rl.policy_gradients import advantages, mean_of_others, ppo_loss, reinforce_loss, rewards_to_go
 from thalweg.rl.rollouts import Trajectories, rollout
 from thalweg.rl.sb3 import from_sb3, learn_sb3
 from thalweg.rng import seeded

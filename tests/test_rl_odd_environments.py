@@ -10,13 +10,12 @@ from gymnasium import spaces
 from torch import nn
 
 import thalweg as tw
+from thalweg.envs import Discrete, GymEnvironment, process
+from thalweg.envs.gymnasium.environment import limit
 from thalweg.landscape import measure
-from thalweg.rl.environments import Discrete
-from thalweg.rl.gym import GymEnvironment, limit
+from thalweg.rl import sampled_landscape
 from thalweg.rl.rollouts import check_replay, rollout
-from thalweg.rl.sampled import sampled_landscape
 from thalweg.rl.sb3 import from_sb3
-from thalweg.rl.tables import process
 
 POLICY = nn.Linear(2, 2)
 PLANE, PAIR = spaces.Box(-9, 9, (2,), np.float32), spaces.Discrete(2)

@@ -6,13 +6,11 @@ import torch
 from torch import nn
 
 import thalweg as tw
+from thalweg.envs import Box, CartPole, Discrete, Played
+from thalweg.envs.corner import Mouse, corner
 from thalweg.landscape import measure
-from thalweg.rl import ascend, regret_landscape
-from thalweg.rl.corner import Mouse, corner
-from thalweg.rl.environments import Box, CartPole, Discrete, Played
-from thalweg.rl.exact import Ascent
+from thalweg.rl import Ascent, ascend, regret_landscape, sampled_landscape
 from thalweg.rl.rollouts import rollout
-from thalweg.rl.sampled import sampled_landscape
 from thalweg.rng import uniforms
 from thalweg.samplers import Engine, Settings, advance, chunks, start
 

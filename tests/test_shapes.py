@@ -5,27 +5,23 @@ import pytest
 import torch
 
 import thalweg as tw
-from thalweg.certificates import drifted, worst_regret
-from thalweg.certificates.regret import worst_inversion
+from thalweg.certificates import drifted
 from thalweg.errors import InputError
-from thalweg.recipes.alice_and_bob.alices import alice, bayes_bob
-from thalweg.rl import Gains
-from thalweg.values import (
+from thalweg.irl import Boltzmann, Soft, implied_reward, prefers, reward_kind, worst_context
+from thalweg.mdp import (
     KINDS,
     Abstraction,
-    Boltzmann,
-    Soft,
+    Gains,
     contextual_floor,
     dard_canonical,
     epic_canonical,
-    implied_reward,
     levelled,
-    prefers,
     project,
     regret_bound,
-    reward_kind,
-    worst_context,
+    worst_inversion,
+    worst_regret,
 )
+from thalweg.recipes.alice_and_bob.alices import alice, bayes_bob
 
 SIZE = 3
 RNG = np.random.default_rng(0)
@@ -51,7 +47,7 @@ BATCHED = {  # takes one reward of any shape, or a batch
     "pulled back": lambda r: MDP.mean_reward(SAME.pull_back(r)),
 } | {kind: lambda r, kind=kind: tw.reward_distance(MDP, r, OTHER, kind) for kind in KINDS}
 SINGLE = {  # takes one reward of any shape, and refuses a batch
-    "plan": lambda r: tw.rl.plan(MDP, r).value,
+    "plan": lambda r: tw.mdp.plan(MDP, r).value,
     "worst regret, hers": lambda r: worst_regret(MDP, r, OTHER, 0.1).value,
     "worst regret, his": lambda r: worst_regret(MDP, OTHER, r, 0.1).value,
     "inversion": lambda r: worst_inversion(MDP, r, OTHER),

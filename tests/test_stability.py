@@ -9,11 +9,11 @@ from scipy.optimize import brentq
 from scipy.special import rel_entr
 
 import thalweg as tw
-from thalweg.certificates.gap import Gap
-from thalweg.certificates.reflective import Planner, _augmented, _augmented_reward, reflect
+from thalweg.certificates import Gap, Planner, reflect
+from thalweg.certificates.self_modification import _augmented, _augmented_reward
 from thalweg.certificates.stability import along, continued, drifted
 from thalweg.errors import InputError, UnhealthyError
-from thalweg.values import return_range
+from thalweg.mdp import return_range
 
 
 def random_mdp(rng, states=6, actions=3, discount=0.9):

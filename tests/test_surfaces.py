@@ -19,9 +19,9 @@ from thalweg.atlas import contour_map, line_map
 from thalweg.atlas.figure import draw
 from thalweg.atlas.page import Row, write
 from thalweg.cli import main
+from thalweg.envs import Played
+from thalweg.envs.corner import Mouse, corner
 from thalweg.rl import regret_landscape, sampled_landscape
-from thalweg.rl.corner import Mouse, corner
-from thalweg.rl.environments import Played
 from thalweg.surfaces import Cliff, Line, along, cliffs, has_plane, line, surface
 from thalweg.surfaces.cliffs import KEPT, SHARE
 from thalweg.surfaces.plane import _direction as direction

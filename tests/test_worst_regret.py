@@ -9,10 +9,9 @@ import torch
 
 import rationals
 import thalweg as tw
-from thalweg.certificates import composed_bound, multipliers, programme, worst_inversion, worst_regret
-from thalweg.rl import planning
-from thalweg.rl.planning import Planned
-from thalweg.values import flow, programmes
+from thalweg.mdp import Planned, composed_bound, flow, planning, worst_inversion, worst_regret
+from thalweg.mdp import linear_programmes as programmes
+from thalweg.mdp.worst_regret import multipliers, programme
 
 ROUNDING = 1e-8  # of a range
 

@@ -11,9 +11,9 @@ from torch import Tensor, nn
 
 import thalweg as tw
 from thalweg.agents import WorldKind
+from thalweg.envs import Discrete, gridworld
 from thalweg.estimators import Logged
 from thalweg.recipes import Outcome, Recipe
-from thalweg.rl import Discrete, gridworld
 from thalweg.samplers import Algorithm, Info
 
 

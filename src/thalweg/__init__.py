@@ -22,18 +22,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from thalweg.atlas import atlas, plot
-    from thalweg.certificates import worst_regret
     from thalweg.checkpoints import checkpoints
     from thalweg.errors import InputError, ThalwegError, UnhealthyError
     from thalweg.estimators import Auto, estimate_llc, posterior_losses
     from thalweg.landscape import Estimate, Landscape, Trace, landscape, potential
+    from thalweg.mdp import MDP, return_range, reward_distance, worst_regret
     from thalweg.phases import Transition, transitions
-    from thalweg.rl import MDP
     from thalweg.samplers import Settings
     from thalweg.store import Survey, open_survey
     from thalweg.survey import survey
     from thalweg.types import Verdict
-    from thalweg.values import return_range, reward_distance
 
 __all__ = [
     "MDP",
@@ -66,7 +64,7 @@ __all__ = [
 __version__ = version("thalweg")
 
 _ROOMS = {  # public name -> room; a room is entered when its name is first used
-    "MDP": "rl",
+    "MDP": "mdp",
     "Auto": "estimators",
     "Estimate": "landscape",
     "InputError": "errors",
@@ -86,17 +84,20 @@ _ROOMS = {  # public name -> room; a room is entered when its name is first used
     "plot": "atlas",
     "posterior_losses": "estimators",
     "potential": "landscape",
-    "return_range": "values",
-    "reward_distance": "values",
+    "return_range": "mdp",
+    "reward_distance": "mdp",
     "survey": "survey",
     "transitions": "phases",
-    "worst_regret": "certificates",
+    "worst_regret": "mdp",
 }
 
 
 _DOORS = (
     "certificates",
+    "envs",
     "estimators",
+    "irl",
+    "mdp",
     "phases",
     "rl",
     "surfaces",

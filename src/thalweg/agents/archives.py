@@ -15,8 +15,8 @@ from pathlib import Path
 
 import numpy as np
 
-from thalweg.agents.reading import BYTES, checked_size, shown
-from thalweg.errors import InputError, guarded
+from thalweg.agents.reading import BYTES, checked_size
+from thalweg.errors import InputError, guarded, shown
 
 ARRAYS = 4096  # in an archive at most
 CONTENTS = 2**20  # bytes of its table of contents at most

@@ -13,12 +13,13 @@ from torch import Tensor
 from thalweg.agents import shapes
 from thalweg.agents.archives import stored
 from thalweg.agents.held import Held
-from thalweg.agents.reading import inside, shown, whole_numbers
+from thalweg.agents.reading import inside, whole_numbers
 from thalweg.agents.schema import AgentFile, agent_file
 from thalweg.agents.worlds import World, WorldKind
-from thalweg.errors import InputError, guarded
-from thalweg.rl import LARGEST, MDP, Gridworld, gridworld
-from thalweg.values import Behaviour, Boltzmann, Linear, Rule, Soft
+from thalweg.envs import Gridworld, gridworld
+from thalweg.errors import InputError, guarded, shown
+from thalweg.irl import Behaviour, Boltzmann, Linear, Rule, Soft
+from thalweg.mdp import LARGEST, MDP
 
 
 @dataclass(frozen=True, eq=False)

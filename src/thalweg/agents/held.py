@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 
 from thalweg.agents.archives import Stored, stored
-from thalweg.agents.reading import listed, shown
+from thalweg.agents.reading import listed
 from thalweg.agents.shapes import Wrong
-from thalweg.errors import InputError
+from thalweg.errors import InputError, shown
 
 NUMBERS = 2**26  # of all arrays that an agent needs at most: 512 MiB in float64
 

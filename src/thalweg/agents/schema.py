@@ -10,11 +10,10 @@ from typing import Annotated, Any, TypeVar
 from pydantic import BaseModel, Field, GetCoreSchemaHandler, GetPydanticSchema, ValidationError
 from pydantic_core import CoreSchema, core_schema
 
-from thalweg.agents.reading import shown
 from thalweg.agents.toml import parsed
 from thalweg.agents.worlds import WORLDS, Chance, Strict, World, WorldKind
-from thalweg.errors import InputError, guarded
-from thalweg.values import SHARPEST
+from thalweg.errors import InputError, guarded, shown
+from thalweg.irl import SHARPEST
 
 Positive = Annotated[float, Field(gt=0)]
 AtLeast0 = Annotated[float, Field(ge=0)]

@@ -4,8 +4,9 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from thalweg.envs import Gridworld
+from thalweg.mdp import MDP
 from thalweg.registry import Registry
-from thalweg.rl import MDP, Gridworld
 
 Chance = Annotated[float, Field(ge=0, le=1)]
 

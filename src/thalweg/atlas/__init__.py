@@ -6,4 +6,14 @@ from thalweg.atlas.render import check_page
 from thalweg.atlas.report import Section, Table, report
 from thalweg.atlas.surfaces import contour_map, line_map
 
-__all__ = ["BANDS", "Section", "Table", "atlas", "check_page", "contour_map", "line_map", "plot", "report"]
+__all__ = [
+    "BANDS",
+    "Section",
+    "Table",
+    "atlas",
+    "check_page",
+    "contour_map",
+    "line_map",
+    "plot",
+    "report",
+]

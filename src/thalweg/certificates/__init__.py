@@ -1,38 +1,44 @@
 """Certificates: bounds on Bob's regret by Alice's reward that hold, whatever stopped the computation."""
 
-from thalweg.certificates.compose import certify
-from thalweg.certificates.confidence_set import FiniteSet, finite_set, predicted_evidence
-from thalweg.certificates.cover import Cover, covered
-from thalweg.certificates.files import certify_agents, certify_files, read_agents
-from thalweg.certificates.foreseen import check_class
-from thalweg.certificates.gap import Gap
-from thalweg.certificates.gaussian import certified_gap, drawn
-from thalweg.certificates.gibbs import gibbs_bound, predicted_gap
-from thalweg.certificates.learning import (
-    empirical_bernstein,
-    gaussian_divergence,
-    hoeffding,
-    kl_inverse,
-    pac_bayes_kl,
-    split_delta,
-    truncation_tail,
-)
-from thalweg.certificates.parties import Alice, Asked, Bob, Candidates, Contextual, Counted, Drift, Known, Observed
-from thalweg.certificates.quantities import (
+from thalweg.certificates.certificate import STATEMENT, Assumption, Certificate
+from thalweg.certificates.certify import certify
+from thalweg.certificates.confidence_set import (
     BesideSafe,
     Composed,
+    Cover,
     Departed,
+    FiniteSet,
     FromStarts,
     NearlyOptimal,
     Quantity,
     Regret,
+    Worst,
+    check_class,
+    check_ranges,
+    covered,
+    finite_set,
+    predicted_evidence,
+    supremum,
 )
-from thalweg.certificates.reflective import Planner, Reflection, reflect
-from thalweg.certificates.regret import WorstRegret, composed_bound, worst_inversion, worst_regret
+from thalweg.certificates.files import certify_agents, certify_files, read_agents
+from thalweg.certificates.generalisation import (
+    Gap,
+    certified_gap,
+    drawn,
+    empirical_bernstein,
+    gaussian_divergence,
+    gibbs_bound,
+    hoeffding,
+    kl_inverse,
+    pac_bayes_kl,
+    predicted_gap,
+    split_delta,
+    truncation_tail,
+)
+from thalweg.certificates.parties import Alice, Asked, Bob, Candidates, Contextual, Counted, Drift, Known, Observed
+from thalweg.certificates.self_modification import Planner, Reflection, reflect
 from thalweg.certificates.stability import Along, Continued, along, continued, drifted
-from thalweg.certificates.statement import STATEMENT, Assumption, Certificate
-from thalweg.certificates.supremum import Worst, supremum
-from thalweg.certificates.tangents import check_ranges
+from thalweg.old_names import old_name
 
 __all__ = [
     "STATEMENT",
@@ -62,7 +68,6 @@ __all__ = [
     "Reflection",
     "Regret",
     "Worst",
-    "WorstRegret",
     "along",
     "certified_gap",
     "certify",
@@ -70,7 +75,6 @@ __all__ = [
     "certify_files",
     "check_class",
     "check_ranges",
-    "composed_bound",
     "continued",
     "covered",
     "drawn",
@@ -89,6 +93,6 @@ __all__ = [
     "split_delta",
     "supremum",
     "truncation_tail",
-    "worst_inversion",
-    "worst_regret",
 ]
+
+__getattr__ = old_name("certificates")

@@ -7,9 +7,7 @@
 
 import math
 
-from thalweg.rl.earned import Earned
-from thalweg.rl.probabilities import EPS
-from thalweg.rl.valuation import Sides, Valuation
+from thalweg.mdp import EPS, Earned, Sides, Valuation
 
 ENOUGH = 0.1  # of the share to which ranges are known, to which a distance is planned for
 

@@ -9,15 +9,14 @@ from pathlib import Path
 from torch import Tensor
 
 from thalweg.agents import Agent, Seen, agent_file, check_roles
-from thalweg.certificates.compose import certify
-from thalweg.certificates.deployed import deployed
-from thalweg.certificates.door import one_reward
-from thalweg.certificates.foreseen import check_class
+from thalweg.certificates.certificate import Assumption, Certificate
+from thalweg.certificates.certify import certify
+from thalweg.certificates.confidence_set import check_class, check_ranges
+from thalweg.certificates.deployment import deployed
+from thalweg.certificates.inputs import one_reward
 from thalweg.certificates.parties import Alice, Asked, Bob, Candidates, Contextual, Counted, Drift, Known, Observed
-from thalweg.certificates.statement import Assumption, Certificate
-from thalweg.certificates.tangents import check_ranges
 from thalweg.errors import InputError
-from thalweg.values import calibrate
+from thalweg.irl import calibrate
 
 
 def certify_files(alice: str | Path, bob: str | Path, *, untested: bool = False) -> Certificate:

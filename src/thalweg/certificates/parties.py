@@ -6,8 +6,8 @@ from typing import Any
 
 from torch import Tensor
 
-from thalweg.certificates.gap import Gap
-from thalweg.values import Behaviour, Boltzmann, Calibration, Linear, Rule
+from thalweg.certificates.generalisation import Gap
+from thalweg.irl import Behaviour, Boltzmann, Calibration, Linear, Rule
 
 
 @dataclass(frozen=True, eq=False)

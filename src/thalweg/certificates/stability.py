@@ -13,11 +13,9 @@ from typing import Any
 import numpy as np
 from scipy.special import logsumexp
 
-from thalweg.certificates.gap import Gap
+from thalweg.certificates.generalisation import Gap
 from thalweg.errors import InputError
-from thalweg.rl import MDP
-from thalweg.rl.valuation import valuation
-from thalweg.values import model_error
+from thalweg.mdp import MDP, model_error, valuation
 
 FEWEST = 10.0  # effective draws that a tilted sample must have left
 SUM = 1e-9  # by which probabilities may miss 1

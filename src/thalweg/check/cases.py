@@ -13,8 +13,7 @@ from thalweg import theory
 from thalweg.check import models
 from thalweg.errors import InputError
 from thalweg.landscape import Landscape, potential
-from thalweg.theory import Coefficient, UpperBound, finite
-from thalweg.theory.superposition_loss import gon, loss
+from thalweg.theory import Coefficient, UpperBound, finite, superposition_loss
 
 N = 10_000
 REFERENCES = Path(__file__).with_name("references.json")
@@ -190,8 +189,8 @@ def _superposition(name: str, k: int, positive: int) -> Case:
     """
 
     def make() -> Landscape:
-        weights, biases = gon(6, k, positive)
-        return potential(lambda p: loss(p["W"], p["b"]), {"W": weights, "b": biases}, 500_000)
+        weights, biases = superposition_loss.gon(6, k, positive)
+        return potential(lambda p: superposition_loss.loss(p["W"], p["b"]), {"W": weights, "b": biases}, 500_000)
 
     return Case(name, theory.superposition_gon(6, k, positive), make, partial(_stored, name), "long tempering")
 

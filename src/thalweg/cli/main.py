@@ -19,7 +19,8 @@ from thalweg.cli.announced import say_what_is_long
 from thalweg.cli.aside import aside
 from thalweg.cli.ending import ended
 from thalweg.recipes import RECIPES, UNHEALTHY_SHARE, find
-from thalweg.survey import Survey, open_survey, survey
+from thalweg.store import Survey, open_survey
+from thalweg.survey import survey
 
 app = typer.Typer(
     help="Measure and map how learning machines develop.",

@@ -10,8 +10,8 @@ from typing import Any, Literal
 import numpy as np
 
 from thalweg.errors import InputError
-from thalweg.estimators.calibration import Auto, counted, settle
-from thalweg.estimators.health import Health, diagnose
+from thalweg.estimators.adaptation import Auto, counted, settle
+from thalweg.estimators.diagnostics import Health, diagnose
 from thalweg.estimators.progress import bar
 from thalweg.landscape import Center, Estimate, Landscape, Trace, announce, checked_gradients, measure, said
 from thalweg.samplers import Block, Engine, Settings, advance, chunks, known, start, threads, width

@@ -20,12 +20,8 @@ import numpy as np
 from scipy.special import logsumexp
 
 from thalweg.errors import InputError
-from thalweg.estimators.health import precision, split_rhat
-from thalweg.estimators.temperatures import (
-    Measured,
-    Quantity,
-    checked_losses,
-)
+from thalweg.estimators.diagnostics import precision, split_rhat
+from thalweg.estimators.temperatures import Measured, Quantity, checked_losses
 
 TEMPERATURE = 0.01  # relative distance from n/log n; it moves WBIC by lambda log n times as much
 

@@ -13,7 +13,7 @@ import numpy as np
 from scipy.stats import chi2, norm
 
 from thalweg.errors import InputError
-from thalweg.estimators.health import precision
+from thalweg.estimators.diagnostics import precision
 
 FEWEST = 4  # draws of a chain: its halves need a variance
 

@@ -18,17 +18,16 @@ from scipy import stats
 from torch import nn
 
 from thalweg.atlas import Section, Table, contour_map, line_map, report
+from thalweg.envs import CartPole, Environment, Played, corner
 from thalweg.landscape import Landscape
+from thalweg.mdp import Levels
+from thalweg.recipes.policy_checkpoints import maps, taught
 from thalweg.recipes.recipe import Outcome, Recipe, Stages
-from thalweg.recipes.taught import maps, taught
-from thalweg.rl import Ascent, Levels, ascend, regret_landscape
-from thalweg.rl.corner import Mouse, corner
-from thalweg.rl.environments import CartPole, Environment, Played
-from thalweg.rl.learning import PPO, Reinforce, learn
-from thalweg.rl.sampled import sampled_landscape
+from thalweg.rl import PPO, Ascent, Reinforce, ascend, learn, regret_landscape, sampled_landscape
 from thalweg.samplers import Settings
+from thalweg.store import Survey
 from thalweg.surfaces import Cliff, Line, Surface, along, cliffs
-from thalweg.survey import Survey, survey
+from thalweg.survey import survey
 from thalweg.types import Params
 
 INTERVAL = 1.96
@@ -145,8 +144,8 @@ class Found:
 
 def run(config: Config, out: Path, seed: int, stages: Stages) -> Outcome:
     """Train every learner, follow its gradient at every checkpoint, draw."""
-    levels = corner(config.size, alpha=config.alpha, discount=config.discount, horizon=config.horizon)
-    build = lambda: Mouse(config.size, config.hidden)  # noqa: E731
+    levels = corner.corner(config.size, alpha=config.alpha, discount=config.discount, horizon=config.horizon)
+    build = lambda: corner.Mouse(config.size, config.hidden)  # noqa: E731
     mouse = regret_landscape(build(), levels, n=10_000, temperature=config.exact.temperature)
     pole = sampled_landscape(_balance(config, 2), CartPole(horizon=config.pole_horizon), config.seeds, n=10_000)
     found = []

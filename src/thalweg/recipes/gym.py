@@ -16,18 +16,15 @@ from pydantic import BaseModel, ConfigDict
 from torch import eye, nn
 
 from thalweg.atlas import Section, Table, contour_map, line_map, report
+from thalweg.envs import CartPole, Environment, GymEnvironment, Played, grid_levels, process
 from thalweg.landscape import Landscape
+from thalweg.recipes.policy_checkpoints import maps, taught
 from thalweg.recipes.recipe import Outcome, Recipe, Stages
-from thalweg.recipes.taught import maps, taught
-from thalweg.rl import regret_landscape
-from thalweg.rl.environments import CartPole, Environment, Played
-from thalweg.rl.gym import GymEnvironment
-from thalweg.rl.learning import PPO, learn
-from thalweg.rl.sampled import sampled_landscape
-from thalweg.rl.tables import grid_levels, process
+from thalweg.rl import PPO, learn, regret_landscape, sampled_landscape
 from thalweg.samplers import Settings
+from thalweg.store import Survey
 from thalweg.surfaces import Cliff, Line, Surface, along, cliffs
-from thalweg.survey import Survey, survey
+from thalweg.survey import survey
 from thalweg.types import Params
 
 INTERVAL = 1.96

@@ -23,7 +23,8 @@ from thalweg.recipes.recipe import Outcome, Recipe, Stages
 from thalweg.recipes.training import Training, train
 from thalweg.rng import stream
 from thalweg.samplers import Settings
-from thalweg.survey import Survey, survey
+from thalweg.store import Survey
+from thalweg.survey import survey
 
 
 class Config(BaseModel):

@@ -1,61 +1,30 @@
-"""Reinforcement learning: decision processes, environments, policies; regret exact and sampled."""
+"""Regret of policies as landscapes, exact and sampled; rollouts, policy gradients, learners."""
 
-from thalweg.rl import corner
-from thalweg.rl.chests import keys_and_chests
-from thalweg.rl.environments import Box, CartPole, Discrete, Environment, Episodes, Played
-from thalweg.rl.exact import Ascent, Moment, ascend
-from thalweg.rl.gridworld import Gridworld, gridworld
-from thalweg.rl.gym import GymEnvironment
-from thalweg.rl.landscape import Tabular, regret_landscape
-from thalweg.rl.lava import lava_world
+from thalweg.old_names import old_name
+from thalweg.rl.exact_gradient import Ascent, Moment, ascend
+from thalweg.rl.exact_regret import LevelRegret, PolicyLosses, Tabular, regret_landscape
 from thalweg.rl.learning import PPO, Progress, Reinforce, learn
-from thalweg.rl.levels import Levels
-from thalweg.rl.mdp import MDP, Gains
-from thalweg.rl.planning import LARGEST, Planned, follow, plan
-from thalweg.rl.policy_iteration import Plan, entropy
 from thalweg.rl.rollouts import Trajectories, rollout
-from thalweg.rl.rows import mixture
-from thalweg.rl.sampled import sampled_landscape
+from thalweg.rl.sampled_regret import sampled_landscape
 from thalweg.rl.sb3 import from_sb3, learn_sb3
-from thalweg.rl.tables import grid_levels, process
 
 __all__ = [
-    "LARGEST",
-    "MDP",
     "PPO",
     "Ascent",
-    "Box",
-    "CartPole",
-    "Discrete",
-    "Environment",
-    "Episodes",
-    "Gains",
-    "Gridworld",
-    "GymEnvironment",
-    "Levels",
+    "LevelRegret",
     "Moment",
-    "Plan",
-    "Planned",
-    "Played",
+    "PolicyLosses",
     "Progress",
     "Reinforce",
     "Tabular",
     "Trajectories",
     "ascend",
-    "corner",
-    "entropy",
-    "follow",
     "from_sb3",
-    "grid_levels",
-    "gridworld",
-    "keys_and_chests",
-    "lava_world",
     "learn",
     "learn_sb3",
-    "mixture",
-    "plan",
-    "process",
     "regret_landscape",
     "rollout",
     "sampled_landscape",
 ]
+
+__getattr__ = old_name("rl")

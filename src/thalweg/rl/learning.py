@@ -12,9 +12,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from thalweg.envs import Environment
 from thalweg.errors import InputError, guarded
-from thalweg.rl.environments import Environment
-from thalweg.rl.gradients import FLOOR, advantages, mean_of_others, ppo_loss, reinforce_loss, rewards_to_go
+from thalweg.rl.policy_gradients import FLOOR, advantages, mean_of_others, ppo_loss, reinforce_loss, rewards_to_go
 from thalweg.rl.rollouts import Trajectories, rollout
 from thalweg.rng import seeded, stream
 from thalweg.types import Params

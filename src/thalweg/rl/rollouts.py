@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from thalweg.envs import Environment
 from thalweg.errors import InputError, guarded
-from thalweg.rl.environments import Environment
 from thalweg.rng import uniforms
 
 CROWD = 0.5  # share of episodes under way below which the ended ones are left behind

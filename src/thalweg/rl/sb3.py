@@ -8,11 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from thalweg.envs import Environment, kind_of
 from thalweg.errors import InputError
-from thalweg.rl.environments import Environment
 from thalweg.rl.learning import Progress
 from thalweg.rl.rollouts import rollout
-from thalweg.rl.spaces import kind_of
 
 SPACES = ("Box", "Discrete", "MultiBinary")  # of observations
 

@@ -7,6 +7,7 @@ from thalweg.samplers.hmc import JITTER
 from thalweg.samplers.leapfrog import acceptance, kinetic, leapfrog
 from thalweg.samplers.run import SEEN, Block, Chunk, State, advance, chunks, move, place, start
 from thalweg.samplers.settings import Choices, Settings, known
+from thalweg.samplers.smc import Cloud, Move, Target, pilot, travel
 from thalweg.samplers.table import ALGORITHMS
 from thalweg.samplers.target import Draw, Gradient, Info
 from thalweg.samplers.tempering import Tempered, temper
@@ -22,13 +23,16 @@ __all__ = [
     "Block",
     "Choices",
     "Chunk",
+    "Cloud",
     "Dial",
     "Draw",
     "Engine",
     "Gradient",
     "Info",
+    "Move",
     "Settings",
     "State",
+    "Target",
     "Tempered",
     "acceptance",
     "advance",
@@ -39,10 +43,12 @@ __all__ = [
     "leapfrog",
     "memory",
     "move",
+    "pilot",
     "place",
     "spare_memory",
     "start",
     "temper",
     "threads",
+    "travel",
     "width",
 ]

@@ -6,7 +6,7 @@ Closed forms are here and return exact rationals; `finite` holds nbeta E[K] of l
     tw.theory.finite.reduced_rank_origin(2, 2, 2, nbeta=1000, gamma=1)
 """
 
-from thalweg.theory import finite
+from thalweg.theory import finite, superposition_loss
 from thalweg.theory.coefficient import Coefficient, UpperBound, product_of, sum_of
 from thalweg.theory.factors import (
     factor_analysis,
@@ -44,6 +44,7 @@ __all__ = [
     "stochastic_matrix_factorization",
     "sum_of",
     "superposition_gon",
+    "superposition_loss",
     "tanh_network",
     "vandermonde",
 ]

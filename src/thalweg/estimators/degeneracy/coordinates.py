@@ -8,9 +8,7 @@ import torch
 from torch import Tensor
 
 from thalweg.errors import InputError
-from thalweg.landscape import Landscape, measure
-from thalweg.landscape.loss import PerSample
-from thalweg.landscape.passes import ModuleLosses
+from thalweg.landscape import Landscape, ModuleLosses, PerSample, measure
 from thalweg.tree import leaves
 
 ROWS = 1024  # samples a pass

@@ -10,7 +10,7 @@ from torch.func import grad, jacrev, vmap
 
 from thalweg.errors import InputError, guarded
 from thalweg.estimators.degeneracy.coordinates import ROWS, Chart, output_losses, sample_count
-from thalweg.landscape.passes import ModuleLosses
+from thalweg.landscape import ModuleLosses
 from thalweg.tree import map_tensors
 
 REFUSALS = (RuntimeError, NotImplementedError)  # what vmap raises

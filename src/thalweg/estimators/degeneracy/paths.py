@@ -14,8 +14,7 @@ from thalweg.estimators.degeneracy.coordinates import Chart, closed_direction, o
 from thalweg.estimators.degeneracy.derivatives import DENSE
 from thalweg.estimators.degeneracy.fields import FunctionField, LossField, refuse_slope
 from thalweg.estimators.degeneracy.rank import Rank
-from thalweg.landscape import Landscape
-from thalweg.landscape.passes import ModuleLosses
+from thalweg.landscape import Landscape, ModuleLosses
 
 UNCHANGED = 1000.0  # roundings by which a loss may change on a flat curve
 STEPS = 24  # of a curve; a power 2k shows where (distance/24)^(2k) exceeds the tolerance

@@ -2,4 +2,6 @@
 
 from thalweg.recipes.alice_and_bob.study import RECIPE
 
-__all__ = ["RECIPE"]
+__all__ = [
+    "RECIPE",
+]

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from thalweg.certificates import Cover
-from thalweg.rl import MDP, Gains
-from thalweg.values import Behaviour, Boltzmann, Linear
+from thalweg.irl import Behaviour, Boltzmann, Linear
+from thalweg.mdp import MDP, Gains
 
 
 class Simulated(NamedTuple):

@@ -13,14 +13,14 @@ import numpy as np
 import torch
 from pydantic import BaseModel, ConfigDict
 
-from thalweg.certificates import Composed, Regret, composed_bound, covered, supremum
+from thalweg.certificates import Composed, Regret, covered, supremum
+from thalweg.irl import Likelihood, behaviour_llc, information, most_likely
+from thalweg.mdp import composed_bound
 from thalweg.recipes.alice_and_bob.alices import alice, bayes_bob
-from thalweg.recipes.alice_and_bob.kept import kept
-from thalweg.recipes.spread import spread
+from thalweg.recipes.alice_and_bob.cache import kept
+from thalweg.recipes.parallel import spread
 from thalweg.rng import seed_of
 from thalweg.samplers import threads
-from thalweg.values import Likelihood, behaviour_llc, most_likely
-from thalweg.values.fitting import information
 
 DELTA = 0.1  # of every confidence set
 ROUNDING = 1e-9  # of the range, by which a realised regret may exceed a certificate

@@ -7,11 +7,10 @@ import torch
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor
 
-from thalweg.certificates import Bob, Certificate, Drift, Known, certify, worst_regret
+from thalweg.certificates import Bob, Certificate, Drift, Known, certify
 from thalweg.errors import InputError
-from thalweg.rl import MDP
+from thalweg.mdp import MDP, Abstraction, reward_distance, worst_regret
 from thalweg.rng import seed_of
-from thalweg.values import Abstraction, reward_distance
 
 ACTIONS, LARGEST = 3, 3  # fine states of a coarse one at most
 APART = 0.3  # of its standard deviation, by which Bob's reward departs from Alice's

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from thalweg.certificates import Planner, Reflection, reflect
-from thalweg.rl import MDP
+from thalweg.mdp import MDP
 
 DISCOUNT = 0.95
 SHORT, LONG, ARMS = 9, 15, 11

@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from thalweg.rl import MDP, Levels, mixture
-from thalweg.rl.gridworld import MOVES
-from thalweg.values import Behaviour, Boltzmann, Linear
+from thalweg.envs import MOVES
+from thalweg.irl import Behaviour, Boltzmann, Linear
+from thalweg.mdp import MDP, Levels, mixture
 
 ACTIONS = len(MOVES) + 1
 THINGS = 2

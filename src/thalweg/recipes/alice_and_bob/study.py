@@ -10,8 +10,8 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from thalweg.recipes.alice_and_bob import choices, ontologies, page, reflection, training
-from thalweg.recipes.alice_and_bob.kept import kept
-from thalweg.recipes.alice_and_bob.school import Lessons
+from thalweg.recipes.alice_and_bob.cache import kept
+from thalweg.recipes.alice_and_bob.lessons import Lessons
 from thalweg.recipes.recipe import Outcome, Recipe, Stages
 from thalweg.rl import Ascent
 from thalweg.samplers import Settings, threads

@@ -28,16 +28,16 @@ from thalweg.certificates import (
 )
 from thalweg.checkpoints import Series
 from thalweg.estimators import estimate_llc
+from thalweg.irl import Boltzmann
 from thalweg.landscape import Landscape, measure
-from thalweg.recipes.alice_and_bob.kept import kept
+from thalweg.recipes.alice_and_bob.cache import kept
+from thalweg.recipes.alice_and_bob.lessons import Lessons, School, school
 from thalweg.recipes.alice_and_bob.rooms import ACTIONS, Walker
-from thalweg.recipes.alice_and_bob.school import Lessons, School, school
-from thalweg.recipes.spread import spread
-from thalweg.recipes.taught import taught
+from thalweg.recipes.parallel import spread
+from thalweg.recipes.policy_checkpoints import taught
 from thalweg.rl import ascend, regret_landscape
 from thalweg.rng import seed_of
 from thalweg.samplers import Engine, Settings, chunks, move, place, start, threads, width
-from thalweg.values import Boltzmann
 
 DELTA = 0.05  # of Alice's set, and of all learning gaps together
 SHARES = ("exact", "lp", "t1")

@@ -15,7 +15,7 @@ from thalweg.recipes.superposition.runs import Toy, squared
 from thalweg.recipes.training import Training
 from thalweg.rng import stream
 from thalweg.samplers import Settings
-from thalweg.theory.superposition_loss import gon
+from thalweg.theory import superposition_loss
 
 Data = tuple[Tensor, Tensor]
 
@@ -67,7 +67,7 @@ def superposition(seed: int, *, samples: float, noise: float) -> Problem:
     """The toy model of superposition from its 4-gon, as in its own recipe."""
 
     def build() -> nn.Module:
-        module, (weights, _) = Toy(6), gon(6, 4)
+        module, (weights, _) = Toy(6), superposition_loss.gon(6, 4)
         with torch.no_grad():
             module.W.copy_(weights + noise * torch.randn(weights.shape, dtype=weights.dtype))
             module.b.copy_(noise * torch.randn(6, dtype=weights.dtype))

@@ -18,12 +18,13 @@ from thalweg.recipes import modular_addition
 from thalweg.recipes.census import page
 from thalweg.recipes.census.counts import Count, a_then_b, count
 from thalweg.recipes.census.families import FAMILIES, Task
+from thalweg.recipes.parallel import spread
 from thalweg.recipes.recipe import Outcome, Recipe, Stages
-from thalweg.recipes.spread import spread
 from thalweg.recipes.training import Training, train
 from thalweg.rng import seed_of
 from thalweg.samplers import Settings, threads
-from thalweg.survey import Survey, survey
+from thalweg.store import Survey
+from thalweg.survey import survey
 
 
 class Config(BaseModel):

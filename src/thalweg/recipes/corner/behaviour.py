@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from thalweg.checkpoints import Series
-from thalweg.rl import Levels
-from thalweg.rl.corner import Mouse, proxy, to_cheese, to_corner, uniform
+from thalweg.envs import corner
+from thalweg.mdp import Levels
 
 PHASES = ("random", "to the corner", "to the cheese")
 NEAR = 0.1  # of the corner policy's regret: within it a checkpoint is on the corner's plateau
@@ -50,7 +50,7 @@ class Watch:
         """Where a policy (L, S, A) of the whole world goes."""
         kept = policy[self.levels.groups["elsewhere"]]
         shares = []
-        for world in (proxy(self.apart), self.apart):
+        for world in (corner.proxy(self.apart), self.apart):
             weight = world.weight
             shares.append((weight * world.returns(kept)).sum().item() / (weight * world.best()).sum().item())
         return Point(*shares)
@@ -58,7 +58,7 @@ class Watch:
     def phase(self, policy: Tensor) -> str:
         """The one of three plain policies that is nearest in the plane of the two shares."""
         size = round(self.levels.states**0.5) + 2
-        plain = [self.point(make(size)) for make in (uniform, to_corner, to_cheese)]
+        plain = [self.point(make(size)) for make in (corner.uniform, corner.to_corner, corner.to_cheese)]
         own = self.point(policy)
         return PHASES[int(np.argmin([np.hypot(*np.subtract(own, point)) for point in plain]))]
 
@@ -119,7 +119,7 @@ class Seen:
         self.phases = phases
 
 
-def follow(watch: Watch, mouse: Mouse, series: Series) -> Seen:
+def follow(watch: Watch, mouse: corner.Mouse, series: Series) -> Seen:
     """Read every checkpoint of a run."""
     regrets, phases = [], []
     for checkpoint in series:

@@ -4,8 +4,9 @@ from dataclasses import dataclass
 
 from pydantic import BaseModel, ConfigDict
 
-from thalweg.rl import Ascent, Levels
-from thalweg.rl.corner import Mouse, corner
+from thalweg.envs import corner
+from thalweg.mdp import Levels
+from thalweg.rl import Ascent
 from thalweg.samplers import Settings
 
 
@@ -62,11 +63,11 @@ class Config(BaseModel):
     def levels(self, alpha: float | None = None, discount: float | None = None) -> Levels:
         """The world, at another alpha or discount if asked for."""
         alpha, discount = self.alpha if alpha is None else alpha, self.discount if discount is None else discount
-        return corner(self.size, alpha=alpha, discount=discount, horizon=self.horizon)
+        return corner.corner(self.size, alpha=alpha, discount=discount, horizon=self.horizon)
 
-    def build(self) -> Mouse:
+    def build(self) -> corner.Mouse:
         """The policy, to be initialised."""
-        return Mouse(self.size, self.hidden)
+        return corner.Mouse(self.size, self.hidden)
 
 
 def _sampler(nbeta: float, draws: int = 400) -> Settings:

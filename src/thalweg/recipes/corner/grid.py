@@ -18,10 +18,11 @@ import numpy as np
 import torch
 
 from thalweg.checkpoints import Checkpoint, Series, checkpoints, place, save
+from thalweg.mdp import Levels
 from thalweg.recipes.corner.behaviour import PHASES, Watch
 from thalweg.recipes.corner.config import Config
-from thalweg.recipes.spread import spread
-from thalweg.rl import Levels, ascend, regret_landscape
+from thalweg.recipes.parallel import spread
+from thalweg.rl import ascend, regret_landscape
 from thalweg.runtime import all_finite, finite
 from thalweg.samplers import threads
 from thalweg.survey import survey

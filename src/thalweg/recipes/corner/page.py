@@ -9,12 +9,12 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from thalweg.atlas import Section, Table, report
+from thalweg.envs import corner
 from thalweg.recipes.corner.behaviour import NEAR, PHASES, STAY, Fall, Seen
 from thalweg.recipes.corner.config import Config
 from thalweg.recipes.corner.grid import Sweep
 from thalweg.recipes.corner.rise import Rise
-from thalweg.rl.corner import Regrets
-from thalweg.survey import Survey
+from thalweg.store import Survey
 
 COLOURS: dict[str, str] = dict(zip(PHASES, ("#9aa5b1", "#c8553d", "#1b7f5c"), strict=True))
 DISCOUNTS = ("#2f6690", "#c8553d", "#1b7f5c", "#8a5a99")
@@ -36,7 +36,7 @@ class Findings:
         swept: over alpha and discount.
     """
 
-    reference: Regrets
+    reference: corner.Regrets
     seen: list[Seen]
     falls: list[Fall]
     main: Survey
@@ -57,7 +57,7 @@ def write(path: Path, config: Config, found: Findings) -> Path:
     return report(path, "Cheese in the corner: regret falls in two steps, λ̂ climbs the other way", sections)
 
 
-def _staircases(config: Config, reference: Regrets, run: Seen, main: Survey, refined: Survey) -> Section:
+def _staircases(config: Config, reference: corner.Regrets, run: Seen, main: Survey, refined: Survey) -> Section:
     """Regret above, lambda below, of the first run."""
     figure = Figure(figsize=(8.4, 6.4), layout="constrained")
     above, below = figure.subplots(2, 1, sharex=True)
@@ -110,7 +110,7 @@ def _phases(panels: tuple[Axes, ...], run: Seen) -> None:
     whole.legend(patches, present, frameon=False, fontsize=8, ncols=3, loc="outside upper right")
 
 
-def _runs(config: Config, reference: Regrets, seen: list[Seen], falls: list[Fall]) -> Section:
+def _runs(config: Config, reference: corner.Regrets, seen: list[Seen], falls: list[Fall]) -> Section:
     """Every run's regret; misgeneralisation before and after."""
     figure = Figure(figsize=(8.4, 3.6), layout="constrained")
     left, right = figure.subplots(1, 2, width_ratios=(1.5, 1))

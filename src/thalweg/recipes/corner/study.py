@@ -11,16 +11,18 @@ from typing import Any
 import numpy as np
 
 from thalweg.checkpoints import Checkpoint, Series, checkpoints
+from thalweg.envs import corner
+from thalweg.mdp import Levels
 from thalweg.recipes.corner import page
 from thalweg.recipes.corner.behaviour import PHASES, Fall, Seen, Watch, fall, follow
 from thalweg.recipes.corner.config import Config, paper, tiny
 from thalweg.recipes.corner.grid import sweep, train
 from thalweg.recipes.corner.rise import Rise, rise
 from thalweg.recipes.recipe import Outcome, Recipe, Stages
-from thalweg.rl import Levels, regret_landscape
-from thalweg.rl.corner import reference_regrets
+from thalweg.rl import regret_landscape
 from thalweg.samplers import Settings
-from thalweg.survey import Survey, survey
+from thalweg.store import Survey
+from thalweg.survey import survey
 
 PLAIN = 3  # runs of which plain regret is surveyed too
 
@@ -32,7 +34,7 @@ def run(config: Config, out: Path, seed: int, stages: Stages) -> Outcome:
     folders = train(config, levels, out / "runs", [seed + i for i in range(config.runs)])
     watch, mouse = Watch.of(levels), config.build()
     seen = [follow(watch, mouse, checkpoints(folder)) for folder in folders]
-    reference = reference_regrets(config.size, config.horizon, config.alpha, config.discount)
+    reference = corner.reference_regrets(config.size, config.horizon, config.alpha, config.discount)
     falls = [fall(run.regret, reference.corner) for run in seen]
 
     def surveyed(name: str, world: Levels, series: Series, settings: Settings, **how: Any) -> Survey:

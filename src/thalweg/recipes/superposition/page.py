@@ -14,9 +14,8 @@ from thalweg.recipes.superposition.config import Config
 from thalweg.recipes.superposition.posterior import SIDES, Crossing, Posterior
 from thalweg.recipes.superposition.runs import NEAR, Runs, Stair, on_level
 from thalweg.recipes.superposition.table import PAPER, PAPER_THEORY, Reading
-from thalweg.survey import Survey
-from thalweg.theory import superposition_gon
-from thalweg.theory.superposition_loss import gon
+from thalweg.store import Survey
+from thalweg.theory import superposition_gon, superposition_loss
 
 COLOURS = {3: "#9aa5b1", 4: "#c8553d", 5: "#2f6690", 6: "#1b7f5c"}
 INTERVAL = 1.96
@@ -96,7 +95,7 @@ def _levels(config: Config, runs: Runs, known: dict[str, float]) -> Section:
 def _polygon(axes: Axes, features: int, name: str, centre: tuple[float, float], height: float) -> None:
     """A small drawing of the columns of W at a phase."""
     k = int(name[0])
-    weights, _ = gon(features, k)
+    weights, _ = superposition_loss.gon(features, k)
     scale = np.abs(weights.numpy()).max()
     x, y = weights.numpy()[:, :k] / scale
     inset = axes.inset_axes((centre[0] - 0.4, centre[1] - height / 2, 0.8, height), transform=axes.transData)

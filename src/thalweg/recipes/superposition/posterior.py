@@ -10,12 +10,11 @@ from pydantic import BaseModel, ConfigDict
 from torch import Tensor
 
 from thalweg.phases import Phase, critical_n, integrate
-from thalweg.recipes.spread import spread
+from thalweg.recipes.parallel import spread
 from thalweg.rng import seed_of
 from thalweg.runtime import atomic_write
 from thalweg.samplers import temper, threads
-from thalweg.theory import superposition_gon
-from thalweg.theory.superposition_loss import configuration, gon, loss
+from thalweg.theory import superposition_gon, superposition_loss
 
 SIDES = (4, 6)  # corners of the polygon that a side's ladders start from
 ASLEEP = -0.1  # bias of the zero columns there: a standard normal prior allows it
@@ -96,11 +95,11 @@ def unflatten(weights: Tensor) -> tuple[Tensor, Tensor]:
 
 def _side(features: int, tempering: Tempering, seed: int, k: int, place: Path) -> None:
     """All ladders from one start, summed by configuration."""
-    weights, biases = gon(features, k)
+    weights, biases = superposition_loss.gon(features, k)
     start = torch.cat([weights.flatten(), biases.clamp(min=ASLEEP) if k == SIDES[0] else biases])
     with threads(1):
         found = temper(
-            lambda flat: loss(*unflatten(flat)),
+            lambda flat: superposition_loss.loss(*unflatten(flat)),
             start.repeat(tempering.ladders, 1),
             tempering.rungs,
             sweeps=tempering.sweeps,
@@ -108,7 +107,7 @@ def _side(features: int, tempering: Tempering, seed: int, k: int, place: Path) -
             every=tempering.every,
             seed=seed_of(seed, "posterior", k),
         )
-        corners, positive = configuration(*unflatten(found.weights))
+        corners, positive = superposition_loss.configuration(*unflatten(found.weights))
     size = features + 1
     cells = (corners * size + positive).numpy()
     value = found.loss.numpy()
@@ -154,10 +153,13 @@ class Crossing:
 
 def phase(features: int, k: int) -> Phase:
     """The k-gon with zero columns of negative bias, as free energy sees it under a standard normal prior."""
-    weights, biases = gon(features, k)
+    weights, biases = superposition_loss.gon(features, k)
     norm = weights.square().sum() + biases[:k].square().sum()  # a dead bias is free, and as small as it likes
     return Phase(
-        f"{k}-gon", float(loss(weights, biases)), float(superposition_gon(features, k).llc), constant=float(norm) / 2
+        f"{k}-gon",
+        float(superposition_loss.loss(weights, biases)),
+        float(superposition_gon(features, k).llc),
+        constant=float(norm) / 2,
     )
 
 

@@ -15,12 +15,13 @@ from torch import Tensor, nn
 from thalweg.checkpoints import checkpoints
 from thalweg.landscape import landscape
 from thalweg.phases import Plateau, plateaus
-from thalweg.recipes.spread import spread
+from thalweg.recipes.parallel import spread
 from thalweg.rng import seed_of, stream
 from thalweg.runtime import atomic_write
 from thalweg.samplers import Settings, threads
-from thalweg.survey import Survey, survey
-from thalweg.theory.superposition_loss import GONS, gon, loss
+from thalweg.store import Survey
+from thalweg.survey import survey
+from thalweg.theory import superposition_loss
 
 NEAR = 3e-4  # nats: a checkpoint this close to a level is on it
 
@@ -95,8 +96,8 @@ class Runs:
 def levels(features: int) -> dict[str, float]:
     """Loss of every k^{s+,p-}: k corners, s zero columns of positive bias, p corners of a 4-gon that are dead."""
     found = {}
-    for k in (k for k in GONS if k <= features):
-        whole = float(loss(*gon(features, k)))
+    for k in (k for k in superposition_loss.GONS if k <= features):
+        whole = float(superposition_loss.loss(*superposition_loss.gon(features, k)))
         for positive in range(features - k + 1):
             for dead in range(k if k == 4 else 1):
                 name = f"{k}" + "+" * positive + "-" * dead
@@ -119,14 +120,14 @@ def descend(features: int, protocol: Descent, place: Path, seed: int, say: Calla
             save_file({name: w.contiguous() for name, w in kept.items()}, aside)
     kept = load_file(place)
     steps = np.arange(kept["W"].shape[1]) * protocol.every * (n // protocol.batch_size)
-    exact = loss(kept["W"], kept["b"]).numpy()
+    exact = superposition_loss.loss(kept["W"], kept["b"]).numpy()
     stays = tuple(tuple(plateaus(steps, curve)) for curve in exact)
     return Runs(steps, kept["W"], kept["b"], data, exact, stays)
 
 
 def _descent(features: int, protocol: Descent, data: Tensor, seed: int) -> dict[str, Tensor]:
     """States (R, T, ..) along plain SGD on |x - f(x)|^2; the gradient is written out, runs side by side."""
-    own, (corners, _) = stream(seed, "descent"), gon(features, 4)
+    own, (corners, _) = stream(seed, "descent"), superposition_loss.gon(features, 4)
     count, n, size = protocol.runs, protocol.samples, protocol.batch_size
     W = corners + protocol.noise * torch.randn(count, 2, features, generator=own, dtype=torch.float64)
     b = protocol.noise * torch.randn(count, 1, features, generator=own, dtype=torch.float64)

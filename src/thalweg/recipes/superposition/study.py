@@ -16,14 +16,7 @@ from thalweg.recipes.recipe import Outcome, Recipe, Stages
 from thalweg.recipes.superposition import page
 from thalweg.recipes.superposition.config import Config, paper, tiny
 from thalweg.recipes.superposition.posterior import SIDES, Crossing, Posterior, crossing, sample
-from thalweg.recipes.superposition.runs import (
-    NEAR,
-    descend,
-    levels,
-    on_level,
-    stairs,
-    survey_all,
-)
+from thalweg.recipes.superposition.runs import NEAR, descend, levels, on_level, stairs, survey_all
 from thalweg.recipes.superposition.table import read
 from thalweg.runtime import all_finite
 

@@ -13,12 +13,11 @@ from torch.func import grad, jacrev
 
 from thalweg.estimators import Auto, estimate_llc
 from thalweg.landscape import potential
-from thalweg.recipes.spread import spread
+from thalweg.recipes.parallel import spread
 from thalweg.rng import seed_of
 from thalweg.runtime import atomic_write
 from thalweg.samplers import threads
-from thalweg.theory import superposition_gon
-from thalweg.theory.superposition_loss import DEAD, gon, loss
+from thalweg.theory import superposition_gon, superposition_loss
 
 BEYOND = -4.0  # bias of dead columns: the loss is the same, and the tether does not reach zero
 PAPER = {"6": "9.03 ± 0.59", "5+": "9.91 ± 1.27", "5": "7.71 ± 0.85"}  # its table K.1, n = 5000
@@ -101,11 +100,11 @@ def _read(features: int, auto: Auto, folder: Path, seed: int, k: int, positive: 
 
 def _estimated(features: int, auto: Auto, seed: int, k: int, positive: int, n: int) -> Reading:
     """One phase at one n."""
-    weights, biases = gon(features, k, positive)
-    biases = torch.where(biases == DEAD, BEYOND, biases)
+    weights, biases = superposition_loss.gon(features, k, positive)
+    biases = torch.where(biases == superposition_loss.DEAD, BEYOND, biases)
     name = f"{k}{'+' * positive}"
     with threads(1):
-        scape = potential(lambda p: loss(p["W"], p["b"]), {"W": weights, "b": biases}, n)
+        scape = potential(lambda p: superposition_loss.loss(p["W"], p["b"]), {"W": weights, "b": biases}, n)
         chosen = auto.model_copy(update={"seed": seed_of(seed, "phase", name, n)})
         found = estimate_llc(scape, chosen)
     nbeta, gamma = found.settings["nbeta"], found.settings["gamma"]
@@ -114,7 +113,7 @@ def _estimated(features: int, auto: Auto, seed: int, k: int, positive: int, n: i
         n=n,
         nbeta=nbeta,
         gamma=gamma,
-        loss=float(loss(weights, biases)),
+        loss=float(superposition_loss.loss(weights, biases)),
         theory=float(superposition_gon(features, k, positive).llc),
         quadratic=None if k == 4 else _quadratic(weights, biases, nbeta, gamma),
         llc=found.raw if found.verdict == "healthy" else None,
@@ -128,6 +127,6 @@ def _estimated(features: int, auto: Auto, seed: int, k: int, positive: int, n: i
 def _quadratic(weights: Tensor, biases: Tensor, nbeta: float, gamma: float) -> float:
     """sum_i (1/2) nbeta h_i / (nbeta h_i + gamma) over the eigenvalues of the Hessian."""
     shape = weights.shape
-    slope = grad(lambda w: loss(w[: math.prod(shape)].reshape(shape), w[math.prod(shape) :]))
+    slope = grad(lambda w: superposition_loss.loss(w[: math.prod(shape)].reshape(shape), w[math.prod(shape) :]))
     stiff = nbeta * torch.linalg.eigvalsh(jacrev(slope)(torch.cat([weights.flatten(), biases]))).clamp(min=0)
     return float((stiff / (stiff + gamma)).sum() / 2)

@@ -1,0 +1,298 @@
+"""From what is known of Alice and of Bob to a certificate, assumption by assumption."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from functools import singledispatch
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from thalweg.certificates.assumptions import PLANNER, by_rule, proven, recorded, seen
+from thalweg.certificates.certificate import Assumption, Certificate
+from thalweg.certificates.confidence_set import covered, finite_set
+from thalweg.certificates.deployment import Deployed, deployed
+from thalweg.certificates.distance import apart
+from thalweg.certificates.inputs import one_reward
+from thalweg.certificates.parties import Alice, Asked, Bob, Candidates, Contextual, Counted, Drift, Known, Observed
+from thalweg.certificates.relative_regret import Shares, largest, of_cover, of_reward
+from thalweg.effort import affordable, announce, seconds_of
+from thalweg.errors import InputError, UnhealthyError
+from thalweg.irl import bounded_density_regret, implied_reward
+from thalweg.mdp import MDP, Floor, Gains, ModelError, Sides, contextual_floor
+
+BESIDE = "no number beside the safe policy: it may lose nothing in the process that Bob may face, name one that loses"
+
+
+def certify(
+    alice: Alice, bob: Bob, mdp: MDP, *, safe: Tensor | None = None, drift: Drift | None = None
+) -> Certificate:
+    """Bound the regret by Alice's values that Bob can have in a decision process.
+
+    Args:
+        alice: her reward, her choices, or her log probabilities.
+        bob: his policy or posterior of policies, his reward, or both.
+        mdp: the process that he faces; `rl.mixture` makes one of several levels.
+        safe: (S, A) a policy that is known to be harmless, beside whose regret his is shown.
+        drift: how far his process may be from the stated one; default not at all.
+
+    Returns:
+        The certificate; where an assumption failed it has no number.
+
+    Raises:
+        InputError: a Bob of whom nothing is known, shapes that do not fit, a return range of 0.
+    """
+    for given, kind, how in (
+        (bob, Bob, "Bob(policy=, reward=)"),
+        (mdp, MDP, "tw.MDP"),
+        (drift or Drift(), Drift, "Drift"),
+    ):
+        if not isinstance(given, kind):
+            raise InputError(f"a {type(given).__name__} is no {kind.__name__}: give a {how}")
+    known = deployed(bob, mdp, safe, drift or Drift())
+    found = _of(alice, known)
+    if safe is not None and found.exact is not None and found.beside_safe is None:
+        found = replace(found, tighter=(*found.tighter, BESIDE))
+    assumptions = (*found.assumptions, *known.assumptions)
+    if any(a.status == "failed" for a in assumptions):
+        return _refused(assumptions, found.delta + known.delta)
+    return replace(found, assumptions=assumptions, delta=found.delta + known.delta)
+
+
+@singledispatch
+def _of(alice: Any, bob: Deployed) -> Certificate:
+    """The certificate of one kind of Alice; what Bob stands on is added to it."""
+    raise InputError(f"Alice is a {type(alice).__name__}: give one of the kinds of `thalweg.certificates`")
+
+
+@_of.register
+def _known(alice: Known, bob: Deployed) -> Certificate:
+    """Her reward is one."""
+    return _one(alice.reward, bob, (Assumption("values", "assumed", "Alice's values are the stated reward"),))
+
+
+@_of.register
+def _asked(alice: Asked, bob: Deployed) -> Certificate:
+    """Her log probabilities are a reward, up to shaping and scale."""
+    words = "she told her log probabilities in Bob's process, where she plans with its discount"
+    stands = (by_rule(alice.rule), PLANNER, Assumption("log probabilities", "assumed", words))
+    return _one(implied_reward(alice.rule, alice.log_policy), bob, stands)
+
+
+def _one(reward: Any, bob: Deployed, stands: tuple[Assumption, ...]) -> Certificate:
+    """Of one reward."""
+    shares, off = of_reward(reward, bob)
+    parts = {**_parts(reward, bob, shares), "statistical_radius": 0.0}
+    return _stated(shares, off, 0.0, stands, parts, _realised(reward, bob))
+
+
+@_of.register
+def _observed(alice: Observed, bob: Deployed) -> Certificate:
+    """Her values are in a confidence set that cells cover."""
+    if alice.reward is not None:
+        one_reward(bob.mdp, alice.reward, "Alice's reward")  # before what takes long
+    cover = covered(
+        alice.behaviour, alice.values, alice.rule, alice.delta, slack=alice.slack, evidence=alice.evidence
+    )
+    stands = seen(alice, alice.slack)
+    words = f"her reward is linear in the {alice.values.weights} stated features"
+    if alice.values.bound is not None:
+        words += f", its weights within {alice.values.bound:g}"
+    there = alice.there or alice.values
+    if there.weights != alice.values.weights:
+        raise InputError(
+            f"features there have {there.weights} weights, her class {alice.values.weights}: give as many"
+        )
+    try:
+        shares, off = of_cover(cover, there, bob)
+    except UnhealthyError as error:
+        return _refused((*stands, Assumption("class", "failed", str(error))), alice.delta)
+    stands += (Assumption("class", "assumed", words), proven(cover))
+    likeliest = there.reward(cover.points.values[cover.likelihood().argmax()], bob.mdp.actions)
+    parts = _parts(likeliest, bob, shares)
+    return _stated(shares, off, alice.delta, stands, parts, _realised(alice.reward, bob))
+
+
+@_of.register
+def _candidates(alice: Candidates, bob: Deployed) -> Certificate:
+    """She is one of finitely many."""
+    rewards = _each(alice.rewards)
+    logs = torch.tensor([_told(alice, number, reward) for number, reward in enumerate(rewards)], dtype=torch.float64)
+    found = finite_set(logs, alice.delta)
+    left = [reward for reward, keep in zip(rewards, found.keep, strict=True) if keep]
+    told = f"she is exactly one of {len(rewards)} candidates, of which the data leave {len(left)}"
+    stands = (
+        *seen(alice, 0.0),
+        Assumption("candidates", "assumed", told),
+        Assumption("evidence", "checked", f"log Z is {found.log_evidence:.2f} nats, exact"),
+    )
+    each = _shares_of(left, bob)
+    shares, off = largest([one for one, _ in each]), ModelError(*map(max, zip(*(x for _, x in each), strict=True)))
+    parts = _parts(rewards[int(logs.argmax())], bob, shares)
+    return _stated(shares, off, alice.delta, stands, parts, _realised(alice.reward, bob))
+
+
+def _shares_of(rewards: list[Any], bob: Deployed) -> list[tuple[Shares, ModelError]]:
+    """Of each; how long they take together is said after the first."""
+    found = []
+    took = seconds_of(lambda: found.append(of_reward(rewards[0], bob))) * (len(rewards) - 1)
+    affordable(f"the certificate of {len(rewards):,} candidates", "give fewer, or values in a class", seconds=took)
+    announce(f"the certificate of {len(rewards):,} candidates", took)
+    return [*found, *(of_reward(reward, bob) for reward in rewards[1:])]
+
+
+def _each(rewards: Any) -> list[Any]:
+    """The candidates, one by one."""
+    axes = len(getattr(rewards, "shape", (1, 1)))
+    found = list(rewards) if axes > 1 and isinstance(rewards, Iterable) else []
+    if not found:
+        raise InputError("candidates: give one reward or more, (S,), (S, A) or (S, A, S) each, in a list or an array")
+    return found
+
+
+def _told(alice: Candidates, number: int, reward: Any) -> float:
+    """Nats: how likely her choices are by one candidate."""
+    seen, total = alice.behaviour, 0.0
+    try:
+        for e, world in enumerate(seen.environments):
+            gain = world.mean_reward(reward)
+            if gain.ndim != 2:
+                raise InputError(f"reward has shape {tuple(gain.shape)}, a batch: give each candidate by itself")
+            total += float((alice.rule.log_policy(world, Gains(gain)) * seen.counts(e)).sum())
+    except InputError as error:
+        raise InputError(f"candidate {number}: {error}") from error
+    return total
+
+
+@_of.register
+def _counted(alice: Counted, bob: Deployed) -> Certificate:
+    """Her choices bound her probabilities, and these the regret of a policy."""
+    if bob.policy is None or bob.drift != Drift():
+        raise InputError("counts of choices certify a policy in the very process where they were made: give both")
+    worlds = alice.behaviour.environments
+    if len(worlds) != 1 or not worlds[0].same(bob.mdp):
+        words = "Alice was seen in a process that is not Bob's"
+        return _refused((Assumption("seen in deployment", "failed", words),), alice.delta)
+    bound = bounded_density_regret(bob.mdp, alice.behaviour.counts(0), bob.policy, alice.delta)
+    stands = (
+        Assumption("rule", "assumed", "Alice chooses an action with chance ~ exp(b Q*), whatever b and her reward"),
+        PLANNER,
+        recorded(alice.behaviour),
+    )
+    if bound.reasons:
+        return _refused((*stands, Assumption("counts", "failed", "; ".join(bound.reasons))), alice.delta)
+    return _stated(Shares(Sides(0.0, bound.value)), ModelError(0.0, 0.0), alice.delta, stands, {}, None)
+
+
+@_of.register
+def _contextual(alice: Contextual, bob: Deployed) -> Certificate:
+    """The worst of several rewards; below the floor nobody comes who must please all."""
+    if not alice.shards:
+        raise InputError("contextual values without a shard: give at least one")
+    each = [_of(shard, bob) for shard in alice.shards]
+    stands = tuple(
+        replace(a, name=f"{a.name} [{k}]") for k, one in enumerate(each) for a in one.assumptions
+    )  # of each shard
+    words = "contexts are read from history, and in each one reward is in force"
+    stands = (Assumption("contexts", "assumed", words), *stands)
+    delta = sum(one.delta for one in each)
+    if any(not one.issued for one in each):
+        return _refused(stands, delta)
+    found = {name: _worst_of([getattr(c, name) for c in each]) for name in Shares().numbers}
+    slacks = {name: max(c.slacks[name] for c in each) for name, x in found.items() if x is not None}
+    floor = _floor(alice, bob)
+    if floor is not None:
+        slacks["floor"] = floor.gap
+        stands += tuple(Assumption("floor", "checked", reason) for reason in floor.reasons)
+    told = [c.realised for c in each if c.realised is not None]
+    realised = max(told) if len(told) == len(each) else None
+    worst = max(each, key=lambda c: c.bound)
+    return replace(
+        worst,
+        **found,
+        slacks=slacks,
+        delta=delta,
+        assumptions=stands,
+        realised=realised,
+        floor=None if floor is None else floor.value,
+    )
+
+
+def _worst_of(several: list[float | None]) -> float | None:
+    """The largest, if there are all."""
+    known = [x for x in several if x is not None]
+    return max(known) if len(known) == len(several) else None
+
+
+def _floor(alice: Contextual, bob: Deployed) -> Floor | None:
+    """t* of the shards' rewards, where they are known."""
+    rewards = [shard.reward for shard in alice.shards if isinstance(shard, Known | Observed | Candidates)]
+    if len(rewards) != len(alice.shards) or any(reward is None for reward in rewards):
+        return None
+    return contextual_floor(bob.mdp, rewards)
+
+
+def _stated(
+    shares: Shares,
+    off: ModelError,
+    delta: float,
+    stands: tuple[Assumption, ...],
+    parts: dict[str, float | None],
+    realised: float | None,
+) -> Certificate:
+    """A certificate, unless the drift may take the whole range."""
+    if off.regret >= 1:
+        words = f"the drift may change a return by {off.regret:.3g} of Alice's range, by all of it"
+        return _refused((*stands, Assumption("drift", "failed", words)), delta)
+    moved = shares.drifted(off)
+    if off.regret > 0 and moved.t1 is not None and shares.t1 is not None:
+        parts = {**parts, "drift": moved.t1.high - shares.t1.high}
+    return Certificate(
+        **moved.numbers,
+        slacks=moved.slacks,
+        delta=delta,
+        assumptions=stands,
+        decomposition=parts,
+        realised=realised,
+        tighter=_tighter(parts),
+    )
+
+
+def _refused(stands: tuple[Assumption, ...], delta: float) -> Certificate:
+    """No number."""
+    return Certificate(delta=delta, assumptions=stands)
+
+
+def _parts(likeliest: Any, bob: Deployed, shares: Shares) -> dict[str, float | None]:
+    """What t1 is made of, at her likeliest values; without it, how far the exact bound is from these."""
+    parts: dict[str, float | None] = {"value_distance": None, "learning_gap": None, "statistical_radius": None}
+    if shares.t1 is not None and bob.his is not None and bob.allowed is not None:
+        d = apart(one_reward(bob.mdp, likeliest, "Alice's reward"), bob.his).high
+        gap = bob.allowed.high / (bob.his.range.low * bob.his.reward.unit)
+        return {"value_distance": d, "learning_gap": gap, "statistical_radius": shares.t1.high - d - gap}
+    if shares.exact is not None:
+        parts["statistical_radius"] = shares.exact.high - (_realised(likeliest, bob) or 0.0)
+    return parts
+
+
+def _realised(reward: Any, bob: Deployed) -> float | None:
+    """Bob's regret by a reward, over its range."""
+    if reward is None or bob.policies is None:
+        return None
+    her = one_reward(bob.mdp, reward, "Alice's reward")
+    return her.regret(bob.policies, bob.weights).over(her.range).low
+
+
+def _tighter(parts: dict[str, float | None]) -> tuple[str, ...]:
+    """What would help, the largest term first."""
+    remedies = {
+        "value_distance": "make Bob's reward more like Alice's",
+        "learning_gap": "train Bob closer to his optimum",
+        "statistical_radius": "observe more of Alice's choices, where her candidates disagree",
+        "drift": "describe Bob's process more exactly",
+    }
+    known = sorted(((x, name) for name, x in parts.items() if x is not None and x > 0), reverse=True)
+    return tuple(f"{remedies[name]} ({x:.3g})" for x, name in known)
+
+
+__all__ = ["certify"]

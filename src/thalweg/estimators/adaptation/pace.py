@@ -1,0 +1,37 @@
+"""Seconds as a count of gradients."""
+
+import time
+
+from torch import Tensor
+
+from thalweg.estimators.adaptation.auto import Auto
+from thalweg.landscape import Landscape
+from thalweg.samplers import Engine, Gradient, threads, width
+
+TRIALS, FEWEST = 5, 100
+
+
+def counted(auto: Auto, scape: Landscape) -> Auto:
+    """The same with a budget that takes about `seconds`; as it is, where there are none.
+
+    Args:
+        auto: resolved.
+        scape: whose gradients are timed, once to warm up and then a few times, the fastest counts.
+    """
+    if auto.seconds is None:
+        return auto
+    rows, chains = width(scape), auto.chains or 1
+    params = scape.layout.flatten(scape.params).expand(rows, -1).contiguous()
+    frozen = {k: w.expand(rows, *w.shape) for k, w in scape.frozen.items()}
+    with threads(auto.threads):
+        gradient = Engine(scape, compiled=False).gradient(frozen, None)
+        gradient(params)
+        pace = min(_seconds(gradient, params) for _ in range(TRIALS)) * -(-chains // rows)
+    return auto.model_copy(update={"budget": max(FEWEST, int(float(f"{auto.seconds / pace:.2g}")))})
+
+
+def _seconds(gradient: Gradient, params: Tensor) -> float:
+    """Of one gradient."""
+    began = time.perf_counter()
+    gradient(params)
+    return time.perf_counter() - began

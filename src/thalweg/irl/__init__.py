@@ -1,0 +1,54 @@
+"""Inverse reinforcement learning: from choices to values, how a choice model fits, what choices cannot tell."""
+
+from thalweg.irl.choice_models import SHARPEST, Boltzmann, Rule, Soft
+from thalweg.irl.contextual import Contexts, by_context, prefers, worst_context
+from thalweg.irl.demonstrations import Behaviour
+from thalweg.irl.goodness_of_fit import Calibration, Statistic, calibrate, dimensions_tested
+from thalweg.irl.identifiability import Direction, Identifiability, identifiability, reward_kind
+from thalweg.irl.likelihood import Likelihood
+from thalweg.irl.llc import Radius, behaviour_llc, predicted_radius
+from thalweg.irl.policy_density import (
+    DensityBound,
+    bounded_density_regret,
+    density_regret,
+    implied_reward,
+    probability_bounds,
+)
+from thalweg.irl.posterior import Posterior, hmc, smc
+from thalweg.irl.reward_class import Linear
+from thalweg.irl.scoring import information, most_likely
+
+__all__ = [
+    "SHARPEST",
+    "Behaviour",
+    "Boltzmann",
+    "Calibration",
+    "Contexts",
+    "DensityBound",
+    "Direction",
+    "Identifiability",
+    "Likelihood",
+    "Linear",
+    "Posterior",
+    "Radius",
+    "Rule",
+    "Soft",
+    "Statistic",
+    "behaviour_llc",
+    "bounded_density_regret",
+    "by_context",
+    "calibrate",
+    "density_regret",
+    "dimensions_tested",
+    "hmc",
+    "identifiability",
+    "implied_reward",
+    "information",
+    "most_likely",
+    "predicted_radius",
+    "prefers",
+    "probability_bounds",
+    "reward_kind",
+    "smc",
+    "worst_context",
+]

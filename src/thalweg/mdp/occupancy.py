@@ -1,0 +1,120 @@
+"""Geometry of occupancies: the polytope of a process, its affine hull, and rewards projected on it.
+
+    { eta >= 0 : F eta = start },    (F eta)(t) = sum_a eta(t, a) - discount sum_{s,a} tau(t|s, a) eta(s, a)
+
+Shaping by a potential is -F^T Phi as a reward of state and action, so what is orthogonal to every shaping is null(F):
+the span of differences of occupancies. Only states that a policy visits count.  S states, A actions
+
+Source: Puterman 1994, section 6.9; Karwowski et al. 2024 (arXiv 2310.09144) for rewards projected on the hull.
+"""
+
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sparse
+import torch
+from scipy.sparse.linalg import splu
+from torch import Tensor
+
+from thalweg.errors import InputError
+from thalweg.mdp.process import MDP
+from thalweg.mdp.rows import Visited, visited
+
+
+def mean_gain(mdp: MDP, reward: Any) -> Tensor:
+    """(..., S, A): `mdp.mean_reward` without gradient."""
+    return mdp.mean_reward(reward).detach()
+
+
+def single_gain(mdp: MDP, reward: Any, name: str = "reward") -> Tensor:
+    """(S, A): `mean_gain` of one reward.
+
+    Raises:
+        InputError: a batch.
+    """
+    gain = mean_gain(mdp, reward)
+    if gain.ndim != 2:
+        raise InputError(f"{name} has shape {tuple(gain.shape)}: give one reward, no batch")
+    return gain
+
+
+def flow(mdp: MDP) -> Any:
+    """(S, S A) in CSR: F, for which an eta >= 0 is the occupancy of a policy iff F eta = start.
+
+    Columns are state and action, action fastest, as in `mdp.occupancy(policy).reshape(-1)`.
+    """
+    sums = sparse.kron(sparse.identity(mdp.states), np.ones((1, mdp.actions)))
+    return (sums - mdp.discount * mdp.dynamics.rows.T).tocsr()
+
+
+def hull_dimension(mdp: MDP) -> int:
+    """Dimension of the polytope: S' (A - 1), S' the states that policies visit.
+
+    F has full rank, since F restricted to one policy is I - discount P^T, and the uniform policy is interior.
+    """
+    return len(visited(mdp).states) * (mdp.actions - 1)
+
+
+def hull_basis(mdp: MDP) -> Tensor:
+    """(S A, S' (A - 1)): orthonormal columns that span the differences of occupancies. Dense.
+
+    Every occupancy is that of one policy plus a combination of them; rows of states never visited are 0.
+    """
+    states, part = visited(mdp)
+    full = np.linalg.qr(flow(part).T.toarray(), mode="complete")[0][:, part.states :]
+    basis = torch.zeros(mdp.states, mdp.actions, full.shape[1], dtype=torch.float64)
+    basis[states] = torch.as_tensor(full).reshape(part.states, mdp.actions, -1)
+    return basis.reshape(-1, full.shape[1])
+
+
+def project(mdp: MDP, reward: Any) -> Tensor:
+    """The reward of least L2 norm among all that differ by shaping and redistribution over next states.
+
+    c(R) = argmin { |R'|_2 : R' = E[R(s, a, S')] + discount E[Phi(S')] - Phi(s) }, the orthogonal projection of the
+    mean reward on null(F). The norm is over state and action. Of rewards (S, A, S) that is the norm weighted by tau:
+    under given means q = E_tau[R'] its least square is q^2. The unweighted one would have q^2 / sum tau^2, the same
+    where transitions are certain. We take the weighted one: what cannot happen does not enter it, and c is the
+    projection on the differences of occupancies.
+
+    Args:
+        mdp: the process.
+        reward: of any shape that `mdp.mean_reward` takes, a batch too.
+
+    Returns:
+        (..., S, A), 0 at states that no policy visits.
+
+    Raises:
+        InputError: a reward of another shape, or not finite.
+
+    Source: Skalse et al. 2024 (arXiv 2309.15257), minimal canonicalisation; there by gradient descent, here exact.
+    """
+    states, part = visited(mdp)
+    gain = mean_gain(mdp, reward)
+    least = torch.zeros_like(gain)
+    least[..., states, :] = _off_shaping(part, gain[..., states, :])
+    return least
+
+
+def _off_shaping(part: MDP, gain: Tensor) -> Tensor:
+    """Residual of least squares on the columns of F^T, for a batch (..., S, A).
+
+    Normal equations square the condition number; the second pass takes the loss back.
+    """
+    matrix = flow(part)
+    factors = splu((matrix @ matrix.T).tocsc())
+    left = gain.reshape(-1, part.states * part.actions).numpy().T
+    for _ in range(2):
+        left = left - matrix.T @ factors.solve(matrix @ left)
+    return torch.as_tensor(np.ascontiguousarray(left.T)).reshape(gain.shape)
+
+
+__all__ = [
+    "Visited",
+    "flow",
+    "hull_basis",
+    "hull_dimension",
+    "mean_gain",
+    "project",
+    "single_gain",
+    "visited",
+]

@@ -1,0 +1,42 @@
+"""Names of 0.1, each with the one that it has now: they work until 0.3.0, with a DeprecationWarning.
+
+Only what the docs of 0.1 used is here; CONTRIBUTING has the table of all that moved.
+"""
+
+import warnings
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any
+
+UNTIL = "0.3.0"
+# Rooms, in the order in which the names that a room of 0.1 offered are looked up today.
+ROOMS = {
+    "values": ("irl", "mdp"),
+    "rl": ("mdp", "envs", "surfaces"),
+    "certificates": ("mdp",),
+}
+# Names that are other words today.
+NAMES: dict[str, str] = {}
+
+
+def old_name(room: str) -> Callable[[str], Any]:
+    """`__getattr__` of a room that offered more in 0.1 than it does today.
+
+    Args:
+        room: its name in 0.1.
+    """
+
+    def found(name: str) -> Any:
+        now = NAMES.get(f"{room}.{name}", name)
+        for home in (room, *ROOMS[room]) if now != name else ROOMS[room]:
+            offers = import_module(f"thalweg.{home}")
+            if now in offers.__all__:
+                told = f"thalweg.{room}.{name} is thalweg.{home}.{now} now; the old name goes with {UNTIL}"
+                warnings.warn(told, DeprecationWarning, stacklevel=2)
+                return getattr(offers, now)
+        raise AttributeError(f"module 'thalweg.{room}' has no attribute {name!r}")
+
+    return found
+
+
+__all__ = ["NAMES", "ROOMS", "UNTIL", "old_name"]
