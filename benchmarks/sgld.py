@@ -39,6 +39,7 @@ import thalweg as tw
 from thalweg.cli.names import amount
 from thalweg.landscape import measure
 from thalweg.recipes.modular_addition import Adder
+from thalweg.runtime import Here, Workers
 from thalweg.samplers import Chunk, Settings, State, chunks, start, width
 from thalweg.survey import pool, work
 
@@ -63,8 +64,8 @@ def ours(steps: int, compiled: bool, workers: int = 2) -> dict[str, float]:
     job = work.Job(scape, settings.resolve(scape.n), None)
     center, began = measure(scape), time.perf_counter()
     parts = chunks([center] * CHECKPOINTS, list(range(CHECKPOINTS)), CHAINS, width(scape))
-    with pool.Pool(job, workers) as hands:
-        warm = [hands.executor.submit(hands.move, parts[0], start(parts[0])) for _ in range(4 * workers)]
+    with pool.workers_of(job, workers) as hands:
+        warm = [hands.submit(work.Worker.move, parts[0], start(parts[0])) for _ in range(4 * workers)]
         for future in warm:
             future.result()
         built = time.perf_counter()
@@ -73,7 +74,7 @@ def ours(steps: int, compiled: bool, workers: int = 2) -> dict[str, float]:
     return {"rate": CHECKPOINTS * CHAINS * steps / seconds, "start_up": built - began}
 
 
-def drive(hands: pool.Pool, parts: list[Chunk], steps: int) -> None:
+def drive(hands: Workers | Here, parts: list[Chunk], steps: int) -> None:
     """Move all chunks to their end, the least advanced first, as a survey does among its last."""
     states: list[State] = [start(chunk) for chunk in parts]
     running: dict = {}
@@ -81,7 +82,7 @@ def drive(hands: pool.Pool, parts: list[Chunk], steps: int) -> None:
         idle = [i for i, s in enumerate(states) if s.step < steps and i not in running.values()]
         idle.sort(key=lambda i: states[i].step)
         for i in idle[: hands.depth - len(running)]:
-            running[hands.executor.submit(hands.move, parts[i], states[i])] = i
+            running[hands.submit(work.Worker.move, parts[i], states[i])] = i
         done = next(iter(wait(running, return_when=FIRST_COMPLETED).done))
         states[running.pop(done)] = done.result()[0]
 

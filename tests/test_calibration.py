@@ -10,7 +10,7 @@ from torch import nn
 
 import thalweg as tw
 from thalweg.check import models
-from thalweg.estimators.adaptation.course import Course
+from thalweg.estimators.adaptation.course import Course, Task
 from thalweg.estimators.adaptation.curvature import largest_curvature
 from thalweg.estimators.adaptation.noisy import find_dynamics
 from thalweg.landscape import measure
@@ -184,13 +184,8 @@ def test_noise_is_measured_where_the_chains_are_and_not_at_the_centre_alone():
     net = nn.Sequential(nn.Linear(5, 4), nn.Tanh(), nn.Linear(4, 3))
     landscape = tw.landscape(net, (x, y), F.cross_entropy)
     auto = tw.Auto(full_gradient=False, chains=16, gamma=1.0).resolve(landscape)
-    course = Course.begin(
-        Engine(landscape, compiled=False),
-        auto.settings(sampler="sghmc", gamma=1.0).resolve(600),
-        measure(landscape),
-        0,
-        lambda _: None,
-    )
+    task = Task(Engine(landscape, compiled=False), auto, measure(landscape), 0, lambda _: None)
+    course = Course.begin(task, sampler="sghmc", gamma=1.0)
     find_dynamics(course, measure(landscape), noisy=True)
     assert course.spent > 64 * course.cost  # more than the first pilot, which starts at w*
 

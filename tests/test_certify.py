@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import thalweg as tw
-from thalweg.certificates import STATEMENT, Bob, Known, Observed, certify
+from thalweg.certificates import STATEMENT, Bob, Known, Observed, certify, certify_files
 from thalweg.cli import main
 from thalweg.envs import gridworld
 from thalweg.irl import Behaviour, Boltzmann, calibrate
@@ -50,9 +50,19 @@ def test_the_example_is_certified(verb, place):
     assert found["statement"].startswith(STATEMENT)
     assert sum(found["decomposition"].values()) == pytest.approx(found["t1"])
     assert STATEMENT[:40] in (place / "c.html").read_text()
-    code, out, _ = verb("certify", place / "alice.toml", place / "bob.toml")
+    code, out, _ = verb("certify", place / "alice.toml", place / "bob.toml", "--out", place / "d.html")
     assert not code
     assert STATEMENT in out
+    assert out.splitlines()[-1] == str((place / "d.html").resolve())
+
+
+def test_python_and_the_command_certify_alike(verb, place):
+    hers, his = place / "alice.toml", place / "bob.toml"
+    asked = json.loads(verb("certify", hers, his, "--json")[1])
+    asked.pop("seconds")
+    assert asked == json.loads(json.dumps(certify_files(str(hers), his).to_dict()))
+    his.write_text(his.read_text().replace("suboptimality_share = 0.02", "suboptimality_share = 0.03"))
+    assert asked != json.loads(json.dumps(certify_files(hers, his).to_dict()))  # control: another Bob
 
 
 def test_another_deployment_has_no_number(verb, place):

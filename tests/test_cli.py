@@ -188,6 +188,7 @@ def test_verbs_and_options_are_these(place):
     parts = ("--landscape", "--model", "--data", "--loss")
     text = thalweg("survey", "--help", cwd=place).stdout
     assert all(option in text for option in ("--log", *parts))
+    assert all(f"[default: ({default})]" in text for default in ("n / log n", "chosen", "20000"))
     text = thalweg("surface", "--help", cwd=place).stdout
     options = ("--out", "--step", "--size", "--extent", "--length", "--seed", "--json")
     assert all(option in text for option in (*options, *parts))

@@ -18,7 +18,7 @@ import torch
 import thalweg as tw
 from thalweg.cli import ending, main
 from thalweg.errors import first_line, guarded, said
-from thalweg.processes import Birth, Workers, outcome
+from thalweg.runtime import Workers, outcome
 
 FILE = """
 import ctypes, logging, os, sys
@@ -246,7 +246,7 @@ def test_tasks_of_workers_are_one_line_too(capfd):
     def leave(_):
         os._exit(3)
 
-    with Workers(1, {}) as workers:
+    with Workers(1) as workers:
         assert outcome(workers.submit(abs, -2)) == 2
         for task, named in ((sys.exit, "SystemExit"), (press, "KeyboardInterrupt"), (len, "TypeError")):
             with pytest.raises(tw.InputError, match=named):
@@ -255,10 +255,10 @@ def test_tasks_of_workers_are_one_line_too(capfd):
             outcome(workers.submit(leave, 0))
         with pytest.raises(tw.InputError, match="was killed"):
             workers.submit(abs, -2)
-    with Workers(1, {}, Birth(setup, None)) as workers, pytest.raises(tw.InputError, match="set up: SystemExit"):
+    with Workers(1, setup) as workers, pytest.raises(tw.InputError, match="set up: SystemExit"):
         outcome(workers.submit(abs, -2))
-    with Workers(1, {}, Birth(print, os.open)) as workers:  # what is printed there
-        outcome(workers.submit(abs, -2))
+    with Workers(1, print, os.open) as workers:  # what is printed there
+        assert outcome(workers.submit(type)) is type(None)  # of what the setup gave
     told = capfd.readouterr()
     assert told.out == ""
     assert "Traceback" not in told.err
@@ -358,9 +358,9 @@ def test_help_stays_on_standard_output(folder, monkeypatch, capfd):
 
 def test_workers_end_when_their_process_is_killed(folder):
     script = (
-        "import os, sys, time\nfrom thalweg.processes import Workers\n"
+        "import os, sys, time\nfrom thalweg.runtime import Workers\n"
         "def busy(path):\n    open(path, 'w').write(str(os.getpid()))\n    sum(10**8 * [1])\n    time.sleep(60)\n"
-        "with Workers(1, {}) as workers:\n    workers.submit(busy, 'pid')\n    time.sleep(60)\n"
+        "with Workers(1) as workers:\n    workers.submit(busy, 'pid')\n    time.sleep(60)\n"
     )
     process = subprocess.Popen([sys.executable, "-c", script], cwd=folder)
     while not ((folder / "pid").exists() and (folder / "pid").read_text()):

@@ -7,7 +7,7 @@ from scipy.special import logsumexp
 
 import thalweg as tw
 from thalweg.certificates import BesideSafe, Composed, FromStarts, NearlyOptimal, Regret, covered, supremum
-from thalweg.certificates.confidence_set.cover import Reader, bounds
+from thalweg.certificates.confidence_set.cover import _cell_bounds, _Reader
 from thalweg.certificates.confidence_set.simplices import Cells, first_cells, split
 from thalweg.irl import Boltzmann, Linear
 from thalweg.recipes.alice_and_bob.alices import alice, bayes_bob
@@ -50,11 +50,11 @@ def test_bounds_on_a_cell_hold_everywhere_in_it(environments, relative):
     if not relative:
         values = Linear(values.features, bound=2.0)
     rule = Boltzmann(20.0 if relative else 1.0, relative)
-    reader = Reader(behaviour, values, rule)
+    reader = _Reader(behaviour, values, rule)
     points, cells = first_cells(3, values.bound)
     rng, width, gaps = np.random.default_rng(0), len(cells.corners[0]), []
     for _ in range(10):
-        found = bounds(points.values, cells, reader(points.values), relative)
+        found = _cell_bounds(points.values, cells, reader(points.values), relative)
         weights = rng.dirichlet(np.ones(width), size=(len(cells.corners), 40))
         inside = np.einsum("mkv,mvd->mkd", weights, points.values[cells.corners])
         truth = likelihood(behaviour, values, rule, inside.reshape(-1, 3)).reshape(len(inside), -1)

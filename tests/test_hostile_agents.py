@@ -15,8 +15,8 @@ from thalweg.agents import Agent
 from thalweg.agents.archives import Stored
 from thalweg.agents.toml import parsed
 from thalweg.atlas import Section, report
+from thalweg.certificates import certify_files
 from thalweg.cli import main
-from thalweg.cli.certificates import of_files
 from thalweg.irl import Boltzmann
 
 STATES, ACTIONS = 4, 2
@@ -487,7 +487,7 @@ def test_contexts_that_were_recorded_and_are_not_asked_for_are_said(place):
     place.write("a.csv", "\n".join([rows[0] + ",context", *(row + ",0" for row in rows[1:])]))
     place.write("alice.toml", SEVERAL.replace("several", "rewards"))
     place.arrays(**MORE)
-    found = of_files(place.folder / "alice.toml", place.folder / "bob.toml")
+    found = certify_files(place.folder / "alice.toml", place.folder / "bob.toml")
     assert "one reward is in force in all" in next(a for a in found.assumptions if a.name == "contexts").words
 
 
@@ -564,7 +564,7 @@ def test_floats_are_what_was_stored(place, order, dtype):
 
 @pytest.mark.parametrize("kind", ["a folder", "below a file", "its place aside", "read-only"])
 def test_a_place_that_takes_no_page_is_refused_before_anything_is_computed(refused, place, monkeypatch, kind):
-    monkeypatch.setattr("thalweg.cli.certificates.of_agents", None)
+    monkeypatch.setattr("thalweg.certificates.files.Bob", None)
     if kind == "a folder":
         place.page.mkdir()
     elif kind == "below a file":

@@ -21,7 +21,7 @@ from thalweg.irl import (
     reward_kind,
 )
 from thalweg.irl.batched_likelihood import Scored
-from thalweg.irl.llc import losses
+from thalweg.irl.llc import _losses
 from thalweg.samplers import Engine
 
 ABSOLUTE, RELATIVE = Boltzmann(3.0, relative=False), Boltzmann(10.0)
@@ -185,7 +185,7 @@ def test_all_replicas_have_the_gradients_that_each_has_alone(rule):
     mdp = world(2)
     values = Linear(torch.as_tensor(np.random.default_rng(5).normal(size=(5, 3))))
     at = torch.tensor([0.4, -0.5, 0.1]).double()
-    scape = losses(Likelihood.of(choices(mdp, values, rule, at, 100), values, rule), at)
+    scape = _losses(Likelihood.of(choices(mdp, values, rule, at, 100), values, rule), at)
     moves = 0.2 * torch.as_tensor(np.random.default_rng(1).normal(size=(16, scape.layout.width)))
     with torch.inference_mode():
         slopes, found = Engine(scape, compiled=False).gradient({}, None)(moves)
@@ -203,8 +203,8 @@ def test_the_scale_is_left_out_of_the_landscape_where_the_rule_is_relative():
     mdp = world(2)
     values = Linear(torch.as_tensor(np.random.default_rng(5).normal(size=(5, 3))))
     seen = choices(mdp, values, RELATIVE, torch.tensor([0.4, -0.5, 0.1]).double(), 100)
-    assert losses(Likelihood.of(seen, values, RELATIVE), [0.4, -0.5, 0.1]).layout.width == 2
-    assert losses(Likelihood.of(seen, values, ABSOLUTE), [0.4, -0.5, 0.1]).layout.width == 3
+    assert _losses(Likelihood.of(seen, values, RELATIVE), [0.4, -0.5, 0.1]).layout.width == 2
+    assert _losses(Likelihood.of(seen, values, ABSOLUTE), [0.4, -0.5, 0.1]).layout.width == 3
 
 
 def test_predicted_radius_follows_the_exact_evidence():

@@ -24,7 +24,7 @@ from thalweg.certificates import (
 from thalweg.envs import gridworld
 from thalweg.irl import Behaviour, Boltzmann, Calibration, Linear, calibrate, worst_context
 from thalweg.mdp import Abstraction, Gains, contextual_floor, mixture
-from thalweg.mdp.rows import from_rows, transition_rows
+from thalweg.mdp.rows import from_rows
 from thalweg.mdp.worst_regret.batch import worst_regrets
 from thalweg.recipes.alice_and_bob.alices import alice, bayes_bob
 
@@ -328,7 +328,7 @@ def test_a_coarse_description_pays_for_what_it_leaves_out():
 
 def test_a_sparse_world_is_certified_as_the_dense_one():
     grid = gridworld(["....C", ".##..", ".~~..", "....."], discount=0.9, slip=0.1)
-    thin = from_rows(transition_rows(grid.mdp), grid.mdp.start, 0.9, dense=False)
+    thin = from_rows(grid.mdp.dynamics.rows, grid.mdp.start, 0.9, dense=False)
     assert thin.transitions is None
     values, rule = Linear(torch.stack([grid.reward({x: 1.0}) for x in "C~"], -1)), Boltzmann(50.0)
     truth = grid.reward({"C": 1.0, "~": -0.5})

@@ -13,7 +13,7 @@ from torch import nn
 
 import thalweg as tw
 from thalweg.envs import Box, CartPole, Discrete, GymEnvironment, grid_levels, process
-from thalweg.envs.base import Poles
+from thalweg.envs.base import _Poles
 from thalweg.landscape import measure
 from thalweg.rl import regret_landscape, sampled_landscape
 from thalweg.rl.rollouts import rollout
@@ -36,7 +36,7 @@ def test_our_cart_pole_is_gymnasiums():
             if over:
                 break
         assert over
-    fallen = Poles(torch.tensor([[3.0, 0, 0, 0]]), torch.tensor([True]))
+    fallen = _Poles(torch.tensor([[3.0, 0, 0, 0]]), torch.tensor([True]))
     assert float(fallen.step(torch.tensor([0]))[0][0]) == 0
 
 

@@ -1,4 +1,4 @@
-"""Files and folders that are written whole or not at all, and finite numbers for JSON."""
+"""Files and folders that are written whole or not at all, the pool of workers, memory, finite numbers for JSON."""
 
 import json
 import math
@@ -7,9 +7,11 @@ import subprocess
 import sys
 
 import numpy as np
+import psutil
 import pytest
 
-from thalweg.runtime import all_finite, atomic_write, finite
+import thalweg as tw
+from thalweg.runtime import Workers, all_finite, atomic_write, finite, memory_left, outcome, pool
 
 OLD, NEW = "old " * 1000, "new " * 1000
 FILE = """
@@ -144,3 +146,31 @@ def test_json_gets_the_number_itself_or_nothing():
     column = np.array([0.1, np.nan, -np.inf, 3], np.float32)
     assert all_finite(column) == [float(np.float32(0.1)), None, None, 3.0]
     assert json.loads(json.dumps(all_finite(column), allow_nan=False)) == all_finite(column)
+
+
+def scaled(factor, x):
+    return factor * x
+
+
+@pytest.mark.parametrize("count", [0, 1, 2])
+def test_a_pool_gives_every_task_what_its_setup_made_wherever_it_runs(count):
+    with pool(count, abs, -3) as hands:
+        assert isinstance(hands, Workers) == (count == 2)
+        assert outcome(hands.submit(scaled, 5)) == 15
+        assert list(hands.map(scaled, range(4))) == [0, 3, 6, 9]
+        with pytest.raises(TypeError if count < 2 else tw.InputError, match="unsupported"):
+            list(hands.map(scaled, [1, None]))
+
+
+def test_here_a_task_waits_until_it_is_asked_for():
+    done = []
+    first = next(pool(1).map(done.append, [1, 2]))
+    assert (first, done) == (None, [1])
+
+
+def test_memory_is_what_is_left_of_a_budget():
+    held = psutil.Process().memory_info().rss
+    left = memory_left(1 << 20, held + (1 << 30), what="a chunk", remedy="give more")
+    assert abs(left - (1 << 30)) < 1 << 28
+    with pytest.raises(tw.InputError, match=r"^memory of 100 MiB, .* a chunk needs about 7 MiB: give more$"):
+        memory_left(7 << 20, 100 << 20, what="a chunk", remedy="give more")

@@ -1,13 +1,14 @@
 """Every sampler against the exact law of its own discretisation. A new sampler joins TABLE."""
 
+from collections.abc import Callable
 from functools import partial
+from typing import NamedTuple
 
 import pytest
 import torch
 
 from thalweg.landscape import Posterior
-from thalweg.samplers import hmc, mala, rmsprop_sgld, sghmc, sgld
-from thalweg.samplers.target import Draw
+from thalweg.samplers import ALGORITHMS, Algorithm, Dial, Draw, hmc, mala, rmsprop_sgld, sghmc, sgld
 
 A, EPS, D, R, N, BURN = 3.0, 0.2, 4, 64, 2000, 200
 ONE = torch.ones(R, 1, dtype=torch.float64)
@@ -45,17 +46,13 @@ def z(losses, exact):
     return ((means.mean() - exact) / (means.std() / R**0.5)).item()
 
 
-def of(step, **options):
-    """A sampler's step that leaves out what it does not take."""
+def dialled(algorithm):
+    """A sampler's step, told from outside what samplers are told."""
 
-    def go(state, draw, frozen, **rest):
-        return step(state, draw, step_size=EPS * ONE, **options, **rest)
+    def go(state, draw, *, gradient, posterior, frozen):
+        return algorithm.step(state, draw, gradient, posterior, Dial(EPS * ONE, 2 * ONE, frozen))
 
     return go
-
-
-def rmsprop(state, draw, frozen, **rest):
-    return rmsprop_sgld.step(state, draw, step_size=EPS * ONE, frozen=frozen, **rest)
 
 
 def adjusted(step_sizes):
@@ -63,45 +60,69 @@ def adjusted(step_sizes):
     return (0.5 / (1 - step_sizes * A / 4)).sum(-1).mean().item()
 
 
+class Law(NamedTuple):
+    """What a sampler's draws on the quadratic must show.
+
+    Attributes:
+        algorithm: the sampler.
+        loss: the expected loss, of its last state.
+        restricted: the same where one weight and one further direction are closed; None where there is no such law.
+    """
+
+    algorithm: Algorithm
+    loss: Callable
+    restricted: float | None = None
+
+
 ZEROS = torch.zeros(R, D).double()
 EXACT = D / 2
 TABLE = {
-    "sgld": (sgld.init(ZEROS), of(sgld.step), lambda state: adjusted(EPS * torch.ones(R, D))),
-    "rmsprop_sgld": (
-        rmsprop_sgld.init(ZEROS),
-        rmsprop,
+    "sgld": Law(sgld.ALGORITHM, lambda state: adjusted(EPS * torch.ones(R, D)), (D - 2) / 2 / (1 - EPS * A / 4)),
+    "rmsprop_sgld": Law(
+        rmsprop_sgld.ALGORITHM,
         lambda state: adjusted(
             EPS / (rmsprop_sgld.FLOOR + (state.square / (1 - rmsprop_sgld.DECAY**state.seen)).sqrt())
         ),
     ),
-    "sghmc": (sghmc.init(ZEROS, quadratic, FREE), of(sghmc.step, friction=2 * ONE), lambda state: EXACT),
-    "mala": (mala.init(ZEROS, quadratic, FREE), of(mala.step), lambda state: EXACT),
-    "hmc": (hmc.init(ZEROS, quadratic, FREE), of(hmc.step), lambda state: EXACT),
+    "sghmc": Law(sghmc.ALGORITHM, lambda state: EXACT, (D - 2) / 2),
+    "mala": Law(mala.ALGORITHM, lambda state: EXACT, (D - 2) / 2),
+    "hmc": Law(hmc.ALGORITHM, lambda state: EXACT, (D - 2) / 2),
 }
+
+
+def test_every_sampler_of_ours_has_a_law():
+    assert {name: law.algorithm for name, law in TABLE.items()} == ALGORITHMS.ours
+
+
+def check_law(law, seed):
+    losses, last = run(law.algorithm.start(ZEROS, quadratic, FREE), dialled(law.algorithm), seed)
+    assert abs(z(losses, law.loss(last))) < 4
 
 
 @pytest.mark.parametrize("name", TABLE)
 @pytest.mark.parametrize("seed", [0, 1])
 def test_sampler_has_the_law_of_its_own_discretisation(name, seed):
-    state, step, exact = TABLE[name]
-    losses, last = run(state, step, seed)
-    assert abs(z(losses, exact(last))) < 4
+    check_law(TABLE[name], seed)
 
 
-@pytest.mark.parametrize("name", TABLE)
-def test_the_law_test_can_fail(name):  # negative control: noise of the wrong size, as with a drift of eps
-    state, step, exact = TABLE[name]
+def check_the_law_can_fail(law):  # noise of the wrong size, as with a drift of eps
+    step = dialled(law.algorithm)
 
     def other(state, draw, **rest):
         return step(state, draw._replace(noise=draw.noise * 2**0.5), **rest)
 
-    losses, last = run(state, other, 0)
-    assert abs(z(losses, exact(last))) > 10
+    losses, last = run(law.algorithm.start(ZEROS, quadratic, FREE), other, 0)
+    assert abs(z(losses, law.loss(last))) > 10
+
+
+@pytest.mark.parametrize("name", TABLE)
+def test_the_law_test_can_fail(name):  # negative control
+    check_the_law_can_fail(TABLE[name])
 
 
 def test_unfrozen_rmsprop_has_no_exact_law():  # negative control
-    state, _, _ = TABLE["rmsprop_sgld"]
-    losses, _ = run(state, lambda *args, frozen, **rest: rmsprop(*args, frozen=False, **rest), 0)
+    step = dialled(rmsprop_sgld.ALGORITHM)
+    losses, _ = run(rmsprop_sgld.init(ZEROS), lambda *args, frozen, **rest: step(*args, frozen=False, **rest), 0)
     assert z(losses, EXACT) > 10
 
 
@@ -141,31 +162,36 @@ def test_mala_and_one_leap_of_hmc_refuse_what_is_not_finite():
     assert (info.accepted == 0).all()
 
 
-def test_a_step_modifies_nothing_and_a_fresh_start_is_a_fresh_start():
+def check_a_fresh_start(law):
     start = torch.randn(R, D, generator=torch.Generator().manual_seed(0)).double()
     posterior = FREE._replace(center=start.clone(), gamma=ONE)
-    for name, (_, step, _) in TABLE.items():
-        module = {"sgld": sgld, "rmsprop_sgld": rmsprop_sgld, "sghmc": sghmc, "mala": mala, "hmc": hmc}[name]
-        first = module.init(start) if "sgld" in name else module.init(start, quadratic, posterior)
-        kept = [t.clone() for t in first]
-        draw = Draw(torch.ones(R, D).double(), torch.full((R, 2), 0.01).double(), 3)
-        second, _ = step(first, draw, gradient=quadratic, posterior=posterior, frozen=False)
-        assert all(torch.equal(a, b) for a, b in zip(first, kept, strict=True)), name
-        assert torch.equal(start, posterior.center), name
-        assert not torch.equal(second.params, start), name
+    first = law.algorithm.start(start, quadratic, posterior)
+    kept = [t.clone() for t in first]
+    draw = Draw(torch.ones(R, D).double(), torch.full((R, 2), 0.01).double(), 3)
+    second, _ = dialled(law.algorithm)(first, draw, gradient=quadratic, posterior=posterior, frozen=False)
+    assert isinstance(second, law.algorithm.state)
+    assert all(torch.equal(a, b) for a, b in zip(first, kept, strict=True))
+    assert torch.equal(start, posterior.center)
+    assert not torch.equal(second.params, start)
 
 
 @pytest.mark.parametrize("name", TABLE)
-def test_closed_directions_stay_closed_and_the_open_ones_keep_their_law(name):
+def test_a_step_modifies_nothing_and_a_fresh_start_is_a_fresh_start(name):
+    check_a_fresh_start(TABLE[name])
+
+
+def check_closed_directions(law):
     g = torch.Generator().manual_seed(1)
     mask = torch.tensor([1.0, 1.0, 0.0, 1.0]).double()
     normal = torch.nn.functional.normalize(torch.randn(1, D, generator=g).double() * mask, dim=1).expand(R, D)
     posterior = FREE._replace(mask=mask, normal=normal)
-    state, step, _ = TABLE[name]
-    losses, last = run(state, step, 5, posterior=posterior)
+    state = law.algorithm.start(ZEROS, quadratic, FREE)
+    losses, last = run(state, dialled(law.algorithm), 5, posterior=posterior)
     assert (last.params[:, 2] == 0).all()
     assert (last.params * normal).sum(1).abs().max() < 1e-10
-    if name in ("sghmc", "mala", "hmc"):
-        assert abs(z(losses, (D - 2) / 2)) < 4
-    if name == "sgld":
-        assert abs(z(losses, (D - 2) / 2 / (1 - EPS * A / 4))) < 4
+    assert law.restricted is None or abs(z(losses, law.restricted)) < 4
+
+
+@pytest.mark.parametrize("name", TABLE)
+def test_closed_directions_stay_closed_and_the_open_ones_keep_their_law(name):
+    check_closed_directions(TABLE[name])

@@ -10,7 +10,7 @@ from scipy.special import rel_entr
 
 import thalweg as tw
 from thalweg.certificates import Gap, Planner, reflect
-from thalweg.certificates.self_modification import augmented, augmented_reward
+from thalweg.certificates.self_modification import _augmented, _augmented_reward
 from thalweg.certificates.stability import along, continued, drifted
 from thalweg.errors import InputError, UnhealthyError
 from thalweg.mdp import return_range
@@ -197,11 +197,11 @@ def test_an_exact_planner_who_judges_by_his_present_reward_never_gains():
         mdp = random_mdp(rng, states=5, actions=3, discount=rng.uniform(0.1, 0.95))
         gains = torch.as_tensor(rng.normal(size=(4, 5, 3)) * 10 ** rng.uniform(-3, 3, size=(4, 1, 1)) - 1)
         plans = torch.stack([mdp.optimal(gain).policy for gain in gains])
-        process = augmented(mdp, plans)
+        process = _augmented(mdp, plans)
         for cost in (0.0, 0.3):
             for gain in gains:
                 best = mdp.optimal(gain).value
-                inside = process.optimal(augmented_reward(gain, plans, cost)).value.reshape(4, 5)
+                inside = process.optimal(_augmented_reward(gain, plans, cost)).value.reshape(4, 5)
                 assert (inside - best).abs().max() < 1e-9 * (1 + best.abs().max())
             found = reflect(mdp, gains[0], list(gains[1:]), cost, alice_reward=gains[1])
             assert not found.rewrites
@@ -216,10 +216,10 @@ def test_a_bribe_breaks_the_theorem():  # negative control: cost below 0, and a 
     mdp = random_mdp(rng)
     gains = -1 - torch.as_tensor(rng.random((2, 6, 3)))
     plans = torch.stack([mdp.optimal(gain).policy for gain in gains])
-    process, best = augmented(mdp, plans), mdp.optimal(gains[0]).value
-    bribed = process.optimal(augmented_reward(gains[0], plans, -5.0)).value[:6]
+    process, best = _augmented(mdp, plans), mdp.optimal(gains[0]).value
+    bribed = process.optimal(_augmented_reward(gains[0], plans, -5.0)).value[:6]
     assert (bribed > best + 1).all()
-    waits = augmented_reward(gains[0], plans).clone()
+    waits = _augmented_reward(gains[0], plans).clone()
     waits[:, 3:] = 0.0  # an adoption that takes a step of its own earns nothing in it
     assert (process.optimal(waits).value[:6] > best + 1).all()
     with pytest.raises(InputError, match="cost"):
@@ -324,7 +324,7 @@ def test_the_worst_of_what_is_accepted_is_the_worst():
     gains = torch.as_tensor(rng.normal(size=(2, 2, 2)))
     found = reflect(mdp, gains[0], [gains[1]], 0.0, alice_reward=gains[0], planner=Planner(acceptance=100.0))
     plans = torch.stack([mdp.optimal(gain).policy for gain in gains])
-    hers = augmented_reward(gains[0], plans)
+    hers = _augmented_reward(gains[0], plans)
     returns = []
     for code in range(16):
         chosen = torch.tensor([2 + (code >> bit & 1) for bit in range(4)])

@@ -1,5 +1,6 @@
 """Surfaces against closed forms, cliffs against planted ones, and the verb that draws them."""
 
+import importlib
 import json
 import sys
 from dataclasses import replace
@@ -21,7 +22,9 @@ from thalweg.cli import main
 from thalweg.envs import Played
 from thalweg.envs.corner import Mouse, corner
 from thalweg.rl import regret_landscape, sampled_landscape
-from thalweg.rl.surfaces import KEPT, SHARE, Cliff, Line, along, cliffs, direction, has_plane, line, surface
+from thalweg.surfaces import Cliff, Line, along, cliffs, has_plane, line, surface
+from thalweg.surfaces.cliffs import KEPT, SHARE
+from thalweg.surfaces.plane import _direction as direction
 
 SEGMENT, POINTS, FINE = 0.02, 20, 10
 SIZES = np.concatenate([[0], SEGMENT * np.arange(1, FINE + 1) / (FINE + 1), SEGMENT * np.arange(1, POINTS + 1)])
@@ -491,3 +494,13 @@ def test_a_survey_takes_a_landscape(thalweg, place):
     code, _, err = thalweg("survey", "run", "--out", "x.zarr", "--data", "w.py:d")
     assert code == 2
     assert "give --model, --loss" in err
+
+
+def test_the_former_place_of_surfaces_says_where_they_are():
+    with pytest.warns(DeprecationWarning, match=r"thalweg\.surfaces\.cliffs"):
+        assert tw.rl.cliffs is cliffs
+    with pytest.raises(AttributeError, match="cliff_edges"):
+        _ = tw.rl.cliff_edges  # control
+    sys.modules.pop("thalweg.rl.surfaces", None)
+    with pytest.warns(DeprecationWarning, match=r"thalweg\.surfaces"):
+        assert importlib.import_module("thalweg.rl.surfaces").line is line

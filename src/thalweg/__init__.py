@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from thalweg.mdp import MDP, return_range, reward_distance, worst_regret
     from thalweg.phases import Transition, transitions
     from thalweg.samplers import Settings
-    from thalweg.survey import Survey, open_survey, survey
+    from thalweg.store import Survey, open_survey
+    from thalweg.survey import survey
     from thalweg.types import Verdict
 
 __all__ = [
@@ -69,7 +70,7 @@ _ROOMS = {  # public name -> room; a room is entered when its name is first used
     "InputError": "errors",
     "Landscape": "landscape",
     "Settings": "samplers",
-    "Survey": "survey",
+    "Survey": "store",
     "ThalwegError": "errors",
     "Trace": "landscape",
     "Transition": "phases",
@@ -79,7 +80,7 @@ _ROOMS = {  # public name -> room; a room is entered when its name is first used
     "checkpoints": "checkpoints",
     "estimate_llc": "estimators",
     "landscape": "landscape",
-    "open_survey": "survey",
+    "open_survey": "store",
     "plot": "atlas",
     "posterior_losses": "estimators",
     "potential": "landscape",
@@ -99,6 +100,7 @@ _DOORS = (
     "mdp",
     "phases",
     "rl",
+    "surfaces",
     "theory",
     "values",
 )  # rooms that are used by their own names, as in tw.theory.deep_linear

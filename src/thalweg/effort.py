@@ -12,7 +12,7 @@ from thalweg.errors import InputError
 LONGEST = 30 * 60.0  # seconds that anyone waits for a number
 LARGEST = 2 << 30  # bytes for one computation
 SAID = 60.0  # seconds from which on it is said beforehand
-LOG = logging.getLogger("thalweg")
+LOG = logging.getLogger("thalweg")  # where announcements go
 UNITS = ((365.25 * 86400, "years"), (86400, "days"), (3600, "hours"), (60, "min"), (1, "s"))
 
 

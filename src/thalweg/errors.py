@@ -81,3 +81,17 @@ def first_line(error: BaseException) -> str:
         return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
     except BaseException:  # words are the raiser's own code too
         return type(error).__name__
+
+
+__all__ = [
+    "MOST",
+    "SHOWN",
+    "InputError",
+    "ThalwegError",
+    "UnhealthyError",
+    "first_line",
+    "guarded",
+    "one_line",
+    "said",
+    "shown",
+]

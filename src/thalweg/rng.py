@@ -69,3 +69,6 @@ def _mixed(bits: Tensor) -> Tensor:
     bits = (bits ^ (bits >> 30 & (1 << 34) - 1)) * FIRST
     bits = (bits ^ (bits >> 27 & (1 << 37) - 1)) * SECOND
     return bits ^ (bits >> 31 & (1 << 33) - 1)
+
+
+__all__ = ["seed_of", "seeded", "stream", "uniforms"]

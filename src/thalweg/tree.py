@@ -108,3 +108,6 @@ def structure_of(tree: Tree) -> str:
 def rebuild(like: Tree, tensors: list[Tensor]) -> Tree:
     """Put tensors in the places of the leaves of `like`."""
     return pytree.tree_unflatten(tensors, pytree.tree_structure(like))
+
+
+__all__ = ["Layout", "check_plain", "leaves", "map_tensors", "rebuild", "structure_of"]

@@ -12,10 +12,13 @@ Tree = Any  # a tensor, or tuples, lists and dicts of tensors
 class Verdict(StrEnum):
     """Health of an estimate. Every verdict but `HEALTHY` withholds the value."""
 
-    HEALTHY = "healthy"
-    DIVERGED = "diverged"
-    BELOW_BASELINE = "below-baseline"
-    NOT_STATIONARY = "not-stationary"
-    CHAINS_DISAGREE = "chains-disagree"
-    NOT_LOCALISED = "not-localised"
-    NO_MINIMUM = "no-minimum"
+    HEALTHY = "healthy"  # nothing was found against the number
+    DIVERGED = "diverged"  # a chain left the finite numbers
+    BELOW_BASELINE = "below-baseline"  # draws lie below the loss at w*, which is no minimum
+    NOT_STATIONARY = "not-stationary"  # chains were still on their way, or draws were too few to tell
+    CHAINS_DISAGREE = "chains-disagree"  # each is steady, about another mean
+    NOT_LOCALISED = "not-localised"  # chains reached points more singular than w*
+    NO_MINIMUM = "no-minimum"  # regret of a policy that falls without end as its logits grow
+
+
+__all__ = ["Params", "Tree", "Verdict"]

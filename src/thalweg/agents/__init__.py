@@ -2,9 +2,11 @@
 
 from thalweg.agents.files import Agent, Seen
 from thalweg.agents.roles import check_roles
-from thalweg.agents.schema import AgentFile, Answers, Choices, Departs, Values, World, agent_file
+from thalweg.agents.schema import AgentFile, Answers, Choices, Departs, Values, agent_file
+from thalweg.agents.worlds import WORLDS, World, WorldKind
 
 __all__ = [
+    "WORLDS",
     "Agent",
     "AgentFile",
     "Answers",
@@ -13,6 +15,7 @@ __all__ = [
     "Seen",
     "Values",
     "World",
+    "WorldKind",
     "agent_file",
     "check_roles",
 ]

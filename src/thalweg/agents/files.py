@@ -14,9 +14,10 @@ from thalweg.agents import shapes
 from thalweg.agents.archives import stored
 from thalweg.agents.held import Held
 from thalweg.agents.reading import inside, whole_numbers
-from thalweg.agents.schema import AgentFile, World, agent_file
-from thalweg.envs import gridworld
-from thalweg.errors import InputError
+from thalweg.agents.schema import AgentFile, agent_file
+from thalweg.agents.worlds import World, WorldKind
+from thalweg.envs import Gridworld, gridworld
+from thalweg.errors import InputError, guarded, shown
 from thalweg.irl import Behaviour, Boltzmann, Linear, Rule, Soft
 from thalweg.mdp import LARGEST, MDP
 
@@ -83,8 +84,18 @@ class Agent:
         """What the file calls it, or what the file is called."""
         return self.path.stem if self.file.name is None else self.file.name
 
-    def _build(self, world: World) -> None:
+    def _build(self, world: World | WorldKind) -> None:
         """Its own world."""
+        if isinstance(world, WorldKind):
+            with guarded(f"{self.path}: world of kind {shown(world.kind)!r}", "mend the distribution that gives it"):
+                made = world.process()
+            if not isinstance(made, MDP | Gridworld):
+                raise InputError(
+                    f"{self.path}: world of kind {shown(world.kind)!r} makes a {type(made).__name__}: make a tw.MDP"
+                )
+            self.grid = made if isinstance(made, Gridworld) else None
+            self.mdp = made if isinstance(made, MDP) else made.mdp
+            return
         given = ()
         if world.arrays is not None:
             there = stored(inside(self.path, world.arrays))

@@ -5,18 +5,20 @@ What may stand in which of two files: `roles`.
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, Field, GetCoreSchemaHandler, GetPydanticSchema, ValidationError
+from pydantic_core import CoreSchema, core_schema
 
 from thalweg.agents.toml import parsed
-from thalweg.errors import InputError, shown
+from thalweg.agents.worlds import WORLDS, Chance, Strict, World, WorldKind
+from thalweg.errors import InputError, guarded, shown
 from thalweg.irl import SHARPEST
 
-Chance = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 AtLeast0 = Annotated[float, Field(ge=0)]
 Sharpness = Annotated[float, Field(gt=0, le=SHARPEST)]
+Read = TypeVar("Read", bound=BaseModel)
 RANGES = {
     "greater_than": ("gt", "above"),
     "greater_than_equal": ("ge", "at least"),
@@ -25,31 +27,14 @@ RANGES = {
 }  # pydantic's words, and ours
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
-
-    def given(self, key: str) -> bool:
-        """Whether the file has it, be it with the value that it has anyway."""
-        return key in self.model_fields_set
-
-
-class World(_Strict):
-    """The decision process: a map, or arrays `transitions` (S, A, S) and `start` (S,) of an .npz."""
-
-    discount: Annotated[float, Field(ge=0, lt=1)]
-    grid: list[str] | None = None
-    slip: Chance = 0.0
-    arrays: str | None = None
-
-
-class Values(_Strict):
+class Values(Strict):
     """A reward: what letters of the map are worth a step, or the name of an array (S,), (S, A) or (S, A, S)."""
 
     cells: dict[str, float] | None = None
     array: str | None = None
 
 
-class Choices(_Strict):
+class Choices(Strict):
     """Recorded choices, a CSV with the columns state and action, and how they are read.
 
     With `features` or with `candidates` and a sharpness; with neither, as counts of a chooser of any reward.
@@ -71,7 +56,7 @@ class Choices(_Strict):
         return self.features is None and self.candidates is None
 
 
-class Answers(_Strict):
+class Answers(Strict):
     """Log probabilities that she told, the name of an array (S, A); and her rule."""
 
     log_policy: str
@@ -79,7 +64,7 @@ class Answers(_Strict):
     temperature: Positive | None = None
 
 
-class Departs(_Strict):
+class Departs(Strict):
     """How far Bob's process may be from the stated one."""
 
     transitions: Annotated[float, Field(ge=0, le=2)] = 0.0
@@ -87,12 +72,20 @@ class Departs(_Strict):
     bob_reward: AtLeast0 = 0.0
 
 
-class AgentFile(_Strict):
+def _world(_: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+    """A world of ours; one from outside, which was read by its kind, as it is."""
+    return core_schema.no_info_wrap_validator_function(
+        lambda given, read: given if isinstance(given, WorldKind) else read(given),
+        handler.generate_schema(World | None),
+    )
+
+
+class AgentFile(Strict):
     """One agent, as its file says."""
 
     name: Annotated[str, Field(max_length=100)] | None = None
     arrays: str | None = None
-    world: World | None = None
+    world: Annotated[World | WorldKind | None, GetPydanticSchema(_world)] = None
     values: Values | None = None
     choices: Choices | None = None
     answers: Answers | None = None
@@ -104,7 +97,7 @@ class AgentFile(_Strict):
     drift: Departs = Departs()
 
 
-SECTIONS: dict[str, type[_Strict]] = {
+SECTIONS: dict[str, type[Strict]] = {
     "world": World,
     "values": Values,
     "choices": Choices,
@@ -119,32 +112,60 @@ def agent_file(path: Path) -> AgentFile:
     Raises:
         InputError: the file, the key and what to do about it.
     """
-    told = parsed(path)
-    try:
-        found = AgentFile.model_validate(told)
-    except ValidationError as error:
-        raise InputError(f"{path}: {_told(dict(error.errors(include_url=False)[0]))}") from error
-    except ValueError as error:  # a whole number of thousands of digits
-        raise InputError(f"{path}: a number of too many digits: give one that float64 holds") from error
+    found = _validated(path, AgentFile, _with_kind(path, parsed(path)))
     for wrong in _contradictions(found):
         raise InputError(f"{path}: {wrong}")
     return found
 
 
-def _told(error: dict[str, Any]) -> str:
+def _validated(path: Path, model: type[Read], told: Any, at: tuple[str, ...] = ()) -> Read:
+    """What a file says at a place, as its model has it.
+
+    Raises:
+        InputError: the first key that is wrong.
+    """
+    try:
+        return model.model_validate(told)
+    except ValidationError as error:
+        first: dict[str, Any] = dict(error.errors(include_url=False)[0])
+        raise InputError(f"{path}: {_told({**first, 'loc': (*at, *first['loc'])}, model)}") from error
+    except ValueError as error:  # a whole number of thousands of digits
+        raise InputError(f"{path}: a number of too many digits: give one that float64 holds") from error
+
+
+def _with_kind(path: Path, told: dict[str, Any]) -> dict[str, Any]:
+    """What a file says, its world read by the kind that it names.
+
+    Raises:
+        InputError: no such kind; a key of the world that is wrong.
+    """
+    world = told.get("world")
+    if not isinstance(world, dict) or "kind" not in world:
+        return told
+    name = world["kind"]
+    if not isinstance(name, str) or name not in WORLDS:
+        there = WORLDS.hint(str(name)) if WORLDS else "no kind is installed: give grid or arrays in its place"
+        raise InputError(f"{path}: world.kind {shown(str(name))!r}: {there}")
+    with guarded(f"{path}: world of kind {shown(name)!r}", "mend the distribution that gives it"):
+        return {**told, "world": _validated(path, WORLDS[name], world, ("world",))}
+
+
+def _told(error: dict[str, Any], model: type[BaseModel]) -> str:
     """What pydantic found, in our words: the place, the value, the remedy."""
     *above, last = (shown(str(part)) for part in error["loc"])
     place, given = ".".join([*above, last]), error["input"]
     if error["type"] == "extra_forbidden":
-        return f"{place}: {_belongs(last, above)}"
+        return f"{place}: {_belongs(last, above, model)}"
     if error["type"] in RANGES:
         key, words = RANGES[error["type"]]
         return f"{place} {given:.6g}: give a number {words} {error['ctx'][key]:g}"
     return f"{place}: {error['msg']}"
 
 
-def _belongs(key: str, above: list[str]) -> str:
+def _belongs(key: str, above: list[str], model: type[BaseModel]) -> str:
     """Where a key stands that does not stand where it was found, or which keys do."""
+    if issubclass(model, WorldKind):
+        return f"nobody reads it: there are {', '.join(model.model_fields)}"
     places = [f"in [{name}]" for name, model in SECTIONS.items() if key in model.model_fields]
     places += ["before the first [section]"] if key in AgentFile.model_fields and key not in SECTIONS else []
     places += [f"as [{key}], no part of another section"] if key in SECTIONS else []
@@ -161,9 +182,9 @@ def _contradictions(file: AgentFile) -> Iterator[str]:
     if file.suboptimality is not None and file.suboptimality_share is not None:
         yield "suboptimality_share: give [values], and no suboptimality beside it"
     world, values, answers = file.world, file.values, file.answers
-    if world is not None and (world.grid is None) == (world.arrays is None):
+    if isinstance(world, World) and (world.grid is None) == (world.arrays is None):
         yield "world: give either grid or arrays"
-    if world is not None and world.grid is None and world.given("slip"):
+    if isinstance(world, World) and world.grid is None and world.given("slip"):
         yield "world.slip: nobody reads it beside arrays, whose transitions say all: it belongs to a grid"
     if values is not None and (values.cells is None) == (values.array is None):
         yield "values: give either cells or array"
@@ -208,6 +229,5 @@ __all__ = [
     "Choices",
     "Departs",
     "Values",
-    "World",
     "agent_file",
 ]

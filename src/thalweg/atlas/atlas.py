@@ -2,54 +2,29 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
-import xarray as xr
 
 from thalweg.atlas.chart import Chart, Hazard, chart, columns_of
 from thalweg.atlas.figure import draw
 from thalweg.atlas.page import Row, write
-from thalweg.phases import Forecast, Transition
-from thalweg.store import VERDICTS
+from thalweg.phases import Forecast
+from thalweg.samplers import ALGORITHMS
+from thalweg.store import VERDICTS, Survey
 
 CELLS = {"train_loss": ".4f", "test_loss": ".4f", "llc": ".1f", "llc_stderr": ".1f", "rhat": ".3f", "ess": ".0f",
          "weight_norm": ".2f", "gradient_norm": ".2g", "log_determinant": ".1f", "functional_variance": ".1f",
          }  # fmt: skip
 
 
-class Surveyed(Protocol):
-    """A survey, as far as the atlas knows it.
-
-    Attributes:
-        attributes: settings, versions, hashes.
-        table: scalars of its checkpoints, both as they were when it was opened.
-    """
-
-    attributes: dict[str, Any]
-    table: xr.Dataset
-
-    @property
-    def path(self) -> Path:
-        """Its folder."""
-        ...
-
-    def transitions(self) -> list[Transition]:
-        """Its transitions."""
-        ...
-
-    def forecasts(self) -> list[Forecast]:
-        """Expected and observed changes of test loss."""
-        ...
-
-
 def atlas(
-    survey: Surveyed,
+    survey: Survey,
     path: str | Path,
     *,
     title: str | None = None,
-    others: Mapping[str, Surveyed] | None = None,
-    lines: Mapping[str, Surveyed] | None = None,
+    others: Mapping[str, Survey] | None = None,
+    lines: Mapping[str, Survey] | None = None,
     hazards: Sequence[Hazard] = (),
 ) -> Path:
     """Write the map of a survey as one HTML page.
@@ -60,7 +35,7 @@ def atlas(
         title: of page and figure; default the survey's name.
         others: further surveys of the same checkpoints, drawn faintly; label -> survey.
         lines: surveys whose last estimate is drawn as a level; label -> survey.
-        hazards: marked on the time axis, with a sentence each: the cliffs of `thalweg.rl.surfaces.cliffs`, say.
+        hazards: marked on the time axis, with a sentence each: the cliffs of `thalweg.surfaces.cliffs`, say.
 
     Returns:
         The path.
@@ -79,12 +54,12 @@ def atlas(
 
 
 def plot(
-    survey: Surveyed,
+    survey: Survey,
     path: str | Path,
     *,
     title: str | None = None,
-    others: Mapping[str, Surveyed] | None = None,
-    lines: Mapping[str, Surveyed] | None = None,
+    others: Mapping[str, Survey] | None = None,
+    lines: Mapping[str, Survey] | None = None,
     hazards: Sequence[Hazard] = (),
 ) -> Path:
     """Write the map of a survey as a figure; arguments as for `atlas`, the ending says which kind."""
@@ -93,10 +68,10 @@ def plot(
 
 
 def _gather(
-    survey: Surveyed,
+    survey: Survey,
     title: str | None,
-    others: Mapping[str, Surveyed] | None,
-    lines: Mapping[str, Surveyed] | None,
+    others: Mapping[str, Survey] | None,
+    lines: Mapping[str, Survey] | None,
     hazards: Sequence[Hazard],
 ) -> Chart:
     """The chart of a survey."""
@@ -123,7 +98,8 @@ def _gather(
 def _row(table: Any, i: int, verdict: str, reasons: Sequence[str], foreseen: Mapping[int, Forecast]) -> Row:
     """One line of the table, as text."""
     cells = {"step": str(int(table["step"].values[i]))}
-    for name, form in CELLS.items():
+    others = {str(name): ".4g" for name in table if name not in CELLS and name not in ("step", "verdict")}
+    for name, form in (CELLS | others).items():
         if name not in table:
             continue
         value = float(table[name].values[i])
@@ -165,7 +141,8 @@ def _notes(table: Any, verdicts: list[str]) -> list[str]:
         return low if low == high else f"{low} to {high}"
 
     samplers = " and ".join(sorted({m["sampler"].upper() for m in made}))
-    batches = "" if {m["sampler"] for m in made} <= {"hmc", "mala"} else f", batches of {over('batch_size')}"
+    known = {m["sampler"] for m in made if m["sampler"] in ALGORITHMS}  # a plug-in may be gone since
+    batches = "" if all(ALGORITHMS[name].exact for name in known) else f", batches of {over('batch_size')}"
     notes = [
         f"{len(verdicts)} checkpoints, {health}. {samplers}: {over('chains')} chains of {over('draws')} draws after"
         f" {over('burn_in')} of burn-in, step size {over('step_size')}, γ = {over('gamma')}{batches}, {where};"

@@ -15,7 +15,7 @@ from thalweg.store import VERDICTS
 BLUE, ORANGE, GREEN, PURPLE, GREY = "#2f6690", "#c8553d", "#1b7f5c", "#7b5ea7", "#6b7280"
 RED = "#b3122a"  # hazards, which have a shape of their own as well
 FURTHER = (GREY, "#b7862b", BLUE, ORANGE)  # readings beside the first, in their order
-BANDS = {"A": GREEN, "B": PURPLE, "other": GREY}
+BANDS = {"A": GREEN, "B": PURPLE, "other": GREY}  # colour of a transition of each kind
 
 
 class Hazard(Protocol):

@@ -1,7 +1,6 @@
 """Surfaces as contour maps, and lines along the gradient over training with their cliffs, by matplotlib."""
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -12,6 +11,7 @@ from matplotlib.ticker import MaxNLocator
 
 from thalweg.atlas.chart import BLUE, ORANGE, RED
 from thalweg.errors import InputError
+from thalweg.surfaces import Cliff, Line, Surface
 
 LEVELS = 12  # of a contour map, about
 SKEWED = 20.0  # range to median height, from which levels are spaced by ratio
@@ -22,59 +22,7 @@ DEPTH = LinearSegmentedColormap.from_list("depth", ["#10243a", BLUE, "#8fb8c9", 
 TIME = LinearSegmentedColormap.from_list("time", ["#b9cbd8", BLUE, "#10243a"], N=40)  # a drawing, no picture
 
 
-class Plane(Protocol):
-    """A surface, as far as the atlas knows it."""
-
-    @property
-    def x(self) -> np.ndarray:
-        """(N,) places of columns."""
-        ...
-
-    @property
-    def y(self) -> np.ndarray:
-        """(N,) places of rows."""
-        ...
-
-    @property
-    def loss(self) -> np.ndarray:
-        """(N, N), row by y."""
-        ...
-
-
-class Way(Protocol):
-    """A line along the gradient, as far as the atlas knows it."""
-
-    @property
-    def sizes(self) -> np.ndarray:
-        """(P,) step sizes, from 0."""
-        ...
-
-    @property
-    def loss(self) -> np.ndarray:
-        """(P,)."""
-        ...
-
-
-class Fall(Protocol):
-    """A cliff, as far as the atlas knows it."""
-
-    @property
-    def step(self) -> int:
-        """Training step of its line."""
-        ...
-
-    @property
-    def since(self) -> float:
-        """Step size from which the return falls."""
-        ...
-
-    @property
-    def at(self) -> float:
-        """Step size at which it has fallen."""
-        ...
-
-
-def contour_map(surfaces: Mapping[str, Plane], *, what: str = "loss") -> Figure:
+def contour_map(surfaces: Mapping[str, Surface], *, what: str = "loss") -> Figure:
     """Contour maps beside each other, in one scale of depth; w* is the dot in the middle.
 
     Levels are even; where one corner towers over the rest they are spaced by ratio above the lowest point, and
@@ -116,7 +64,7 @@ def contour_map(surfaces: Mapping[str, Plane], *, what: str = "loss") -> Figure:
     return figure
 
 
-def line_map(lines: Sequence[tuple[int, Way]], cliffs: Sequence[Fall] = (), *, what: str = "return") -> Figure:
+def line_map(lines: Sequence[tuple[int, Line]], cliffs: Sequence[Cliff] = (), *, what: str = "return") -> Figure:
     """The return along the gradient at every checkpoint, later ones darker, with the falls of cliffs in red.
 
     Args:
@@ -156,7 +104,7 @@ def line_map(lines: Sequence[tuple[int, Way]], cliffs: Sequence[Fall] = (), *, w
     return figure
 
 
-def _contours(axes: Axes, found: Plane, levels: np.ndarray, norm: BoundaryNorm) -> None:
+def _contours(axes: Axes, found: Surface, levels: np.ndarray, norm: BoundaryNorm) -> None:
     """One contour map."""
     filled = axes.contourf(found.x, found.y, found.loss, levels, cmap=DEPTH, norm=norm)
     filled.set_edgecolor("face")  # no seams between neighbouring bands in a vector drawing
@@ -170,7 +118,7 @@ def _contours(axes: Axes, found: Plane, levels: np.ndarray, norm: BoundaryNorm) 
     axes.tick_params(labelsize=8)
 
 
-def _fall(axes: Axes, found: Way, cliff: Fall) -> None:
+def _fall(axes: Axes, found: Line, cliff: Cliff) -> None:
     """The piece of a line that falls, with its foot."""
     inside = (found.sizes >= cliff.since) & (found.sizes <= cliff.at)
     sizes, height = found.sizes[inside], -found.loss[inside]

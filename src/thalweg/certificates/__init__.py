@@ -20,7 +20,7 @@ from thalweg.certificates.confidence_set import (
     predicted_evidence,
     supremum,
 )
-from thalweg.certificates.deployment import deployed
+from thalweg.certificates.files import certify_agents, certify_files, read_agents
 from thalweg.certificates.generalisation import (
     Gap,
     certified_gap,
@@ -35,7 +35,6 @@ from thalweg.certificates.generalisation import (
     split_delta,
     truncation_tail,
 )
-from thalweg.certificates.inputs import one_reward
 from thalweg.certificates.parties import Alice, Asked, Bob, Candidates, Contextual, Counted, Drift, Known, Observed
 from thalweg.certificates.self_modification import Planner, Reflection, reflect
 from thalweg.certificates.stability import Along, Continued, along, continued, drifted
@@ -72,11 +71,12 @@ __all__ = [
     "along",
     "certified_gap",
     "certify",
+    "certify_agents",
+    "certify_files",
     "check_class",
     "check_ranges",
     "continued",
     "covered",
-    "deployed",
     "drawn",
     "drifted",
     "empirical_bernstein",
@@ -85,10 +85,10 @@ __all__ = [
     "gibbs_bound",
     "hoeffding",
     "kl_inverse",
-    "one_reward",
     "pac_bayes_kl",
     "predicted_evidence",
     "predicted_gap",
+    "read_agents",
     "reflect",
     "split_delta",
     "supremum",

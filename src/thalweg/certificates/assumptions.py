@@ -15,7 +15,7 @@ def seen(alice: Observed | Candidates, slack: float) -> tuple[Assumption, ...]:
     found = (
         by_rule(alice.rule),
         PLANNER,
-        tested(alice.calibration, alice.untested),
+        _tested(alice.calibration, alice.untested),
         recorded(alice.behaviour),
     )
     if slack:
@@ -61,7 +61,7 @@ def proven(cover: Cover) -> Assumption:
     return Assumption("evidence", "assumed", words)
 
 
-def tested(found: Calibration | None, untested: bool) -> Assumption:
+def _tested(found: Calibration | None, untested: bool) -> Assumption:
     """What a held-out check of the rule says; where none is possible, one must ask by name to go without."""
     if found is None:
         return Assumption(TESTED, "assumed", "no held-out test of the rule was made")
@@ -76,4 +76,4 @@ def tested(found: Calibration | None, untested: bool) -> Assumption:
     return Assumption(TESTED, "checked", words)
 
 
-__all__ = ["PLANNER", "by_rule", "proven", "seen", "tested"]
+__all__ = ["PLANNER", "by_rule", "proven", "seen"]

@@ -1,12 +1,12 @@
 """A certificate: how far Bob can stray by Alice's lights, the assumptions it stands on, and what it does not say."""
 
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
-from thalweg.errors import UnhealthyError
+from thalweg.results import Reasoned
 from thalweg.runtime import finite
 
-STATEMENT = (
+STATEMENT = (  # what a certificate says, before its numbers
     "If Alice chose by the stated rule with values in the stated class, and Bob faces exactly the stated decision"
     " process, then with probability at least 1 − δ over the recorded data Bob's expected discounted regret by those"
     " values is at most t of their return range. No amount of this data can establish the rule itself; nothing here"
@@ -34,7 +34,7 @@ class Assumption:
 
 
 @dataclass(frozen=True)
-class Certificate:
+class Certificate(Reasoned):
     """A bound of Bob's regret by Alice's values in one decision process; all shares are of her return range.
 
     Attributes:
@@ -66,6 +66,7 @@ class Certificate:
     tighter: tuple[str, ...] = ()
     floor: float | None = None
     slacks: dict[str, float] = field(default_factory=dict)
+    refusal: ClassVar[str] = "no certificate: {1}"
 
     @property
     def slack(self) -> float:
@@ -76,6 +77,11 @@ class Certificate:
     def failed(self) -> tuple[Assumption, ...]:
         """Assumptions that do not hold."""
         return tuple(a for a in self.assumptions if a.status == "failed")
+
+    @property
+    def reasons(self) -> tuple[str, ...]:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """What does not hold; empty where there is a number."""
+        return tuple(a.words for a in self.failed)
 
     @property
     def untested(self) -> str:
@@ -89,7 +95,7 @@ class Certificate:
     @property
     def issued(self) -> bool:
         """Whether there is a number."""
-        return not self.failed
+        return self.healthy
 
     @property
     def bound(self) -> float:
@@ -98,8 +104,7 @@ class Certificate:
         Raises:
             UnhealthyError: an assumption failed.
         """
-        if self.failed:
-            raise UnhealthyError(f"no certificate: {'; '.join(a.words for a in self.failed)}")
+        self.trusted()
         return min(x for x in (self.exact, self.lp, self.t1) if x is not None)
 
     @property
@@ -112,8 +117,8 @@ class Certificate:
     @property
     def summary(self) -> str:
         """One line: the number and its parts, or why there is none."""
-        if self.failed:
-            return f"No certificate: {'; '.join(a.words for a in self.failed)}."
+        if self.reasons:
+            return f"No certificate: {'; '.join(self.reasons)}."
         parts = ", ".join(
             f"{name} {x:.4g}{self._loose(name)}"
             for name in ("exact", "lp", "t1", "per_start", "beside_safe")

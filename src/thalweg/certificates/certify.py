@@ -19,7 +19,7 @@ from thalweg.certificates.relative_regret import Shares, largest, of_cover, of_r
 from thalweg.effort import affordable, announce, seconds_of
 from thalweg.errors import InputError, UnhealthyError
 from thalweg.irl import bounded_density_regret, implied_reward
-from thalweg.mdp import MDP, Floor, Gains, Sides, contextual_floor
+from thalweg.mdp import MDP, Floor, Gains, ModelError, Sides, contextual_floor
 
 BESIDE = "no number beside the safe policy: it may lose nothing in the process that Bob may face, name one that loses"
 
@@ -81,9 +81,9 @@ def _asked(alice: Asked, bob: Deployed) -> Certificate:
 
 def _one(reward: Any, bob: Deployed, stands: tuple[Assumption, ...]) -> Certificate:
     """Of one reward."""
-    shares, x = of_reward(reward, bob)
+    shares, off = of_reward(reward, bob)
     parts = {**_parts(reward, bob, shares), "statistical_radius": 0.0}
-    return _stated(shares, x, 0.0, stands, parts, _realised(reward, bob))
+    return _stated(shares, off, 0.0, stands, parts, _realised(reward, bob))
 
 
 @_of.register
@@ -104,13 +104,13 @@ def _observed(alice: Observed, bob: Deployed) -> Certificate:
             f"features there have {there.weights} weights, her class {alice.values.weights}: give as many"
         )
     try:
-        shares, x = of_cover(cover, there, bob)
+        shares, off = of_cover(cover, there, bob)
     except UnhealthyError as error:
         return _refused((*stands, Assumption("class", "failed", str(error))), alice.delta)
     stands += (Assumption("class", "assumed", words), proven(cover))
     likeliest = there.reward(cover.points.values[cover.likelihood().argmax()], bob.mdp.actions)
     parts = _parts(likeliest, bob, shares)
-    return _stated(shares, x, alice.delta, stands, parts, _realised(alice.reward, bob))
+    return _stated(shares, off, alice.delta, stands, parts, _realised(alice.reward, bob))
 
 
 @_of.register
@@ -127,12 +127,12 @@ def _candidates(alice: Candidates, bob: Deployed) -> Certificate:
         Assumption("evidence", "checked", f"log Z is {found.log_evidence:.2f} nats, exact"),
     )
     each = _shares_of(left, bob)
-    shares, x = largest([one for one, _ in each]), max(x for _, x in each)
+    shares, off = largest([one for one, _ in each]), ModelError(*map(max, zip(*(x for _, x in each), strict=True)))
     parts = _parts(rewards[int(logs.argmax())], bob, shares)
-    return _stated(shares, x, alice.delta, stands, parts, _realised(alice.reward, bob))
+    return _stated(shares, off, alice.delta, stands, parts, _realised(alice.reward, bob))
 
 
-def _shares_of(rewards: list[Any], bob: Deployed) -> list[tuple[Shares, float]]:
+def _shares_of(rewards: list[Any], bob: Deployed) -> list[tuple[Shares, ModelError]]:
     """Of each; how long they take together is said after the first."""
     found = []
     took = seconds_of(lambda: found.append(of_reward(rewards[0], bob))) * (len(rewards) - 1)
@@ -181,7 +181,7 @@ def _counted(alice: Counted, bob: Deployed) -> Certificate:
     )
     if bound.reasons:
         return _refused((*stands, Assumption("counts", "failed", "; ".join(bound.reasons))), alice.delta)
-    return _stated(Shares(Sides(0.0, bound.value)), 0.0, alice.delta, stands, {}, None)
+    return _stated(Shares(Sides(0.0, bound.value)), ModelError(0.0, 0.0), alice.delta, stands, {}, None)
 
 
 @_of.register
@@ -234,18 +234,18 @@ def _floor(alice: Contextual, bob: Deployed) -> Floor | None:
 
 def _stated(
     shares: Shares,
-    x: float,
+    off: ModelError,
     delta: float,
     stands: tuple[Assumption, ...],
     parts: dict[str, float | None],
     realised: float | None,
 ) -> Certificate:
     """A certificate, unless the drift may take the whole range."""
-    if x >= 1:
-        words = f"the drift may change a return by {x:.3g} of Alice's range, by all of it"
+    if off.regret >= 1:
+        words = f"the drift may change a return by {off.regret:.3g} of Alice's range, by all of it"
         return _refused((*stands, Assumption("drift", "failed", words)), delta)
-    moved = shares.drifted(x)
-    if x > 0 and moved.t1 is not None and shares.t1 is not None:
+    moved = shares.drifted(off)
+    if off.regret > 0 and moved.t1 is not None and shares.t1 is not None:
         parts = {**parts, "drift": moved.t1.high - shares.t1.high}
     return Certificate(
         **moved.numbers,

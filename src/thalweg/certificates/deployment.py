@@ -13,7 +13,7 @@ from thalweg.certificates.generalisation import Gap
 from thalweg.certificates.inputs import one_reward, probabilities
 from thalweg.certificates.parties import Bob, Drift
 from thalweg.errors import InputError, guarded
-from thalweg.mdp import MDP, Sides, Valuation, one_number, two_policy_error, valuation
+from thalweg.mdp import MDP, Sides, Valuation, model_error, one_number
 
 ROUNDING = 1e-9  # by which chances of his policies may miss 1
 
@@ -104,15 +104,9 @@ def deployed(bob: Bob, mdp: MDP, safe: Tensor | None, drift: Drift) -> Deployed:
     unit = his.reward.unit
     lost = None if policies is None else his.regret(policies, weights).times(unit)
     stated, delta, found = _suboptimality(bob.suboptimality, lost)
-    error = two_policy_error(drift.bob_reward, drift.transitions, widest(mdp, bob.reward, his, drift), mdp.discount)
+    error = model_error(mdp, bob.reward, drift.bob_reward, drift.transitions).regret
     allowed = Sides(stated.low, math.nextafter(stated.high + error, math.inf) if error else stated.high)
     return Deployed(mdp, policies, weights, his, allowed, safe, drift, delta, (*assumptions, found))
-
-
-def widest(mdp: MDP, reward: Any, known: Valuation, drift: Drift) -> float:
-    """Above max V* - min V_worst, in units of a reward: where rows may drift, they may lead to any state."""
-    found = valuation(mdp, reward, whole=True) if drift.transitions > 0 else known
-    return float(found.best.bounds[1].max() + found.worst.bounds[1].max()) * found.reward.unit
 
 
 def _posterior(bob: Bob, mdp: MDP) -> tuple[Tensor | None, Tensor]:
@@ -182,4 +176,4 @@ def _at_least(stated: float, lost: Sides | None) -> Sides:
     return Sides(stated, stated if lost is None else max(stated, lost.high if lost.low <= stated else stated))
 
 
-__all__ = ["Deployed", "deployed", "widest"]
+__all__ = ["Deployed", "deployed"]

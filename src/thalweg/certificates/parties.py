@@ -108,7 +108,7 @@ class Contextual:
     shards: "tuple[Known | Observed | Candidates | Asked, ...]"
 
 
-Alice = Known | Observed | Candidates | Asked | Counted | Contextual
+Alice = Known | Observed | Candidates | Asked | Counted | Contextual  # what may be known of her
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,7 +1,7 @@
 """The numbers of a certificate, by what is known of Alice: each a share of her return range.
 
-Always exact <= lp <= t1, where there are all three. In a process that departs from the stated one by x of her range,
-a share t becomes (t + x) / (1 - x): regret grows by x at most, and the range falls by x at most.
+Always exact <= lp <= t1, where there are all three. In a process that departs from the stated one a share t becomes
+(t + e) / (1 - e_rho): regret grows by e of her range at most, and the range falls by e_rho of it.
 """
 
 from collections.abc import Sequence
@@ -22,11 +22,11 @@ from thalweg.certificates.confidence_set import (
     Regret,
     supremum,
 )
-from thalweg.certificates.deployment import Deployed, widest
+from thalweg.certificates.deployment import Deployed
 from thalweg.certificates.distance import composed
 from thalweg.certificates.inputs import one_reward
 from thalweg.irl import Linear
-from thalweg.mdp import EPS, Sides, Valuation, two_policy_error, worst_regret
+from thalweg.mdp import EPS, ModelError, Sides, Valuation, model_error, worst_regret
 
 FINE = 10  # times the share to which her range is known, to which the worst regret is searched for
 
@@ -49,16 +49,16 @@ class Shares:
     per_start: Sides | None = None
     beside_safe: Sides | None = None
 
-    def drifted(self, x: float) -> "Shares":
-        """In any process that departs by x of the range, below 1; of the safe policy nothing is known there."""
+    def drifted(self, off: ModelError) -> "Shares":
+        """In any process that departs by shares of the range below 1; of the safe policy nothing is known there."""
 
         def moved(share: Sides | None, most: float = inf) -> Sides | None:
             if share is None:
                 return None
-            low, high = ((side + x) / (1 - x) for side in share)
+            low, high = ((side + off.regret) / (1 - off.range) for side in share)
             return Sides(min(low, most), min(high * (1 + 8 * EPS), most))
 
-        if x == 0:
+        if off.regret == 0:
             return self
         return Shares(moved(self.exact, 1.0), moved(self.lp, 1.0), moved(self.t1), moved(self.per_start), None)
 
@@ -83,8 +83,8 @@ def largest(several: Sequence[Shares]) -> Shares:
     return Shares(*(most(field.name) for field in fields(Shares)))
 
 
-def of_reward(reward: Any, bob: Deployed) -> tuple[Shares, float]:
-    """Of one reward, and by how much of its range the drift may change a regret.
+def of_reward(reward: Any, bob: Deployed) -> tuple[Shares, ModelError]:
+    """Of one reward, and by how much of its range the drift may change a regret and the range.
 
     Raises:
         InputError: a return range of 0.
@@ -103,8 +103,9 @@ def of_reward(reward: Any, bob: Deployed) -> tuple[Shares, float]:
     if bob.his is not None and bob.allowed is not None:
         lp, t1 = _worst(her, bob.his, bob.allowed), composed(her, bob.his, bob.allowed)
         lp, t1 = _ordered(exact, lp, t1)
-    error = two_policy_error(drift.reward, drift.transitions, widest(mdp, reward, her, drift), mdp.discount)
-    return Shares(exact, lp, t1, starts, beside), error / (span.low * her.reward.unit) * (1 + 16 * EPS)
+    off = model_error(mdp, reward, drift.reward, drift.transitions)
+    errors = (x / (span.low * her.reward.unit) * (1 + 16 * EPS) for x in off)
+    return Shares(exact, lp, t1, starts, beside), ModelError(*errors)
 
 
 def _worst(her: Valuation, his: Valuation, allowed: Sides) -> Sides:
@@ -124,7 +125,7 @@ def _at_most_one(share: Sides) -> Sides:
     return Sides(min(share.low, 1.0), min(share.high, 1.0))
 
 
-def of_cover(cover: Cover, values: Linear, bob: Deployed) -> tuple[Shares, float]:
+def of_cover(cover: Cover, values: Linear, bob: Deployed) -> tuple[Shares, ModelError]:
     """The worst over a confidence set, and the largest share by which the drift may change a regret."""
     mdp = bob.mdp
 
@@ -146,7 +147,7 @@ def of_cover(cover: Cover, values: Linear, bob: Deployed) -> tuple[Shares, float
     each = torch.full((values.weights,), bob.drift.reward, dtype=torch.float64)
     drifts = bob.drift.transitions > 0 or bob.drift.reward > 0
     moved = worst(Departed(values, mdp, each, bob.drift.transitions)).high if drifts else 0.0
-    return Shares(exact, lp, t1, starts, beside), moved
+    return Shares(exact, lp, t1, starts, beside), ModelError(moved, moved)
 
 
 def _ordered(exact: Sides | None, lp: Sides, t1: Sides) -> tuple[Sides, Sides]:

@@ -24,7 +24,7 @@ from torch.nn.functional import one_hot
 
 from thalweg.certificates.distance import composed
 from thalweg.errors import InputError
-from thalweg.mdp import MDP, single, transition_rows, valuation
+from thalweg.mdp import MDP, single, valuation
 
 TIE = 1e-12  # of the largest value: a bounded planner takes what is better by less for a tie
 
@@ -118,29 +118,25 @@ def reflect(
     alice, *gains = (torch.as_tensor(single(mdp, reward)) for reward in (alice_reward, steering, *menu))
     alice = alice - mdp.level(alice)  # a constant changes no regret, and costs digits
     plans = torch.stack([_plan(mdp, gain, planner.sweeps) for gain in gains])
-    process, hers = augmented(mdp, plans), augmented_reward(alice, plans)
+    process, hers = _augmented(mdp, plans), _augmented_reward(alice, plans)
     judged, slack = _judged(mdp, torch.stack(gains), plans, cost, planner.judge)
-    own = judged.diagonal().T[:, None]  # (K, 1, S)
+    own = judged.diagonal().T  # (K, S)
     if planner.acceptance:
-        adopts = _worst_accepted(process, hers, judged >= own - planner.acceptance)
+        adopts = _worst_accepted(process, hers, judged >= own[:, None] - planner.acceptance)
     else:
         best = judged.max(1)
-        adopts = torch.where(best.values > own[:, 0] + slack, best.indices, torch.arange(len(gains))[:, None])
+        adopts = torch.where(best.values > own + slack, best.indices, torch.arange(len(gains))[:, None])
     policy = one_hot(mdp.actions + adopts.flatten(), mdp.actions + len(gains)).to(torch.float64)
     visits = process.occupancy(policy).sum(-1).reshape(len(gains), mdp.states) * (1 - mdp.discount)
     elsewhere = visits[adopts != 0].sum()
-    before, after = (
-        _certified(mdp, alice, gains[0], certify, returns)
-        for returns in (
-            [mdp.returns(plans[0], gain) for gain in (alice, gains[0])],
-            [process.returns(policy, reward) for reward in (hers, augmented_reward(gains[0], plans))],
-        )
-    )
+    without = [mdp.returns(plans[0], gain) for gain in (alice, gains[0])]
+    with_it = [process.returns(policy, reward) for reward in (hers, _augmented_reward(gains[0], plans))]
+    before, after = (_certified(mdp, alice, gains[0], certify, returns) for returns in (without, with_it))
     return Reflection(
         adopts=adopts,
         rewrites=bool(elsewhere > 0),
         share=float(elsewhere),
-        gain=judged.masked_fill(torch.eye(len(gains), dtype=torch.bool)[..., None], -torch.inf).amax(1) - own[:, 0],
+        gain=judged.masked_fill(torch.eye(len(gains), dtype=torch.bool)[..., None], -torch.inf).amax(1) - own,
         process=process,
         policy=policy,
         regret_before=before[0],
@@ -150,7 +146,7 @@ def reflect(
     )
 
 
-def augmented(mdp: MDP, plans: Tensor) -> MDP:
+def _augmented(mdp: MDP, plans: Tensor) -> MDP:
     """The process of (k, s) at k S + s, with the K actions "adopt j and act by its plan".
 
     Args:
@@ -160,19 +156,19 @@ def augmented(mdp: MDP, plans: Tensor) -> MDP:
     Returns:
         Dense where `mdp` is; it starts with steering 0.
     """
-    count, rows = len(plans), transition_rows(mdp)
+    count, rows = len(plans), mdp.dynamics.rows
     moves = [sparse.kron(sparse.identity(count), rows[a :: mdp.actions]) for a in range(mdp.actions)]
     for j, plan in enumerate(plans.numpy()):
         mixed = sum(sparse.diags(plan[:, a]) @ rows[a :: mdp.actions] for a in range(mdp.actions))
         to = sparse.csr_matrix((np.ones(count), (np.arange(count), np.full(count, j))), shape=(count, count))
         moves.append(sparse.kron(to, mixed))
     start = torch.cat([mdp.start, torch.zeros((count - 1) * mdp.states, dtype=torch.float64)])
-    if mdp.sparse is None:
+    if mdp.dynamics.dense:
         return MDP(np.stack([move.toarray() for move in moves], 1), start, mdp.discount)
     return MDP([move.tocsr() for move in moves], start, mdp.discount)
 
 
-def augmented_reward(gain: Tensor, plans: Tensor, cost: float = 0.0) -> Tensor:
+def _augmented_reward(gain: Tensor, plans: Tensor, cost: float = 0.0) -> Tensor:
     """(K S, A + K): a reward (S, A) in the process of (k, s); adopting another steering than k pays the cost.
 
     Args:
@@ -193,7 +189,7 @@ def _plan(mdp: MDP, gain: Tensor, sweeps: int | None) -> Tensor:
         return mdp.optimal(gain).policy
     values = gain
     for _ in range(sweeps - 1):
-        values = gain + mdp.discount * mdp.expected(values.amax(-1))
+        values = mdp.backup(gain, values.amax(-1))
     best = values >= values.amax(-1, keepdim=True) - TIE * values.abs().max()
     return best.to(torch.float64) / best.sum(-1, keepdim=True)
 
@@ -215,7 +211,7 @@ def _worst_accepted(process: MDP, hers: Tensor, accepted: Tensor) -> Tensor:
     options = torch.where(accepted, torch.arange(count)[None, :, None], own).transpose(1, 2).reshape(-1, count)
     columns = process.actions - count + options
     pairs = torch.arange(count * states)[:, None] * process.actions + columns
-    rows = transition_rows(process)
+    rows = process.dynamics.rows
     moves = [rows[pairs[:, j].numpy()] for j in range(count)]
     narrow = MDP(moves, process.start, process.discount)
     chosen = narrow.worst(hers.gather(1, columns)).policy.argmax(-1, keepdim=True)
@@ -240,4 +236,4 @@ def _composed(mdp: MDP, alice: Tensor, bob: Tensor, suboptimality: float) -> flo
     return composed(her, his, suboptimality).high if his.range.low > 0 else 1.0
 
 
-__all__ = ["Planner", "Reflection", "augmented", "augmented_reward", "reflect"]
+__all__ = ["Planner", "Reflection", "reflect"]

@@ -15,7 +15,7 @@ from scipy.special import logsumexp
 
 from thalweg.certificates.generalisation import Gap
 from thalweg.errors import InputError
-from thalweg.mdp import MDP, Mismatch, Planned, valuation
+from thalweg.mdp import MDP, model_error, valuation
 
 FEWEST = 10.0  # effective draws that a tilted sample must have left
 SUM = 1e-9  # by which probabilities may miss 1
@@ -151,10 +151,9 @@ def drifted(
 
     (t rho + e) / (rho - e_rho),    e, e_rho = 2 (eps_R + discount eps_tau span / 2) / (1 - discount)
 
-    with the spans of the certified process: for e those of V* and of the policy's value, for e_rho those of V* and of
-    the worst value; see `Mismatch`, of which this is the case of an identity map. The policy is held fixed. For a Bob
-    who is given by a reward and a suboptimality, his own error by his reward belongs to his suboptimality before t
-    is computed.
+    with the certified process's mean spans: for e of V* and the policy's value, for e_rho of V* and the worst value;
+    see `model_error`. The policy is held fixed. A Bob who is given by a reward and a suboptimality has
+    his own error by his reward in that suboptimality before t is computed.
 
     Args:
         certificate: t, a share: certified regret by `reward` in `mdp` over its return range.
@@ -178,14 +177,7 @@ def drifted(
         )
     known = valuation(mdp, reward, whole=transition_drift > 0)  # rows that drift may lead to any state
     span, unit = known.known_range("the reward").low, known.reward.unit
-    if policy is None:
-        spans = (float(known.best.bounds[1].max() + known.worst.bounds[1].max()),) * 2
-    else:
-        spans = (_width(known.best), _width(known.own(policy)))
-    regret, around = (
-        Mismatch(reward_drift, transition_drift, (one + other) / 2 * unit, mdp.discount).error / unit
-        for one, other in (spans, (_width(known.best), _width(known.worst)))
-    )
+    regret, around = (x / unit for x in model_error(mdp, reward, reward_drift, transition_drift, policy))
     left = span - around
     lost, of = around * unit, span * unit
     reasons = () if left > 0 else (f"the drift could take the whole return range: {lost:.3g} of {of:.3g}",)
@@ -202,12 +194,6 @@ def drifted(
         terms={"before": t, "range": of, "regret error": regret * unit, "range error": lost},
         reasons=reasons,
     )
-
-
-def _width(found: Planned) -> float:
-    """Above the span of values."""
-    low, high = found.bounds
-    return float(high.max() - low.min())
 
 
 def _distribution(certs: Any, weights: Any) -> tuple[np.ndarray, np.ndarray]:

@@ -41,14 +41,14 @@ class Case:
 
 
 @cache
-def references() -> dict[str, dict]:
+def _references() -> dict[str, dict]:
     """Long runs of other samplers, by name."""
     return json.loads(REFERENCES.read_text())
 
 
 def _stored(name: str, nbeta: float, gamma: float) -> Truth:
     """A long run, where it was made at this temperature and tether."""
-    entry = references()[name]
+    entry = _references()[name]
     if abs(entry["nbeta"] - nbeta) > 1e-6 * nbeta or entry["gamma"] != gamma:
         raise InputError(
             f"reference {name!r} is for nbeta {entry['nbeta']:.6g} and gamma {entry['gamma']:g}, not {nbeta:.6g} and"
@@ -250,7 +250,7 @@ def _modules() -> list[Case]:
     ]
 
 
-CASES: tuple[Case, ...] = (
+CASES: tuple[Case, ...] = (  # every landscape that is held against its truth
     *_modules(),  # first, since they take longest
     *(_regular(d) for d in (1, 10, 100)),
     *(_monomial(ks) for ks in ((2,), (3,), (1, 1), (1, 2), (2, 2), (3, 3), (1, 1, 1))),

@@ -26,7 +26,7 @@ def matrices(widths: Sequence[int], rank: int) -> Params:
     return {f"W{i}": ones[:rows, :columns].clone() for i, (columns, rows) in enumerate(pairwise(widths))}
 
 
-def product(params: Params) -> Tensor:
+def _product(params: Params) -> Tensor:
     """W_L .. W_1, the layers in their order."""
     layers = list(params.values())
     found = layers[0]
@@ -37,8 +37,8 @@ def product(params: Params) -> Tensor:
 
 def linear_network(center: Params, n: int) -> Landscape:
     """K = |W_L .. W_1 - T|^2 / 2, with T the product at w*."""
-    truth = product(center)
-    return potential(lambda params: 0.5 * (product(params) - truth).square().sum(), center, n)
+    truth = _product(center)
+    return potential(lambda params: 0.5 * (_product(params) - truth).square().sum(), center, n)
 
 
 def tanh_network(hidden: int, n: int) -> Landscape:
@@ -68,7 +68,7 @@ def relu_pair(w: Tensor) -> Tensor:
     return 0.25 * ((a * b.clamp(min=0)).sum().square() + (a * b.clamp(max=0)).sum().square())
 
 
-def whitened(width: int, seed: int) -> Tensor:
+def _whitened(width: int, seed: int) -> Tensor:
     """Inputs (1000, width) with X'X = 1000 exactly, up to rounding, so that empirical means are population's."""
     g = torch.Generator().manual_seed(seed)
     q, _ = torch.linalg.qr(torch.randn(SAMPLES, width, generator=g, dtype=torch.float64))
@@ -86,21 +86,21 @@ def linear_module(center: Params, n: int) -> Landscape:
     with torch.no_grad():
         for layer, w in zip(layers, center.values(), strict=True):
             layer.weight.copy_(w)
-    inputs = whitened(layers[0].in_features, seed=0)
-    return landscape(nn.Sequential(*layers), (inputs, inputs @ product(center).T), half_square, n=n)
+    inputs = _whitened(layers[0].in_features, seed=0)
+    return landscape(nn.Sequential(*layers), (inputs, inputs @ _product(center).T), half_square, n=n)
 
 
 def regression_module(weights: int, noise: float, n: int) -> Landscape:
     """`nn.Linear` at its least-squares solution on noisy targets: K is |w - w*|^2 / 2 exactly."""
-    inputs = whitened(weights, seed=1)
-    targets = inputs.sum(1, keepdim=True) + noise * whitened(1, seed=2)
+    inputs = _whitened(weights, seed=1)
+    targets = inputs.sum(1, keepdim=True) + noise * _whitened(1, seed=2)
     module = nn.Linear(weights, 1, bias=False).double()
     with torch.no_grad():
         module.weight.copy_((inputs.T @ targets).T / SAMPLES)
     return landscape(module, (inputs, targets), half_square, n=n)
 
 
-class TanhUnit(nn.Module):
+class _TanhUnit(nn.Module):
     """A tanh(b x)."""
 
     def __init__(self) -> None:
@@ -115,13 +115,13 @@ class TanhUnit(nn.Module):
 
 def tanh_module(n: int) -> Landscape:
     """One unit on 1000 inputs, targets zero."""
-    x = whitened(1, seed=3)
-    return landscape(TanhUnit(), (x, torch.zeros_like(x)), half_square, n=n)
+    x = _whitened(1, seed=3)
+    return landscape(_TanhUnit(), (x, torch.zeros_like(x)), half_square, n=n)
 
 
 def tanh_module_gram(*b: np.ndarray) -> np.ndarray:
     """Of the same 1000 inputs."""
-    x = whitened(1, seed=3).numpy()[:, 0]
+    x = _whitened(1, seed=3).numpy()[:, 0]
     return _gram([np.tanh(c[..., None] * x) for c in np.broadcast_arrays(*b)], np.array(1 / len(x)))
 
 
@@ -165,4 +165,4 @@ def _gram(features: Sequence[np.ndarray], weights: np.ndarray) -> np.ndarray:
 
 def nonnegative(center: Params, n: int) -> Landscape:
     """K = | |A| |B| |^2 / 2 at 0: even in each weight, so the law on the orthant is the nonnegative one's."""
-    return potential(lambda params: 0.5 * product({k: w.abs() for k, w in params.items()}).square().sum(), center, n)
+    return potential(lambda params: 0.5 * _product({k: w.abs() for k, w in params.items()}).square().sum(), center, n)

@@ -1,9 +1,9 @@
 """Run the check: every case through `estimate_llc` with nothing set but the error asked for, then count."""
 
-import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from itertools import repeat
 from typing import Any
 
 import numpy as np
@@ -11,9 +11,10 @@ import numpy as np
 from thalweg.check.cases import CASES
 from thalweg.errors import InputError
 from thalweg.estimators import Auto, estimate_llc
-from thalweg.processes import Workers, outcome
+from thalweg.runtime import cores, pool
 
-RTOL, BUDGET = 0.013, 100_000
+RTOL = 0.013  # standard error that is asked for, relative
+BUDGET = 100_000  # gradients of a chain at most
 SMALL = 0.3  # lambda below which a posterior's own spread allows 10 % instead of 6 %
 
 
@@ -141,22 +142,15 @@ def check(
         raise InputError(f"no case is called {', '.join(names)!r}: there are {', '.join(c.name for c in CASES)}")
     began = time.monotonic()
     auto = Auto(rtol=rtol, budget=budget, seed=seed)
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    count = min(workers or cores, len(chosen))
     lines = []
-    if count == 1:
-        for case in chosen:
-            lines.append(measure(case.name, auto))
-            done(lines[-1])
-    else:
-        with Workers(count, {"OMP_NUM_THREADS": "1", "MKL_CBWR": os.environ["MKL_CBWR"]}) as pool:
-            for task in [pool.submit(measure, case.name, auto) for case in chosen]:
-                lines.append(outcome(task))
-                done(lines[-1])
+    with pool(min(workers or cores(), len(chosen))) as hands:
+        for line in hands.map(_measure, [case.name for case in chosen], repeat(auto)):
+            lines.append(line)
+            done(line)
     return Report(tuple(lines), time.monotonic() - began)
 
 
-def measure(name: str, auto: Auto) -> Line:
+def _measure(name: str, auto: Auto) -> Line:
     """One case."""
     case = next(c for c in CASES if c.name == name)
     began = time.monotonic()

@@ -79,10 +79,10 @@ def refusing(path: Path, said: str) -> Iterator[None]:
     except InputError:
         raise
     except Exception as error:
-        raise InputError(f"{path} {said} ({shown_error(error)}): {LEAVE}") from error
+        raise InputError(f"{path} {said} ({_shown_error(error)}): {LEAVE}") from error
 
 
-def shown_error(error: Exception) -> str:
+def _shown_error(error: Exception) -> str:
     """What an error says, short; of torch's advice on pickles only what was wrong."""
     return first_line(ValueError(str(error).rpartition("WeightsUnpickler error: ")[2]))[:120]
 
@@ -165,7 +165,7 @@ def pieces(path: Path, held: zipfile.ZipFile, name: str) -> Iterator[bytes]:
                 yield piece
     except Exception as error:
         raise InputError(
-            f"{path} is damaged: {shown(name)} is not what its checksum says ({shown_error(error)}):"
+            f"{path} is damaged: {shown(name)} is not what its checksum says ({_shown_error(error)}):"
             f" copy it again, or {LEAVE}"
         ) from error
 

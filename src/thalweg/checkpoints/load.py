@@ -6,9 +6,10 @@ import re
 import tempfile
 from collections.abc import Iterable, Mapping
 from contextlib import nullcontext
+from functools import partial
 from io import BufferedReader
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Protocol
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -31,10 +32,10 @@ from thalweg.checkpoints.door import (
 from thalweg.checkpoints.pickles import check_pickles
 from thalweg.checkpoints.steps import Stated, stated
 from thalweg.errors import InputError, shown
+from thalweg.registry import Registry
 from thalweg.tree import check_plain
 from thalweg.types import Params
 
-SUFFIXES = (".pt", ".pth", ".safetensors", ".zip")
 PREFIXES = re.compile(r"(?:module\.|_orig_mod\.)*")  # DistributedDataParallel, torch.compile
 NESTED = ("state_dict", "model_state_dict", "model")  # where trainers put the weights
 WEIGHTS, SETTINGS = "policy.pth", "data"  # what Stable-Baselines3 writes into its archives
@@ -48,11 +49,25 @@ GLOBAL = re.compile(r"[Uu]nsupported (?:global: )?GLOBAL (\S+)")
 FOREIGN = ("must be imported to load", "unrecognized function", "allowlisted")
 
 
+class Loader(Protocol):
+    """Reads files of one suffix."""
+
+    def __call__(self, path: Path, file: IO[bytes], *, whole: bool) -> tuple[Params, Mapping[str, Any]]:
+        """Tensors by name, and the plain values beside them, of which `step` or its like is the training step.
+
+        Args:
+            path: for messages.
+            file: open at its beginning. It is hostile: nothing in it is run.
+            whole: False where the numbers of tensors are not needed yet.
+        """
+        ...
+
+
 def read(path: Path) -> tuple[Params, int | None]:
     """Weights and training step of a file.
 
     Args:
-        path: of a `.pt` or `.safetensors` file, or of an archive of Stable-Baselines3.
+        path: of a `.pt` or `.safetensors` file, of an archive of Stable-Baselines3, or of a suffix in `LOADERS`.
 
     Returns:
         The state dict without prefixes, and the step if the file states one.
@@ -79,12 +94,9 @@ def step_stated(path: Path) -> Stated | None:
 def _content(path: Path, *, whole: bool) -> tuple[Params, Stated | None]:
     """Tensors and step; if not `whole`, the tensors' numbers are not read."""
     with opened(path) as file:
-        if path.suffix == ".safetensors":
-            state, meta = _safetensors(path, file, whole=whole)
-        elif path.suffix == ".zip":
-            state, meta = _policy(path, file, whole=whole)
-        else:
-            state, meta = _torch(path, file, whole=whole)
+        suffix = path.suffix if path.suffix in LOADERS else ".pt"
+        load = LOADERS[suffix] if suffix in LOADERS.ours else partial(_others, LOADERS[suffix])
+        state, meta = load(path, file, whole=whole)
     if not state and (whole or path.suffix != ".safetensors"):
         raise InputError(f"{path} holds no tensors: it is no checkpoint, leave it out of the folder")
     return _bare(path, state), stated(path, meta)
@@ -242,3 +254,23 @@ def _bare(path: Path, state: Params) -> Params:
             raise InputError(f"{path} holds two tensors of one name, {both}: save one of them")
         given[bare] = name
     return {bare: state[name] for bare, name in given.items()}
+
+
+def _others(loader: Loader, path: Path, file: IO[bytes], *, whole: bool) -> tuple[Params, Mapping[str, Any]]:
+    """What a loader from outside gives, held to what ours are held to."""
+    size = file.seek(0, 2)
+    file.seek(0)
+    with refusing(path, f"cannot be read as {path.suffix}"):
+        state, meta = loader(path, file, whole=whole)
+        if not isinstance(meta, Mapping) or not all(isinstance(w, Tensor) for w in dict(state).values()):
+            raise InputError(f"{path}: the loader of {path.suffix} does not give tensors and values by name: mend it")
+        return _plain(path, state, size), meta
+
+
+LOADERS: Registry[Loader] = Registry(
+    "loader",
+    "thalweg.loaders",
+    {".pt": _torch, ".pth": _torch, ".safetensors": _safetensors, ".zip": _policy},
+    callable,
+    "a function like thalweg.checkpoints.Loader",
+)

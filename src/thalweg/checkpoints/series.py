@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from thalweg.checkpoints.door import refusing
-from thalweg.checkpoints.load import SUFFIXES, read, step_stated
+from thalweg.checkpoints.load import LOADERS, read, step_stated
 from thalweg.checkpoints.steps import STEPS, WHOLE, Stated, named, told
 from thalweg.errors import InputError
 from thalweg.types import Params
@@ -75,9 +75,9 @@ def checkpoints(folder: str | Path) -> Series:
     with refusing(folder, "cannot be read"):
         if not folder.is_dir():
             raise InputError(f"no folder {folder}: give the folder that holds the checkpoints")
-        files = sorted(p for p in folder.iterdir() if p.suffix in SUFFIXES)
+        files = sorted(p for p in folder.iterdir() if p.suffix in LOADERS)
     if not files:
-        raise InputError(f"no checkpoints in {folder}: expected files ending in {', '.join(SUFFIXES)}")
+        raise InputError(f"no checkpoints in {folder}: expected files ending in {', '.join(LOADERS)}")
     found = sorted(((p, _clocks(p)) for p in files), key=lambda pair: _first(pair[1]).step)
     _check_order(found)
     return Series(folder, tuple(Checkpoint(p, _first(c).step, _first(c).source) for p, c in found))

@@ -7,7 +7,7 @@ import typer
 from thalweg.effort import LOG
 
 
-class Announced(logging.Handler):
+class _Announced(logging.Handler):
     """Lines of the library's logger."""
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -18,7 +18,7 @@ class Announced(logging.Handler):
 def say_what_is_long() -> None:
     """From now on."""
     LOG.setLevel(logging.INFO)
-    LOG.handlers = [Announced()]
+    LOG.handlers = [_Announced()]
 
 
 __all__ = ["say_what_is_long"]

@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from typing import Any, TextIO, cast
 
 
-class Aside(io.TextIOBase):
+class _Aside(io.TextIOBase):
     """Stands in the place of standard output; closing it closes nothing."""
 
     encoding, errors = "utf-8", "backslashreplace"
@@ -53,7 +53,7 @@ def aside() -> Iterator[None]:
     out, err = sys.stdout, sys.stderr
     _flush()
     kept = _turned()
-    sys.stdout = cast(TextIO, Aside())
+    sys.stdout = cast(TextIO, _Aside())
     try:
         yield
     finally:
@@ -70,7 +70,7 @@ def _aside_for_good() -> None:
     """As this process ends."""
     _flush()
     _turned()
-    sys.stdout = cast(TextIO, Aside())
+    sys.stdout = cast(TextIO, _Aside())
 
 
 def _turned() -> int | None:

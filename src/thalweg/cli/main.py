@@ -11,6 +11,7 @@ from typer.main import get_command
 
 import thalweg
 from thalweg.atlas import atlas, check_page, plot
+from thalweg.certificates import certify_agents, read_agents
 from thalweg.check import BUDGET, RTOL, Line, check, page
 from thalweg.checkpoints import checkpoints
 from thalweg.cli import certificates, names, surfaces
@@ -18,7 +19,8 @@ from thalweg.cli.announced import say_what_is_long
 from thalweg.cli.aside import aside
 from thalweg.cli.ending import ended
 from thalweg.recipes import RECIPES, UNHEALTHY_SHARE, find
-from thalweg.survey import open_survey, survey
+from thalweg.store import Survey, open_survey
+from thalweg.survey import survey
 
 app = typer.Typer(
     help="Measure and map how learning machines develop.",
@@ -32,7 +34,7 @@ app.add_typer(recipe_app, name="recipe")
 
 
 @app.callback(invoke_without_command=True)
-def version_or_help(version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> None:
+def _version_or_help(version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> None:
     """Measure and map how learning machines develop."""
     say_what_is_long()
     if version:
@@ -53,21 +55,21 @@ Json = Annotated[bool, typer.Option("--json", help="One JSON document on standar
 
 
 @recipe_app.command("list")
-def list_recipes(as_json: Json = False) -> None:
+def _list_recipes(as_json: Json = False) -> None:
     """List the recipes."""
     if as_json:
-        _print_json([{"recipe": r.name, "summary": r.summary} for r in RECIPES.values()])
+        _print_json([{"recipe": name, "summary": r.summary} for name, r in RECIPES.items()])
         return
-    for recipe in RECIPES.values():
-        typer.echo(f"{recipe.name:20} {recipe.summary}")
+    for name, recipe in RECIPES.items():
+        typer.echo(f"{name:20} {recipe.summary}")
 
 
 @recipe_app.command("run")
-def run_recipe(
+def _run_recipe(
     name: Annotated[str, typer.Argument(help="From `thalweg recipe list`.")],
     tiny: Annotated[bool, typer.Option("--tiny", help="The same study in seconds.")] = False,
     out: Annotated[
-        Path | None, typer.Option(help="Folder for all that it writes. [default: runs/NAME-seedN]")
+        Path | None, typer.Option(help="Folder for all that it writes.", show_default="runs/NAME-seedN")
     ] = None,
     seed: Annotated[int, typer.Option(help="Names every random stream.")] = 0,
     as_json: Json = False,
@@ -88,7 +90,7 @@ def run_recipe(
 
 
 @app.command("survey")
-def run_survey(
+def _run_survey(
     folder: Annotated[Path, typer.Argument(help="Holds the checkpoints of one run.")],
     out: Annotated[Path, typer.Option(help="Folder for the result.")],
     model: Model = None,
@@ -98,45 +100,37 @@ def run_survey(
     test: Annotated[str | None, typer.Option(help="FILE.py:NAME of test data.")] = None,
     restrict: Annotated[list[str] | None, typer.Option(help="Pattern of parameter names that move.")] = None,
     orthogonal: Annotated[bool, typer.Option("--orthogonal", help="Only orthogonal to the gradient at w*.")] = False,
-    n: Annotated[int | None, typer.Option(help="Sample size of the theory. [default: samples]")] = None,
-    rtol: Annotated[float | None, typer.Option(help="Relative error at which it stops. [default: 0.05]")] = None,
-    budget: Annotated[int | None, typer.Option(help="Full gradients a chain may take. [default: 20000]")] = None,
+    n: Annotated[int | None, typer.Option(help="Sample size of the theory.", show_default="samples")] = None,
+    rtol: Annotated[float | None, typer.Option(help="Relative error at which it stops.", show_default="0.05")] = None,
+    budget: Annotated[int | None, typer.Option(help="Full gradients a chain may take.", show_default="20000")] = None,
     seconds: Annotated[float | None, typer.Option(help="Turned into such a budget, once.")] = None,
-    sampler: Annotated[str | None, typer.Option(help="sgld, sghmc, hmc, … [default: chosen]")] = None,
-    chains: Annotated[int | None, typer.Option(help="Chains for each checkpoint. [default: chosen]")] = None,
-    draws: Annotated[int | None, typer.Option(help="Steps that count. [default: chosen]")] = None,
-    burn_in: Annotated[int | None, typer.Option(help="Steps before them. [default: chosen]")] = None,
-    step_size: Annotated[float | None, typer.Option(help="eps. [default: chosen]")] = None,
-    gamma: Annotated[float | None, typer.Option(help="Strength of the tether to w*. [default: chosen]")] = None,
-    nbeta: Annotated[float | None, typer.Option(help="[default: n / log n]")] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Samples a step. [default: chosen]")] = None,
+    sampler: Annotated[str | None, typer.Option(help="sgld, sghmc, hmc, …", show_default="chosen")] = None,
+    chains: Annotated[int | None, typer.Option(help="Chains for each checkpoint.", show_default="chosen")] = None,
+    draws: Annotated[int | None, typer.Option(help="Steps that count.", show_default="chosen")] = None,
+    burn_in: Annotated[int | None, typer.Option(help="Steps before them.", show_default="chosen")] = None,
+    step_size: Annotated[float | None, typer.Option(help="eps.", show_default="chosen")] = None,
+    gamma: Annotated[float | None, typer.Option(help="Strength of the tether to w*.", show_default="chosen")] = None,
+    nbeta: Annotated[
+        float | None, typer.Option(help="n times inverse temperature.", show_default="n / log n")
+    ] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Samples a step.", show_default="chosen")] = None,
     seed: Annotated[int, typer.Option(help="Names every random stream.")] = 0,
     compiled: Annotated[bool, typer.Option("--compile", help="Compile the step; pays for long runs.")] = False,
-    workers: Annotated[int | None, typer.Option(help="Processes. [default: cores]")] = None,
+    workers: Annotated[int | None, typer.Option(help="Processes.", show_default="cores")] = None,
     memory: Annotated[
-        str | None, typer.Option(help="For all processes, e.g. 1GiB. [default: half of what is free]")
+        str | None, typer.Option(help="For all processes, e.g. 1GiB.", show_default="half of what is free")
     ] = None,
-    log: Annotated[list[str] | None, typer.Option(help="log_determinant, functional_variance.")] = None,
+    log: Annotated[list[str] | None, typer.Option(help="log_determinant, functional_variance, …")] = None,
     name: Annotated[str | None, typer.Option(help="Identity of lambdas and closures.")] = None,
     as_json: Json = False,
 ) -> None:
     """Estimate the learning coefficient of every checkpoint. Run again, it goes on where it stopped."""
     began = time.monotonic()
     series = checkpoints(folder)
-    given = {
-        "rtol": rtol,
-        "budget": budget,
-        "seconds": seconds,
-        "sampler": sampler,
-        "chains": chains,
-        "draws": draws,
-        "burn_in": burn_in,
-        "step_size": step_size,
-        "gamma": gamma,
-        "nbeta": nbeta,
-        "batch_size": batch_size,
-        "compile": compiled or None,
-    }
+    given = dict(
+        rtol=rtol, budget=budget, seconds=seconds, sampler=sampler, chains=chains, draws=draws, burn_in=burn_in,
+        step_size=step_size, gamma=gamma, nbeta=nbeta, batch_size=batch_size, compile=compiled or None,
+    )  # fmt: skip
     settings: dict[str, Any] = {"seed": seed} | {name: value for name, value in given.items() if value is not None}
     limit = names.amount(memory)
     with aside():
@@ -151,24 +145,31 @@ def run_survey(
     if as_json:
         _print_json({"seconds": round(time.monotonic() - began, 1), "verdict": verdict, **done.to_dict()})
     else:
-        columns = ["step", "train_loss", "llc", "llc_raw", "llc_stderr", "verdict"]
-        typer.echo(done.to_dataframe()[columns].to_string(index=False))
-        for step, reasons in zip(done.column("step"), done.reasons, strict=True):
-            if reasons:
-                typer.echo(f"step {step}: {'; '.join(reasons)}")
-        for transition in done.transitions():
-            typer.echo(transition.sentence())
+        _print_survey(done)
         typer.echo(f"{verdict}: {unhealthy:.0%} of the estimates have no value; draw it with: thalweg atlas {out}")
     raise typer.Exit(0 if verdict == "healthy" else 1)
 
 
+def _print_survey(done: Survey) -> None:
+    """Its table, why estimates have no value, and its transitions."""
+    columns = ["step", "train_loss", "llc", "llc_raw", "llc_stderr", "verdict"]
+    typer.echo(done.to_dataframe()[columns].to_string(index=False))
+    for step, reasons in zip(done.column("step"), done.reasons, strict=True):
+        if reasons:
+            typer.echo(f"step {step}: {'; '.join(reasons)}")
+    for transition in done.transitions():
+        typer.echo(transition.sentence())
+
+
 @app.command("check")
-def run_check(
-    cases: Annotated[list[str] | None, typer.Argument(help="Parts of the names of cases. [default: all]")] = None,
+def _run_check(
+    cases: Annotated[
+        list[str] | None, typer.Argument(help="Parts of the names of cases.", show_default="all")
+    ] = None,
     rtol: Annotated[float, typer.Option(help="Relative error asked for.")] = RTOL,
     budget: Annotated[int, typer.Option(help="Gradients a chain may take in a case.")] = BUDGET,
     seed: Annotated[int, typer.Option(help="Names every random stream.")] = 0,
-    workers: Annotated[int | None, typer.Option(help="Processes. [default: cores]")] = None,
+    workers: Annotated[int | None, typer.Option(help="Processes.", show_default="cores")] = None,
     out: Annotated[Path | None, typer.Option(help="Write the table as a page of Markdown.")] = None,
     as_json: Json = False,
 ) -> None:
@@ -186,6 +187,8 @@ def run_check(
             f"{document['verdict']}: median error {report.median:.2%}, largest {document['max_relative_error']:.2%},"
             f" {report.coverage:.0%} of the intervals hold the truth; {report.seconds:.0f} s"
         )
+        if out is not None:
+            typer.echo(out.resolve())
     raise typer.Exit(0 if report.passed else 1)
 
 
@@ -198,9 +201,9 @@ def _print_line(line: Line) -> None:
 
 
 @app.command("atlas")
-def run_atlas(
+def _run_atlas(
     out: Annotated[Path, typer.Argument(help="A survey's folder.")],
-    html: Annotated[Path | None, typer.Option(help="The page. [default: beside the folder]")] = None,
+    html: Annotated[Path | None, typer.Option(help="The page.", show_default="beside the folder")] = None,
     as_json: Json = False,
 ) -> None:
     """Draw the map of a survey: a page, and the figure as PDF and PNG."""
@@ -214,7 +217,7 @@ def run_atlas(
 
 
 @app.command("surface")
-def run_surface(
+def _run_surface(
     folder: Annotated[Path, typer.Argument(help="Holds the checkpoints of one run.")],
     out: Annotated[Path, typer.Option(help="The page, NAME.html.")],
     whole: Whole = None,
@@ -222,7 +225,7 @@ def run_surface(
     data: Data = None,
     loss: Loss = None,
     step: Annotated[
-        list[int] | None, typer.Option(help="A checkpoint to map; repeatable. [default: first, middle, last]")
+        list[int] | None, typer.Option(help="A checkpoint to map; repeatable.", show_default="first, middle, last")
     ] = None,
     size: Annotated[int, typer.Option(help="Points a side of a map, odd.")] = 21,
     extent: Annotated[float, typer.Option(help="Of a map, in lengths of the filters of w*.")] = 1.0,
@@ -248,7 +251,7 @@ def run_surface(
 
 
 @app.command("certify")
-def run_certify(
+def _run_certify(
     alice: Annotated[Path, typer.Argument(help="Agent file (TOML): her world, and her reward or recorded choices.")],
     bob: Annotated[Path, typer.Argument(help="Agent file: his policy, or his reward and suboptimality, or both.")],
     out: Annotated[Path | None, typer.Option(help="A page of it, NAME.html.")] = None,
@@ -261,8 +264,8 @@ def run_certify(
     began = time.monotonic()
     if out is not None:
         check_page(out)
-    hers, his = certificates.read(alice, bob)
-    found = certificates.of_agents(hers, his, untested=untested)
+    hers, his = read_agents(alice, bob)
+    found = certify_agents(hers, his, untested=untested)
     if out is not None:
         certificates.page(found, out, title=f"{his.name} by the lights of {hers.name}")
     if as_json:
@@ -274,6 +277,8 @@ def run_certify(
             typer.echo(f"  {assumption.status:8} {assumption.name}: {assumption.words}")
         if found.issued:
             typer.echo(found.statement)
+        if out is not None:
+            typer.echo(out.resolve())
     if not found.issued:
         raise typer.Exit(1)
 

@@ -13,8 +13,8 @@ from torch import nn
 from torch.nn.parameter import is_lazy
 
 from thalweg.errors import InputError, guarded, shown
-from thalweg.landscape import Landscape, Loss, by_name, landscape
-from thalweg.survey import check_memory
+from thalweg.landscape import Landscape, landscape
+from thalweg.samplers import check_memory
 
 UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "KI": 1 << 10, "MI": 1 << 20, "GI": 1 << 30}
 MEND = "mend the file"
@@ -88,9 +88,10 @@ def scape(
     model, data, chosen = (parts[part] or "" for part in ("model", "data", "loss"))
     module = built(from_file(model, "model"), "model")
     _check_size(module, memory)
-    samples, chosen_loss = built(from_file(data, "data"), "data"), loss(chosen)
+    samples = built(from_file(data, "data"), "data")
+    loss = from_file(chosen, "loss") if ":" in chosen else chosen
     with guarded("model, data and loss"):
-        return landscape(module, samples, chosen_loss, n=n, name=name)
+        return landscape(module, samples, loss, n=n, name=name)
 
 
 def _check_size(module: Any, memory: int | None) -> None:
@@ -101,11 +102,6 @@ def _check_size(module: Any, memory: int | None) -> None:
     held = [w for w in (*module.parameters(), *module.buffers()) if not is_lazy(w)]
     item = max((w.element_size() for w in moving), default=0)
     check_memory(sum(w.numel() for w in moving), item, sum(w.nbytes for w in held), memory)
-
-
-def loss(text: str) -> Loss:
-    """A torch loss by name, or `FILE.py:NAME`."""
-    return from_file(text, "loss") if ":" in text else by_name(text)
 
 
 def amount(text: str | None) -> int | None:

@@ -12,12 +12,12 @@ from thalweg.atlas import Section, Table, contour_map, line_map, report
 from thalweg.checkpoints import Checkpoint, Series
 from thalweg.errors import InputError
 from thalweg.landscape import Landscape
-from thalweg.rl import Cliff, Line, Surface, along, check_plane, cliffs, has_plane, surface
+from thalweg.surfaces import Cliff, Line, Surface, along, check_plane, cliffs, has_plane, surface
 from thalweg.types import Params
 
 
 @dataclass(frozen=True, eq=False)
-class Drawn:
+class _Drawn:
     """What was computed of a run.
 
     Attributes:
@@ -70,7 +70,7 @@ def draw(
     extent: float,
     length: float,
     seed: int,
-) -> Drawn:
+) -> _Drawn:
     """Compute maps and lines, with a bar on standard error where that is a terminal.
 
     Args:
@@ -102,10 +102,10 @@ def draw(
         except InputError as error:
             raise InputError(f"step {item.step}: {error}") from error
     lines = along(scape, _states(_tracked(items, "lines")), length=length)
-    return Drawn(found, lines, cliffs(lines), skipped)
+    return _Drawn(found, lines, cliffs(lines), skipped)
 
 
-def page(drawn: Drawn, path: Path, *, title: str) -> Path:
+def page(drawn: _Drawn, path: Path, *, title: str) -> Path:
     """Write what was drawn as a page."""
     names = {f"step {step}": found for step, found in drawn.surfaces.items()}
     words = [

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from thalweg.errors import InputError
-from thalweg.mdp import Levels
+from thalweg.mdp import Levels, log_entropy
 from thalweg.rng import uniforms
 
 
@@ -51,8 +51,7 @@ class Discrete:
 
     def entropy(self, outputs: Tensor) -> Tensor:
         """(B,) nats."""
-        logs = torch.log_softmax(outputs, -1)
-        return -(logs.exp() * logs).sum(-1)
+        return log_entropy(torch.log_softmax(outputs, -1))
 
 
 @dataclass(frozen=True)
@@ -166,10 +165,10 @@ class CartPole:
         """Left and right."""
         return Discrete(2)
 
-    def begin(self, seeds: Tensor) -> "Poles":
+    def begin(self, seeds: Tensor) -> "_Poles":
         """Position, speed, angle and its speed uniform in [-0.05, 0.05]."""
         first = 0.1 * uniforms(seeds, 4, "cart pole") - 0.05
-        return Poles(first.to(torch.float32), torch.zeros(len(seeds), dtype=torch.bool))
+        return _Poles(first.to(torch.float32), torch.zeros(len(seeds), dtype=torch.bool))
 
 
 GRAVITY, CART, POLE, HALF, FORCE, TICK = 9.8, 1.0, 0.1, 0.5, 10.0, 0.02
@@ -177,7 +176,7 @@ EDGE, LEAN = 2.4, 12 * 2 * pi / 360
 
 
 @dataclass(eq=False)
-class Poles:
+class _Poles:
     """Poles under way.
 
     Attributes:
@@ -202,9 +201,9 @@ class Poles:
         self.ended = self.ended | (self.observations[:, 0].abs() > EDGE) | (self.observations[:, 2].abs() > LEAN)
         return reward, self.ended
 
-    def only(self, keep: Tensor) -> "Poles":
+    def only(self, keep: Tensor) -> "_Poles":
         """Some of them."""
-        return Poles(self.observations[keep], self.ended[keep])
+        return _Poles(self.observations[keep], self.ended[keep])
 
 
 @dataclass(frozen=True, eq=False)
@@ -228,17 +227,17 @@ class Played:
         """Of the levels."""
         return self.levels.discount
 
-    def begin(self, seeds: Tensor) -> "Plays":
+    def begin(self, seeds: Tensor) -> "_Plays":
         """By the inverse distribution functions of levels and first states."""
         first, second = uniforms(seeds, 2, "level and start").T.contiguous()
         level = torch.searchsorted(self.levels.weight.cumsum(0), first).clamp(max=len(self.levels) - 1)
         ways = self.levels.start.cumsum(1)[level]
         state = torch.searchsorted(ways, second[:, None])[:, 0].clamp(max=self.levels.states - 1)
-        return Plays(self.levels, level, state, torch.zeros(len(seeds), dtype=torch.bool))
+        return _Plays(self.levels, level, state, torch.zeros(len(seeds), dtype=torch.bool))
 
 
 @dataclass(eq=False)
-class Plays:
+class _Plays:
     """Levels under way.
 
     Attributes:
@@ -268,9 +267,9 @@ class Plays:
         self.ended = stop
         return reward, stop
 
-    def only(self, keep: Tensor) -> "Plays":
+    def only(self, keep: Tensor) -> "_Plays":
         """Some of them."""
-        return Plays(self.levels, self.level[keep], self.state[keep], self.ended[keep])
+        return _Plays(self.levels, self.level[keep], self.state[keep], self.ended[keep])
 
 
 __all__ = ["Box", "CartPole", "Discrete", "Environment", "Episodes", "Played"]

@@ -1,23 +1,25 @@
 """Estimators: from traces to numbers with errors and verdicts."""
 
-from thalweg.estimators.adaptation import BATCH, Auto, Settled, counted, settle
+from thalweg.estimators.adaptation import Auto, Settled, counted, settle
 from thalweg.estimators.degeneracy import NullPath, NullReport, Rank, bounds, null_directions, rank
 from thalweg.estimators.diagnostics import ESS_CUT, RHAT_CUT, Health, diagnose, precision, split_rhat
 from thalweg.estimators.hessian import log_determinant
 from thalweg.estimators.llc import choice, describe, estimate, estimate_auto, estimate_llc, trace
+from thalweg.estimators.logged import LOGGED, Logged, measured
 from thalweg.estimators.posterior_losses import posterior_losses
 from thalweg.estimators.response import Response, influence, susceptibility
 from thalweg.estimators.statistics import Errors, Waic, Wbic, predict, waic, wbic
 from thalweg.estimators.temperatures import Agreement, Measured, Multiplicity, Quantity, agree, multiplicity, slope
 
 __all__ = [
-    "BATCH",
     "ESS_CUT",
+    "LOGGED",
     "RHAT_CUT",
     "Agreement",
     "Auto",
     "Errors",
     "Health",
+    "Logged",
     "Measured",
     "Multiplicity",
     "NullPath",
@@ -39,6 +41,7 @@ __all__ = [
     "estimate_llc",
     "influence",
     "log_determinant",
+    "measured",
     "multiplicity",
     "null_directions",
     "posterior_losses",

@@ -27,7 +27,7 @@ TIE = 1e-12  # of the largest value: an action that is better by less is no impr
 HELD = 1 << 24  # numbers that a table holds before it begins anew, 128 MiB
 
 
-class Table:
+class _Table:
     """The policies of one environment that were met, with what each makes of every feature.
 
     A row does not depend on what else is held, nor a search on what was asked before: the same point, the same bits.
@@ -83,7 +83,7 @@ class Table:
             self.quality, self.first, self.chosen = map(_longer, (self.quality, self.first, self.chosen))
         policy = torch.nn.functional.one_hot(torch.as_tensor(chosen), self.mdp.actions).double()
         value = self.mdp.solve(policy, self.gains)
-        self.quality[row] = (self.gains + self.mdp.discount * self.mdp.expected(value)).flatten(1).numpy()
+        self.quality[row] = self.mdp.backup(self.gains, value).flatten(1).numpy()
         self.first[row], self.chosen[row] = (value @ self.mdp.start).numpy(), chosen
         self.number[key] = row
         return row
@@ -104,7 +104,7 @@ class Scored:
         self.parts = []
         for e in likelihood.seen():
             world = likelihood.environments[e]
-            best, worst = (Table(world, likelihood.values, sign * own) for sign in (1.0, -1.0))
+            best, worst = (_Table(world, likelihood.values, sign * own) for sign in (1.0, -1.0))
             self.parts.append((likelihood.counts[e].numpy(), best, worst))
 
     def __call__(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -144,7 +144,7 @@ def _longer(held: np.ndarray) -> np.ndarray:
 
 
 def _ranges(
-    best: Table, worst: Table, theta: np.ndarray, rows: np.ndarray, quality: np.ndarray
+    best: _Table, worst: _Table, theta: np.ndarray, rows: np.ndarray, quality: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return ranges (R,) and their slopes (R, D), refused where one is 0 up to what was taken for a tie."""
     low, other = worst.best(-theta)
@@ -156,4 +156,4 @@ def _ranges(
     return span, spans
 
 
-__all__ = ["Scored", "Table"]
+__all__ = ["Scored"]

@@ -51,7 +51,7 @@ class Boltzmann:
         """
         gain = mdp.mean_reward(reward)
         gain = gain - mdp.level(gain)[..., None, None]  # changes no choice, and would cost digits
-        values = gain + mdp.discount * mdp.expected(mdp.optimal(Gains(gain)).value)
+        values = mdp.backup(gain, mdp.optimal(Gains(gain)).value)
         if self.relative:
             span = mdp.return_range(Gains(gain))
             if not (span > 0).all():
@@ -79,7 +79,7 @@ class Soft:
     def log_policy(self, mdp: MDP, reward: Any) -> Tensor:
         """(..., S, A) nats, differentiable in the reward."""
         gain = mdp.mean_reward(reward)
-        values = gain + mdp.discount * mdp.expected(mdp.soft_optimal(Gains(gain), self.temperature).value)
+        values = mdp.backup(gain, mdp.soft_optimal(Gains(gain), self.temperature).value)
         return torch.log_softmax(values / self.temperature, -1)
 
 

@@ -4,7 +4,7 @@ Source: Watanabe 2009; predictions at leading order in n, never a certificate.""
 
 import math
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor
@@ -19,8 +19,10 @@ from thalweg.landscape import Estimate, Landscape, PotentialLosses, potential
 
 
 @dataclass(frozen=True)
-class ScoredLosses(PotentialLosses):
+class _ScoredLosses(PotentialLosses):
     """-l / n of moves y from a point, with the gradients of all replicas at once."""
+
+    own_gradients: ClassVar[bool] = True
 
     scored: Scored
     at: Tensor
@@ -34,8 +36,10 @@ class ScoredLosses(PotentialLosses):
 
 
 @dataclass(frozen=True)
-class SoftLosses(PotentialLosses):
+class _SoftLosses(PotentialLosses):
     """The same of a soft chooser, whose policies change with every move: one pass of autograd for all replicas."""
+
+    own_gradients: ClassVar[bool] = True
 
     likelihood: Likelihood
     at: Tensor
@@ -51,7 +55,7 @@ class SoftLosses(PotentialLosses):
         return slope, value.detach()
 
 
-def losses(likelihood: Likelihood, point: Any) -> Landscape:
+def _losses(likelihood: Likelihood, point: Any) -> Landscape:
     """The landscape of an agent's mean loss -l / n, nats a choice, around a point of its class.
 
     Its weights are moves y from the point, theta = point + B y, B orthonormal; where the rule is relative B leaves
@@ -76,9 +80,9 @@ def losses(likelihood: Likelihood, point: Any) -> Landscape:
     whole = lambda w: -likelihood(at + basis @ w["move"]) / likelihood.choices  # noqa: E731
     found = potential(whole, {"move": at.new_zeros(basis.shape[1])}, count)
     if isinstance(likelihood.rule, Boltzmann):
-        own = ScoredLosses(whole, Scored(likelihood, at), at, basis)
+        own = _ScoredLosses(whole, Scored(likelihood, at), at, basis)
     elif isinstance(likelihood.rule, Soft):
-        own = SoftLosses(whole, likelihood, at, basis)
+        own = _SoftLosses(whole, likelihood, at, basis)
     else:
         return found
     return replace(found, losses=own, engine="batched", engine_reason="the loss gives all replicas' gradients")
@@ -97,7 +101,7 @@ def behaviour_llc(likelihood: Likelihood, point: Any = None, **settings: Any) ->
         regular; kinks of the likelihood, where the best policy changes, make it differ at finite n.
     """
     at = most_likely(likelihood, torch.Generator().manual_seed(0)) if point is None else point
-    return estimate_llc(losses(likelihood, at), progress=False, **settings)
+    return estimate_llc(_losses(likelihood, at), progress=False, **settings)
 
 
 @dataclass(frozen=True)
@@ -141,4 +145,4 @@ def predicted_radius(llc: float | Estimate, choices: int, delta: float) -> Radiu
     return Radius(size * math.log(choices) + math.log(1 / delta), size, choices, delta)
 
 
-__all__ = ["Radius", "behaviour_llc", "losses", "predicted_radius"]
+__all__ = ["Radius", "behaviour_llc", "predicted_radius"]

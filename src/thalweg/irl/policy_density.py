@@ -10,7 +10,7 @@ Source: performance difference (Kakade & Langford 2002); the bounds of counts af
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from scipy.optimize import brentq
@@ -18,9 +18,10 @@ from scipy.special import betaln
 from scipy.stats import beta as beta_law
 from torch import Tensor
 
-from thalweg.errors import InputError, UnhealthyError
+from thalweg.errors import InputError
 from thalweg.irl.choice_models import Boltzmann, Rule, Soft
 from thalweg.mdp import MDP
+from thalweg.results import Result
 
 Design = Literal["anytime", "fixed"]
 
@@ -67,7 +68,7 @@ def density_regret(mdp: MDP, rule: Rule, log_policy: Any, policy: Tensor, *, nor
 
 
 @dataclass(frozen=True)
-class DensityBound:
+class DensityBound(Result):
     """An upper bound of Reg_A / rho(R_A), or a reason why there is none.
 
     Attributes:
@@ -79,17 +80,7 @@ class DensityBound:
     raw: float
     reasons: tuple[str, ...]
     confidence: float
-
-    @property
-    def value(self) -> float:
-        """The bound.
-
-        Raises:
-            UnhealthyError: there is none.
-        """
-        if self.reasons:
-            raise UnhealthyError(f"no bound from counts: {'; '.join(self.reasons)}")
-        return self.raw
+    refusal: ClassVar[str] = "no bound from counts: {1}"
 
 
 def probability_bounds(counts: Any, delta: float, design: Design = "anytime") -> tuple[Tensor, Tensor]:

@@ -11,18 +11,19 @@ they are averaged, since behaviour tells them up to their scale only.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from thalweg.effort import affordable, announce, seconds_of
-from thalweg.errors import InputError, UnhealthyError
+from thalweg.errors import InputError
 from thalweg.estimators import ESS_CUT, RHAT_CUT, diagnose, precision, split_rhat
 from thalweg.irl.likelihood import Likelihood
 from thalweg.landscape import Estimate
 from thalweg.mdp import MDP, Gains, reward_distance
+from thalweg.results import Reasoned
 from thalweg.rng import stream
 from thalweg.samplers import Cloud, Move, Target, pilot, temper, travel
 from thalweg.types import Verdict
@@ -36,7 +37,7 @@ FEWER = "merge states, leave environments out, or take fewer draws"
 
 
 @dataclass(frozen=True, eq=False)
-class Posterior:
+class Posterior(Reasoned):
     """Draws of values, or a reason why they are not to be used.
 
     Attributes:
@@ -60,6 +61,7 @@ class Posterior:
     verdict: Verdict
     reasons: tuple[str, ...]
     log_evidence: Estimate | None = None
+    refusal: ClassVar[str] = "the posterior is {0.verdict}: {1}; .points holds the draws"
 
     @property
     def healthy(self) -> bool:
@@ -82,7 +84,7 @@ class Posterior:
         Raises:
             UnhealthyError: the draws are not to be used.
         """
-        self._trusted()
+        self.trusted()
         mean = self.weights @ self.points
         off = self.points - mean
         return mean, torch.einsum("n,ni,nj->ij", self.weights, off, off)
@@ -100,7 +102,7 @@ class Posterior:
             InputError: a draw whose return range is 0 there.
             UnhealthyError: the draws are not to be used.
         """
-        self._trusted()
+        self.trusted()
         return torch.einsum("n,nsa->sa", self.weights, self._normalised(mdp))
 
     def distances(self, mdp: MDP, reward: Any, quantiles: Sequence[float] = (0.05, 0.5, 0.95)) -> Tensor:
@@ -121,7 +123,7 @@ class Posterior:
             InputError: quantiles out of range, a reward that does not fit.
             UnhealthyError: the draws are not to be used.
         """
-        self._trusted()
+        self.trusted()
         wanted = torch.as_tensor(quantiles, dtype=torch.float64)
         if ((wanted < 0) | (wanted > 1)).any():
             raise InputError(f"quantiles {list(quantiles)}: give numbers from 0 to 1")
@@ -136,13 +138,6 @@ class Posterior:
         if not (span > 0).all():
             raise InputError("the return range of a draw is 0 in this process: every policy returns the same by it")
         return gain / span[:, None, None]
-
-    def _trusted(self) -> None:
-        """Refuse unhealthy draws."""
-        if not self.healthy:
-            raise UnhealthyError(
-                f"the posterior is {self.verdict}: {'; '.join(self.reasons)}; .points holds the draws"
-            )
 
 
 def smc(

@@ -5,8 +5,8 @@ from thalweg.landscape.center import Center, full_loss, measure
 from thalweg.landscape.copies import copied
 from thalweg.landscape.data import Data, materialise
 from thalweg.landscape.gradients import announce, checked_gradients, said
-from thalweg.landscape.landscape import Landscape
-from thalweg.landscape.loss import Loss, PerSample, by_name
+from thalweg.landscape.landscape import Landscape, Losses
+from thalweg.landscape.loss import PerSample
 from thalweg.landscape.passes import ModuleLosses, PotentialLosses, one_path
 from thalweg.landscape.posterior import Posterior, Restriction
 from thalweg.landscape.records import Estimate, Trace
@@ -16,7 +16,7 @@ __all__ = [
     "Data",
     "Estimate",
     "Landscape",
-    "Loss",
+    "Losses",
     "ModuleLosses",
     "PerSample",
     "Posterior",
@@ -24,7 +24,6 @@ __all__ = [
     "Restriction",
     "Trace",
     "announce",
-    "by_name",
     "checked_gradients",
     "copied",
     "full_loss",

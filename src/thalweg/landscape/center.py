@@ -28,7 +28,7 @@ class Center:
         frozen: buffers and frozen parameters.
         losses: (n,) per-sample losses at w*, nats; (1,) for a potential.
         gradient: (D,) of L_n at w*, only over directions that move; zero where it is mere rounding.
-        doubt: why w* is no minimum, where the losses have a method `doubt` that knows; else empty.
+        doubt: why w* is no minimum, where the losses can tell; else empty.
     """
 
     params: Tensor
@@ -81,9 +81,7 @@ def measure(scape: Landscape) -> Center:
     gradient = gradient if scape.mask is None else gradient * scape.mask
     if gradient.norm() < ROUNDING * torch.finfo(flat.dtype).eps * _single_gradient(scape, params, layout):
         gradient = torch.zeros_like(gradient)
-    known = getattr(scape.losses, "doubt", None)
-    doubt = known(scape, gradient) if known else ""
-    return Center(flat, scape.frozen, losses, gradient, doubt)
+    return Center(flat, scape.frozen, losses, gradient, scape.losses.doubt(scape, gradient))
 
 
 @contextmanager

@@ -18,7 +18,7 @@ SHARDED = ("FullyShardedDataParallel", "FSDPModule")
 LOCKS = (type(threading.Lock()), type(threading.RLock()), threading.local)
 
 
-class Unwrapped(nn.Module):
+class _Unwrapped(nn.Module):
     """In the place of a wrapper that spreads or compiles a module: the module alone, under the name that it had."""
 
     def __init__(self, name: str, inner: nn.Module) -> None:
@@ -98,7 +98,7 @@ def _copy(module: nn.Module) -> nn.Module:
         for wrapper in reversed(list(module.modules())):
             name = _wraps(wrapper)
             if name is not None:
-                memo[id(wrapper)] = Unwrapped(name, deepcopy(getattr(wrapper, name), memo))
+                memo[id(wrapper)] = _Unwrapped(name, deepcopy(getattr(wrapper, name), memo))
         return deepcopy(module, memo)
     except Exception as error:
         path, thing = _culprit(module, memo)

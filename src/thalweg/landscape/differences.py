@@ -28,11 +28,11 @@ SURE = 3.0  # times what kinks, curvature and rounding explain
 SHARE = {True: 1e-6, False: 1e-3}  # rounding of the gradient itself, of the sum over parameters
 
 
-class Narrowed(Exception):  # noqa: N818  (it ends a trial, it is no error)
+class _Narrowed(Exception):  # noqa: N818  (it ends a trial, it is no error)
     """A computation that was started in float64 went on in fewer bits."""
 
 
-class Wide(TorchDispatchMode):
+class _Wide(TorchDispatchMode):
     """Ends a computation at the first kernel that makes a shorter number of a float64."""
 
     def __torch_dispatch__(
@@ -44,7 +44,7 @@ class Wide(TorchDispatchMode):
         if any(t.dtype == torch.float64 for t in given) and any(
             isinstance(t, Tensor) and t.is_floating_point() and t.dtype != torch.float64 for t in leaves(found)
         ):
-            raise Narrowed
+            raise _Narrowed
         return found
 
 
@@ -79,7 +79,7 @@ class Differences:
         self.dtype, self.fine = torch.float64, True
         self.center, self.sigma = flat, (self.nbeta**-0.5) / tether
         try:
-            with Wide(), torch.no_grad():
+            with _Wide(), torch.no_grad():
                 self._losses(self._split(flat.double()))
         except Exception:  # of any kind: the module knows no float64, and is tried as it is
             self.dtype, self.fine = flat.dtype, False
@@ -132,7 +132,7 @@ class Differences:
         inputs, targets = map_tensors(lambda t: _as(t, self.dtype), self.batch)
         losses = self.scape.losses(params, frozen, inputs, targets)
         if self.fine and losses.dtype != torch.float64:
-            raise Narrowed
+            raise _Narrowed
         return losses
 
 

@@ -1,8 +1,9 @@
 """Landscape: per-sample losses as a function of parameters, with data and n. The first of the three records."""
 
-from collections.abc import Callable
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -14,7 +15,51 @@ from thalweg.landscape.posterior import Restriction
 from thalweg.tree import Layout
 from thalweg.types import Params, Tree
 
-Losses = Callable[[Params, Params, Tree, Tensor | None], Tensor]
+
+class Losses(ABC):
+    """What is measured: losses of samples as a function of weights. A new kind inherits from it.
+
+    A kind says by three facts what it can, and has the methods that go with them.
+
+    Attributes:
+        own_gradients: `gradients` gives them: nothing is differentiated, traced or compiled, and nothing checks them.
+        in_the_mean: a sample's gradient is right in the mean over samples alone, and not the loss's own.
+        whole: the samples are a whole family with its weights, not draws from one: their mean has no error.
+    """
+
+    own_gradients: ClassVar[bool] = False
+    in_the_mean: ClassVar[bool] = False
+    whole: ClassVar[bool] = False
+
+    @abstractmethod
+    def __call__(self, params: Params, frozen: Params, inputs: Tree, targets: Tensor | None) -> Tensor:
+        """Losses (B,) of one replica, nats per sample; (1,) of an analytic function, which has no inputs.
+
+        Args:
+            params: weights that move.
+            frozen: other parameters and buffers.
+            inputs: of B samples.
+            targets: of the same.
+        """
+
+    def gradients(self, params: Tensor) -> tuple[Tensor, Tensor]:
+        """Gradients (R, D) and values (R,) of the mean loss at the weights (R, D) of all replicas at once."""
+        raise NotImplementedError(f"{type(self).__name__} has no gradients of its own")
+
+    def begin(self) -> None:  # noqa: B027  (most keep nothing)
+        """A block of steps begins: what is kept from step to step is kept from here on."""
+
+    def end(self) -> None:  # noqa: B027
+        """It ends, and nothing is kept beyond it."""
+
+    def doubt(self, scape: "Landscape", gradient: Tensor) -> str:
+        """Why w* is no minimum, where the losses can tell; else empty.
+
+        Args:
+            scape: of these losses, at w*.
+            gradient: (D,) at w*.
+        """
+        return ""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -22,7 +67,7 @@ class Landscape:
     """Per-sample losses around a point w*.
 
     Attributes:
-        losses: (params, frozen, inputs, targets) -> (B,) nats per sample, for one replica.
+        losses: (params, frozen, inputs, targets) -> (B,) nats per sample, for one replica; and what else they can.
         params: w*, the parameters that move.
         frozen: what belongs to the checkpoint and stays: other parameters, buffers.
         data: all samples, or None for an analytic function.
@@ -46,6 +91,13 @@ class Landscape:
     aliases: tuple[tuple[str, str], ...] = ()
     optional: frozenset[str] = frozenset()
     name: str | None = None
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.losses, Losses):
+            raise InputError(
+                f"losses are a {type(self.losses).__name__}: make it by tw.landscape or tw.potential, or give"
+                " what inherits from thalweg.landscape.Losses"
+            )
 
     def __repr__(self) -> str:
         return f"Landscape({self.layout.width} weights, n={self.n}, engine={self.engine!r})"

@@ -14,6 +14,7 @@ from torch.func import functional_call
 from thalweg.errors import InputError, shown
 from thalweg.landscape.copies import LOCKS, stand_ins
 from thalweg.landscape.held import Place, Scratch, things
+from thalweg.landscape.landscape import Losses
 from thalweg.landscape.loss import PerSample
 from thalweg.types import Params, Tree
 
@@ -57,7 +58,7 @@ def check_mode() -> None:
 
 
 @dataclass(frozen=True)
-class ModuleLosses:
+class ModuleLosses(Losses):
     """Per-sample losses of a module, as a function of all its tensors.
 
     Attributes:
@@ -108,7 +109,7 @@ class ModuleLosses:
 
 
 @dataclass(frozen=True)
-class PotentialLosses:
+class PotentialLosses(Losses):
     """K(w), as the loss of a single sample."""
 
     fn: Callable[[Params], Tensor]

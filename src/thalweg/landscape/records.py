@@ -1,11 +1,11 @@
 """The records behind the waist: Trace, what a sampler saw; Estimate, what it means."""
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
-from thalweg.errors import UnhealthyError
+from thalweg.results import Result
 from thalweg.runtime import finite
 from thalweg.types import Verdict
 
@@ -35,7 +35,7 @@ class Trace:
 
 
 @dataclass(frozen=True)
-class Estimate:
+class Estimate(Result):
     """A number with its error, or a reason why there is none.
 
     Attributes:
@@ -59,31 +59,19 @@ class Estimate:
     settings: dict[str, Any] = field(repr=False)
     choices: tuple[str, ...] = field(default=(), repr=False)
     trace: Trace | None = field(default=None, repr=False, compare=False)
+    refusal: ClassVar[str] = "the estimate is {0.verdict}: {1}; .raw holds the number"
 
     @property
     def healthy(self) -> bool:
         """Whether there is a value."""
         return self.verdict is Verdict.HEALTHY
 
-    @property
-    def value(self) -> float:
-        """The number.
-
-        Raises:
-            UnhealthyError: the verdict is not healthy; `raw` holds the number.
-        """
-        if not self.healthy:
-            raise UnhealthyError(f"the estimate is {self.verdict}: {'; '.join(self.reasons)}; .raw holds the number")
-        return self.raw
-
     def to_dict(self) -> dict[str, Any]:
         """For JSON: `value` is None where unhealthy, and so is every number that is not finite."""
-        numbers = {"raw": self.raw, "stderr": self.stderr, "rhat": self.rhat, "ess": self.ess}
-        return {
-            "value": self.raw if self.healthy else None,
+        numbers = {"stderr": self.stderr, "rhat": self.rhat, "ess": self.ess}
+        return super().to_dict() | {
             **{name: finite(number) for name, number in numbers.items()},
             "verdict": str(self.verdict),
-            "reasons": list(self.reasons),
             "choices": list(self.choices),
             "settings": self.settings,
         }

@@ -24,7 +24,7 @@ LEAVE = "mend that sample, or leave it out (torch.utils.data.Subset)"
 
 
 @dataclass(frozen=True)
-class Source:
+class _Source:
     """A map-style data set, and the number of samples that it says it has."""
 
     dataset: Any
@@ -96,7 +96,7 @@ def read(dataset: Any) -> tuple[Tree, Tree]:
         InputError: a sample that fails, is no pair, or differs from sample 0 in structure, shape or type of
             numbers; two readings that differ; more than 4 GiB.
     """
-    source = Source(dataset, length(dataset))
+    source = _Source(dataset, length(dataset))
     like = pair(source.at(0), source.kind, 0)
     first = {name: t.clone() for name, t in flat(like, 0).items()}  # a data set may write into one buffer
     for part in ("input", "target"):
@@ -127,7 +127,7 @@ def read_collated(dataset: Any, collate: Callable[[list[Any]], Any]) -> tuple[Tr
     Raises:
         InputError: a sample or the collate_fn that fails, batches that are no pairs, or do not fit together.
     """
-    source, held, parts = Source(dataset, length(dataset)), 0, []
+    source, held, parts = _Source(dataset, length(dataset)), 0, []
     source.at(0)
     source.at(source.total - 1)
     for start in range(0, source.total, TWICE):
@@ -142,7 +142,7 @@ def read_collated(dataset: Any, collate: Callable[[list[Any]], Any]) -> tuple[Tr
     return rebuild(parts[0], [torch.cat(column) for column in zip(*(leaves(part) for part in parts), strict=True)])
 
 
-def _collated(source: Source, rows: range, collate: Callable[[list[Any]], Any]) -> Any:
+def _collated(source: _Source, rows: range, collate: Callable[[list[Any]], Any]) -> Any:
     """One batch, a pair of trees of tensors."""
     samples = [source.at(i) for i in rows]
     try:
@@ -178,7 +178,7 @@ def _refuse_unlike(part: Tree, first: Tree, start: int) -> None:
             )
 
 
-def _sample(source: Source, i: int, first: Flat) -> Flat:
+def _sample(source: _Source, i: int, first: Flat) -> Flat:
     """The tensors of sample i, which has the places, shapes and types of sample 0.
 
     Raises:
@@ -202,7 +202,7 @@ def _sample(source: Source, i: int, first: Flat) -> Flat:
     return found
 
 
-def _refuse_random(source: Source, held: Flat, i: int) -> None:
+def _refuse_random(source: _Source, held: Flat, i: int) -> None:
     """Read a sample again.
 
     Raises:
@@ -213,7 +213,7 @@ def _refuse_random(source: Source, held: Flat, i: int) -> None:
         raise _is_random(source, i)
 
 
-def _is_random(source: Source, i: int) -> InputError:
+def _is_random(source: _Source, i: int) -> InputError:
     """Two readings of one sample must agree."""
     transform = type(getattr(source.dataset, "transform", source.dataset)).__name__
     return InputError(
@@ -230,7 +230,7 @@ def _equal(first: list[Tensor], second: list[Tensor]) -> bool:
     )
 
 
-def _refuse_large(source: Source, held: int) -> None:
+def _refuse_large(source: _Source, held: int) -> None:
     """Refuse what does not fit in memory."""
     if held > LIMIT:
         raise InputError(f"{source.kind} is larger than {LIMIT >> 30} GiB in memory: give a Subset of it and n=")

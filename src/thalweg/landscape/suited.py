@@ -13,7 +13,7 @@ from torch import Tensor
 from thalweg.errors import InputError
 from thalweg.landscape.data import Data
 from thalweg.landscape.landscape import Landscape
-from thalweg.landscape.loss import PerSample
+from thalweg.landscape.passes import ModuleLosses
 from thalweg.landscape.targets import CALLS, check_neighbours, check_targets, keeps, type_of
 from thalweg.tree import leaves, rebuild
 from thalweg.types import Tree
@@ -42,9 +42,9 @@ def check_data(scape: Landscape, data: Data) -> None:
             _refuse_inputs(scape, data)
             raise
         if isinstance(outputs, Tensor) and outputs.ndim:
-            loss: PerSample = scape.losses.loss  # pyright: ignore[reportFunctionMemberAccess]
-            check_targets(loss, outputs, data)
-            check_neighbours(loss, outputs, data)
+            assert isinstance(scape.losses, ModuleLosses)
+            check_targets(scape.losses.loss, outputs, data)
+            check_neighbours(scape.losses.loss, outputs, data)
         _check_numbers(scape, data)
 
 

@@ -2,19 +2,20 @@
 
 from thalweg.mdp.abstraction import Abstraction
 from thalweg.mdp.canonical_rewards import dard_canonical, epic_canonical
-from thalweg.mdp.levels import Levels
+from thalweg.mdp.levels import Levels, backed_up
 from thalweg.mdp.linear_programmes import Scaled, lost_of, scaled, solved
 from thalweg.mdp.minimax_regret import Floor, contextual_floor, each_of, ranged, shares
-from thalweg.mdp.model_error import Departure, Mismatch, Pushed, two_policy_error
+from thalweg.mdp.model_error import Departure, Mismatch, ModelError, Pushed, model_error, two_policy_error
 from thalweg.mdp.occupancy import flow, hull_basis, hull_dimension, project, single_gain
 from thalweg.mdp.planning import LARGEST, Planned, follow, plan, planned, scale, single
+from thalweg.mdp.policy_iteration import ROUNDS, Plan, entropy, log_entropy
 from thalweg.mdp.probabilities import EPS, POLICY, distributions, half_unit, numbers, one_number
-from thalweg.mdp.process import MDP, ROUNDS, Gains, Plan, entropy
+from thalweg.mdp.process import MDP, Gains
 from thalweg.mdp.reward_distance import KINDS, levelled, regret_bound, return_range, reward_distance
-from thalweg.mdp.rows import DENSE, Visited, from_rows, mixture, transition_rows, visited
+from thalweg.mdp.rows import DENSE, Visited, from_rows, mixture, visited
 from thalweg.mdp.scaled_reward import Earned, combined
 from thalweg.mdp.valuation import FINEST, Sides, Valuation, valuation
-from thalweg.mdp.value_bounds import shortfall, spans
+from thalweg.mdp.value_bounds import returned, shortfall, spans
 from thalweg.mdp.worst_regret import WorstRegret, composed_bound, worst_inversion, worst_regret, worst_regrets
 
 __all__ = [
@@ -33,6 +34,7 @@ __all__ = [
     "Gains",
     "Levels",
     "Mismatch",
+    "ModelError",
     "Plan",
     "Planned",
     "Pushed",
@@ -41,6 +43,7 @@ __all__ = [
     "Valuation",
     "Visited",
     "WorstRegret",
+    "backed_up",
     "combined",
     "composed_bound",
     "contextual_floor",
@@ -56,8 +59,10 @@ __all__ = [
     "hull_basis",
     "hull_dimension",
     "levelled",
+    "log_entropy",
     "lost_of",
     "mixture",
+    "model_error",
     "numbers",
     "one_number",
     "plan",
@@ -66,6 +71,7 @@ __all__ = [
     "ranged",
     "regret_bound",
     "return_range",
+    "returned",
     "reward_distance",
     "scale",
     "scaled",
@@ -75,7 +81,6 @@ __all__ = [
     "single_gain",
     "solved",
     "spans",
-    "transition_rows",
     "two_policy_error",
     "valuation",
     "visited",

@@ -16,10 +16,11 @@ import torch
 from torch import Tensor
 
 from thalweg.errors import InputError
-from thalweg.mdp.model_error import Departure, Mismatch, Pushed
+from thalweg.mdp.model_error import Departure, Mismatch, Pushed, value_span
 from thalweg.mdp.occupancy import single_gain
 from thalweg.mdp.process import MDP, Gains
-from thalweg.mdp.rows import from_rows, transition_rows
+from thalweg.mdp.rows import from_rows
+from thalweg.mdp.valuation import valuation
 
 SAME = 1e-12  # of the largest reward: states that differ by less are not told apart
 STARTS = 1e-9  # by which two starts may differ, as probabilities may miss 1
@@ -140,7 +141,7 @@ class Abstraction:
         sums = torch.zeros(self.states, dtype=torch.float64).index_add(0, self.map, given)
         mean = sparse.csr_matrix(self._member().multiply((given / sums[self.map]).numpy()[:, None])).T
         rows = sparse.kron(mean, sparse.identity(fine.actions), format="csr") @ self._pushed_rows(fine)
-        return from_rows(rows.tocsr(), self._pushed_start(fine), fine.discount, dense=fine.sparse is None)
+        return from_rows(rows.tocsr(), self._pushed_start(fine), fine.discount, dense=fine.dynamics.dense)
 
     def departure(self, fine: MDP, coarse: MDP) -> Departure:
         """Whether the map commutes with the dynamics: eps_tau, at which fine state and action; 0 if lumpable.
@@ -154,7 +155,7 @@ class Abstraction:
         """
         self._agree(fine, coarse)
         pairs = (self.map[:, None] * fine.actions + torch.arange(fine.actions)).reshape(-1).numpy()
-        apart = abs(self._pushed_rows(fine) - transition_rows(coarse)[pairs])
+        apart = abs(self._pushed_rows(fine) - coarse.dynamics.rows[pairs])
         return _largest(torch.as_tensor(np.asarray(apart.sum(1))).reshape(-1, fine.actions))
 
     def reward_departure(self, fine: MDP, fine_reward: Any, coarse: MDP, coarse_reward: Any) -> Departure:
@@ -183,15 +184,8 @@ class Abstraction:
         moved = self.departure(fine, coarse).size
         paid = self.reward_departure(fine, fine_reward, coarse, coarse_reward).size
         gain = single_gain(coarse, coarse_reward)
-        best = coarse.optimal(gain).value
-        if policy is None:
-            spans = (best.max() - coarse.worst(gain).value.min(),) * 2
-        else:
-            own = coarse.evaluate(torch.as_tensor(policy, dtype=torch.float64), gain)
-            if own.ndim != 1:
-                raise InputError(f"policy has shape {tuple(torch.as_tensor(policy).shape)}: give one (B, A)")
-            spans = (best.max() - best.min(), own.max() - own.min())
-        return Mismatch(paid, moved, float(sum(spans)) / 2, fine.discount)
+        known = valuation(coarse, gain, whole=True)
+        return Mismatch(paid, moved, value_span(known, policy) * known.reward.unit, fine.discount)
 
     def _agree(self, fine: MDP, coarse: MDP) -> None:
         """Refuse two processes that are not of one game."""
@@ -239,7 +233,7 @@ class Abstraction:
 
     def _pushed_rows(self, fine: MDP) -> Any:
         """(S A, B): fine rows, as chances of blocks."""
-        return transition_rows(fine) @ self._member()
+        return fine.dynamics.rows @ self._member()
 
     def _pushed_start(self, fine: MDP) -> Tensor:
         """(B,): the start, as chances of blocks."""

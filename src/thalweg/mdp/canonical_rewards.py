@@ -14,7 +14,6 @@ from torch import Tensor
 from thalweg.errors import InputError
 from thalweg.mdp.occupancy import mean_gain
 from thalweg.mdp.process import MDP, Gains
-from thalweg.mdp.rows import transition_rows
 
 TRIPLES = 50_000_000  # state, action, next state that are held at once
 
@@ -36,7 +35,7 @@ def epic_canonical(mdp: MDP, reward: Any, states: Any = None, actions: Any = Non
     Raises:
         InputError: shapes that do not fit, numbers that are not finite, no probabilities, too many triples.
     """
-    whole = whole_steps(mdp, reward)
+    whole = _whole_steps(mdp, reward)
     over_states, over_actions = coverage(mdp, states, actions)
     means = torch.einsum("...sat,a,t->...s", whole, over_actions, over_states)
     level = mdp.discount * (means @ over_states)
@@ -51,7 +50,7 @@ def dard_canonical(mdp: MDP, reward: Any, states: Any = None, actions: Any = Non
 
     Args, Returns and Raises: as `epic_canonical`; `states` is checked, and read by the distance alone.
     """
-    whole = whole_steps(mdp, reward)
+    whole = _whole_steps(mdp, reward)
     over_actions = coverage(mdp, states, actions)[1]
     moves = dense_transitions(mdp)
     means = torch.einsum("sat,...sat,a->...s", moves, whole, over_actions)
@@ -80,7 +79,7 @@ def coverage(mdp: MDP, states: Any, actions: Any) -> tuple[Tensor, Tensor]:
     return _distribution(states, mdp.states, "states"), _distribution(actions, mdp.actions, "actions")
 
 
-def whole_steps(mdp: MDP, reward: Any) -> Tensor:
+def _whole_steps(mdp: MDP, reward: Any) -> Tensor:
     """(..., S, A, S): a reward of any shape as one of the whole step."""
     mean = mean_gain(mdp, reward)
     _affordable(mdp, mean.numel() * mdp.states)
@@ -98,10 +97,9 @@ def is_whole(mdp: MDP, reward: Any) -> bool:
 
 def dense_transitions(mdp: MDP) -> Tensor:
     """(S, A, S), of sparse processes too."""
-    if mdp.transitions is not None:
-        return mdp.transitions
-    _affordable(mdp, mdp.states**2 * mdp.actions)
-    return torch.as_tensor(transition_rows(mdp).toarray()).reshape(mdp.states, mdp.actions, mdp.states)
+    if not mdp.dynamics.dense:
+        _affordable(mdp, mdp.states**2 * mdp.actions)
+    return mdp.dynamics.chances
 
 
 def _standard(canonical: Tensor, weights: Tensor, noise: Tensor) -> Tensor:

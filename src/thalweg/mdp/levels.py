@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from thalweg.errors import InputError
-from thalweg.mdp.process import entropy
+from thalweg.mdp.policy_iteration import entropy
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,13 +119,10 @@ class Levels:
 
     def returns(self, policy: Tensor, temperature: float = 0.0) -> Tensor:
         """(L,): J of a policy of probabilities (L, S, A) on each level."""
-        value = torch.zeros_like(policy[..., 0])
-        keep = self.discount * (~self.end).to(policy)
         gain = (policy * self.reward.to(policy)).sum(-1)
         gain = gain + temperature * entropy(policy) if temperature else gain
-        moves = policy * keep
-        for _ in range(self.horizon):
-            value = gain + (moves * self.after(value)).sum(-1)
+        moves = policy * (self.discount * (~self.end).to(policy))
+        value = backed_up(gain, moves, self.next.expand(len(self), -1, -1).flatten(1), self.horizon)
         return (self.start.to(policy) * value).sum(1)
 
     def regrets(self, policy: Tensor) -> Tensor:
@@ -146,4 +143,19 @@ class Levels:
         return (weight * self.regrets(policy)).sum() / weight.sum()
 
 
-__all__ = ["Levels"]
+def backed_up(gain: Tensor, moves: Tensor, after: Tensor, horizon: int) -> Tensor:
+    """(B, S): the value of a policy from each state on, after so many backups.
+
+    Args:
+        gain: (B, S) its mean reward.
+        moves: (B, S, A) its chances, times discount where the episode goes on.
+        after: (B, S A) the state after each action.
+        horizon: backups.
+    """
+    value = torch.zeros_like(gain)
+    for _ in range(horizon):
+        value = gain + (moves * value.gather(1, after).reshape(moves.shape)).sum(-1)
+    return value
+
+
+__all__ = ["Levels", "backed_up"]

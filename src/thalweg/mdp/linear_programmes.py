@@ -29,7 +29,6 @@ from scipy.sparse.csgraph import dijkstra
 
 from thalweg.errors import InputError
 from thalweg.mdp.process import MDP
-from thalweg.mdp.rows import transition_rows
 from thalweg.mdp.valuation import Valuation
 
 ACCURACY = 1e-10  # to which HiGHS is asked to hold the conditions: its finest
@@ -94,7 +93,7 @@ def scaled(mdp: MDP, policies: Sequence[np.ndarray]) -> Scaled:
         policies: (S,) or (S, A), whose visits count for m beside the uniform policy's and the likeliest paths'.
     """
     states, actions, first = mdp.states, mdp.actions, mdp.start.numpy()
-    held = transition_rows(mdp).tocoo()
+    held = mdp.dynamics.rows.tocoo()
     ahead = mdp.discount * held.data
     source, into = held.row // actions, held.col
     stays = np.zeros(states * actions)  # a step that is tried until it is made

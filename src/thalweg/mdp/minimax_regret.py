@@ -122,10 +122,7 @@ def ranged(mdp: MDP, each: Sequence[Any]) -> list[Valuation]:
     """
     known = [valuation(mdp, reward) for reward in each]
     for k, one in enumerate(known):
-        if not one.range.low > 0:
-            raise InputError(
-                f"the return range of reward {k} is 0 up to rounding, every policy returns the same: leave it out"
-            )
+        one.known_range(f"reward {k}", widths=0.0)
     return known
 
 

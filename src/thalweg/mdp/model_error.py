@@ -5,6 +5,10 @@ from typing import Any, NamedTuple
 
 from torch import Tensor
 
+from thalweg.mdp.planning import Planned
+from thalweg.mdp.process import MDP
+from thalweg.mdp.valuation import Valuation, valuation
+
 
 class Pushed(NamedTuple):
     """A reward on coarse states.
@@ -76,4 +80,47 @@ def two_policy_error(reward: Any, transitions: float, span: Any, discount: float
     return 2 * (reward + discount * transitions * span / 2) / (1 - discount)
 
 
-__all__ = ["Departure", "Mismatch", "Pushed", "two_policy_error"]
+class ModelError(NamedTuple):
+    """What a process that differs from the stated one may change, in units of the reward or as shares of its range.
+
+    Attributes:
+        regret: by how much a regret may be larger there.
+        range: by how much the return range may be smaller.
+    """
+
+    regret: float
+    range: float
+
+
+def model_error(mdp: MDP, reward: Any, off: float, transitions: float, policy: Any = None) -> ModelError:
+    """What regret and return range may differ by in a process near the stated one, in units of the reward.
+
+    Args:
+        mdp: the stated process.
+        reward: (S,), (S, A) or (S, A, S).
+        off: eps_R, by which mean rewards differ at most.
+        transitions: eps_tau, by which rows differ at most, in L1.
+        policy: (S, A) whose regret is in question; default any at all.
+    """
+    known = valuation(mdp, reward, whole=transitions > 0)  # rows that differ may lead to any state
+    spans = value_span(known, policy), (_width(known.best) + _width(known.worst)) / 2
+    return ModelError(*(two_policy_error(off, transitions, span * known.reward.unit, mdp.discount) for span in spans))
+
+
+def value_span(known: Valuation, policy: Any = None) -> float:
+    """Above the mean of the spans of V* and a policy's value (S, A), in units of the valuation.
+
+    Without a policy it is max V* - min V_worst, of any at all, in finer states too.
+    """
+    if policy is None:
+        return float(known.best.bounds[1].max() + known.worst.bounds[1].max())
+    return (_width(known.best) + _width(known.own(policy))) / 2
+
+
+def _width(found: Planned) -> float:
+    """Above the span of values."""
+    low, high = found.bounds
+    return float(high.max() - low.min())
+
+
+__all__ = ["Departure", "Mismatch", "ModelError", "Pushed", "model_error", "two_policy_error", "value_span"]

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from thalweg.errors import InputError
 from thalweg.mdp.process import MDP
-from thalweg.mdp.rows import Visited, transition_rows, visited
+from thalweg.mdp.rows import Visited, visited
 
 
 def mean_gain(mdp: MDP, reward: Any) -> Tensor:
@@ -44,7 +44,7 @@ def flow(mdp: MDP) -> Any:
     Columns are state and action, action fastest, as in `mdp.occupancy(policy).reshape(-1)`.
     """
     sums = sparse.kron(sparse.identity(mdp.states), np.ones((1, mdp.actions)))
-    return (sums - mdp.discount * transition_rows(mdp).T).tocsr()
+    return (sums - mdp.discount * mdp.dynamics.rows.T).tocsr()
 
 
 def hull_dimension(mdp: MDP) -> int:

@@ -29,6 +29,7 @@ from thalweg.mdp import value_bounds as bracket
 from thalweg.mdp.probabilities import EPS
 from thalweg.mdp.process import MDP
 from thalweg.mdp.rows import filled
+from thalweg.mdp.sparse import in_single, most_terms
 
 TOLERANCE = 1e-9  # of the largest range that returns could have
 ROUNDS = 10_000  # greedy backups
@@ -108,7 +109,9 @@ def plan(
         InputError: a batch of rewards, or numbers out of their range.
     """
     gain = single(mdp, reward)
-    return _as_given(mdp, _solve(_rows(mdp), gain, mdp.discount, tolerance * scale(gain, mdp.discount), rounds, warm))
+    return _as_given(
+        mdp, _solve(mdp.dynamics.matrix, gain, mdp.discount, tolerance * scale(gain, mdp.discount), rounds, warm)
+    )
 
 
 def follow(
@@ -137,7 +140,7 @@ def follow(
         InputError: as `plan`, or a policy of another shape.
     """
     gain = single(mdp, reward)
-    rows, width = _rows(mdp), tolerance * scale(gain, mdp.discount)
+    rows, width = mdp.dynamics.matrix, tolerance * scale(gain, mdp.discount)
     if policy.shape not in ((mdp.states,), gain.shape):
         raise InputError(
             f"policy has shape {policy.shape}: give ({mdp.states},) actions or {gain.shape} probabilities"
@@ -159,12 +162,13 @@ def planned(mdp: MDP, gain: np.ndarray, error: Any, width: float, warm: np.ndarr
     Raises:
         InputError: it would not end in reasonable time.
     """
+    rows = mdp.dynamics.matrix
     if _directly(mdp, width / max(scale(gain, mdp.discount), LEAST)):
-        choice = None if warm is None else torch.as_tensor(_backup(_rows(mdp), gain, mdp.discount, warm).argmax(1))
+        choice = None if warm is None else torch.as_tensor(_backup(rows, gain, mdp.discount, warm).argmax(1))
         error = torch.as_tensor(np.broadcast_to(error, gain.shape).copy())
         return _of_bracket(bracket.best(filled(mdp), torch.as_tensor(gain), error, choice))
     open_to = (float(np.max(error)), mdp.rounding)
-    return _solve(_rows(mdp), gain, mdp.discount, width, ROUNDS, warm, 0, open_to)
+    return _solve(rows, gain, mdp.discount, width, ROUNDS, warm, 0, open_to)
 
 
 def followed(
@@ -193,7 +197,7 @@ def followed(
             chances = torch.nn.functional.one_hot(chances, mdp.actions).to(torch.float64)
         error = torch.as_tensor(np.broadcast_to(error, gain.shape).copy())
         return _of_bracket(bracket.own(filled(mdp), chances, torch.as_tensor(gain), error, off))
-    rows, paid, mixed = _chosen(mdp, _rows(mdp), gain, policy)
+    rows, paid, mixed = _chosen(mdp, mdp.dynamics.matrix, gain, policy)
     open_to = (float(np.max(error)) + off * float(np.abs(gain).max()), mdp.rounding + off)
     return _solve(rows, paid, mdp.discount, width, ROUNDS, warm, mixed, open_to)
 
@@ -230,8 +234,7 @@ def _directly(mdp: MDP, share: float) -> bool:
     """
     if mdp.states <= FEW or (mdp.states <= MOST and share < FINEST):
         return True
-    entries = mdp.states**2 if mdp.transitions is not None else mdp.sparse.nnz / mdp.actions
-    seconds = entries * ENTRY * min(DIGITS, max(1.0, -math.log(max(share, LEAST)))) / (1 - mdp.discount)
+    seconds = mdp.dynamics.entries * ENTRY * min(DIGITS, max(1.0, -math.log(max(share, LEAST)))) / (1 - mdp.discount)
     if mdp.states <= MOST and SOLVES * PIVOT * mdp.states**3 < seconds:
         return True
     what = f"planning for {mdp.states:,} states at discount {mdp.discount:g}"
@@ -263,13 +266,6 @@ def single(mdp: MDP, reward: Any) -> np.ndarray:
 def scale(gain: np.ndarray, discount: float) -> float:
     """The largest range that returns could have, (max R - min R) / (1 - discount)."""
     return float(gain.max() - gain.min()) / (1 - discount)
-
-
-def _rows(mdp: MDP) -> Any:
-    """(S A, S), dense or sparse."""
-    if mdp.transitions is None:
-        return mdp.sparse
-    return mdp.transitions.reshape(-1, mdp.states).numpy()
 
 
 def _solve(
@@ -329,11 +325,7 @@ def _solve(
 
 def _coarse(rows: Any, discount: float) -> Any:
     """The rows in single precision, which is half of what sweeps read, unless rounding would outlast a correction."""
-    if 1 - discount < LONG:
-        return rows
-    if sparse.issparse(rows):
-        return sparse.csr_matrix((rows.data.astype(np.float32), rows.indices, rows.indptr), rows.shape, copy=False)
-    return rows.astype(np.float32)
+    return rows if 1 - discount < LONG else in_single(rows)
 
 
 def _summed(rows: Any, residual: np.ndarray, discount: float, sweeps: int) -> np.ndarray:
@@ -373,8 +365,7 @@ class _Edges:
     def __init__(
         self, rows: Any, gain: np.ndarray, discount: float, mixed: int, open_to: tuple[float, float]
     ) -> None:
-        terms = int(np.diff(rows.indptr).max()) if sparse.issparse(rows) else rows.shape[1]
-        self.error, self.least = (terms + mixed + 10) * EPS, 1 - discount
+        self.error, self.least = (most_terms(rows) + mixed + 10) * EPS, 1 - discount
         self.paid, self.moved = open_to
         self.reward = float(np.abs(gain).max())
         if not self.reward < LARGEST * self.least:

@@ -4,7 +4,7 @@ A number in floating point stands for all numbers that round to it: it is known 
 Rows are distributions: what they miss 1 by is rounding, and is divided out in float64.
 """
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sparse
@@ -25,22 +25,6 @@ HALF_UNITS = {  # of the last place, relative to the number
 }
 WIDE = 8  # bytes of whole numbers that float64 does not hold
 BELOW = 4  # half units by which a subtraction may leave a probability below 0
-
-
-class Rows(NamedTuple):
-    """Transitions: one of the two is None.
-
-    Attributes:
-        dense: (S, A, S).
-        sparse: (S A, S) in CSR.
-        actions: A.
-        rounding: relative, by which an entry may be off: half a unit in its last place, and what its row missed 1 by.
-    """
-
-    dense: Tensor | None
-    sparse: Any
-    actions: int
-    rounding: float
 
 
 def numbers(given: Any, what: str) -> Tensor:
@@ -95,8 +79,9 @@ def distributions(given: Any, what: str, most: float = SUM) -> tuple[Tensor, flo
         most: by which a sum may miss 1 in float64; numbers of less precision have what theirs allows.
 
     Returns:
-        The same shape in float64; and the largest relative error of an entry, see `Rows`. A policy is what its
-        rows make of it, divided by their sums: what they missed 1 by is not in doubt.
+        The same shape in float64; and the largest relative error of an entry: half a unit in its last place, and
+        what its row missed 1 by. A policy is what its rows make of it, divided by their sums: what they missed 1 by
+        is not in doubt.
 
     Raises:
         InputError: numbers that are no probabilities, sums that are not 1; with their place.
@@ -116,38 +101,11 @@ def distributions(given: Any, what: str, most: float = SUM) -> tuple[Tensor, flo
     return found / sums, max(unit, EPS) + (float(off.max()) if off.numel() and most < POLICY else 0.0)
 
 
-def transitions(given: Any) -> Rows:
-    """Read transitions, dense (S, A, S) or sparse, each row a distribution.
+def thinned(rows: Any, actions: int, unit: float) -> tuple[Any, float]:
+    """Sparse distributions (S A, S), as `distributions` has dense ones; of so many actions, for the message.
 
-    Raises:
-        InputError: shapes that do not fit, rows that are no distributions.
+    `unit`: half a unit in the last place of an entry, relative.
     """
-    if isinstance(given, list | tuple) and given and all(sparse.issparse(m) for m in given):
-        shapes = {m.shape for m in given}
-        if len(shapes) != 1 or len({*next(iter(shapes))}) != 1:
-            raise InputError(f"transitions of shapes {sorted(shapes)}: give a square matrix (S, S) for each action")
-        states, actions = given[0].shape[0], len(given)
-        order = np.arange(states * actions).reshape(actions, states).T.reshape(-1)
-        return _thin(sparse.vstack([m.tocsr() for m in given]).tocsr()[order], actions, max(map(half_unit, given)))
-    if isinstance(given, Tensor) and given.layout != torch.strided:
-        if given.ndim != 3 or given.shape[0] != given.shape[2]:
-            raise InputError(f"transitions have shape {tuple(given.shape)}: give (S, A, S)")
-        states, actions = given.shape[:2]
-        held = given.to_sparse_coo().coalesce()
-        state, action, after = held.indices().numpy()
-        entries = (held.values().to(torch.float64).numpy(), (state * actions + action, after))
-        return _thin(sparse.csr_matrix(entries, shape=(states * actions, states)), actions, half_unit(given))
-    if sparse.issparse(given):
-        raise InputError("transitions are one sparse matrix: give a list of A matrices (S, S), one for each action")
-    dense = numbers(given, "transitions")
-    if dense.ndim != 3 or dense.shape[0] != dense.shape[2] or 0 in dense.shape:
-        raise InputError(f"transitions have shape {tuple(dense.shape)}: give (S, A, S)")
-    read, rounding = distributions(given, "transitions")
-    return Rows(read, None, dense.shape[1], rounding)
-
-
-def _thin(rows: Any, actions: int, unit: float) -> Rows:
-    """Sparse rows, each divided by its sum."""
     rows = sparse.csr_matrix(rows, dtype=np.float64, copy=True)
     if not np.isfinite(rows.data).all() or (rows.data < -BELOW * max(unit, EPS / 2)).any():
         raise InputError("transitions hold a number that is no probability: give numbers from 0 to 1")
@@ -161,7 +119,7 @@ def _thin(rows: Any, actions: int, unit: float) -> Rows:
         wrong = int(off.argmax())
         raise InputError(_off("transitions", divmod(wrong, actions), float(sums[wrong])))
     rows.data /= np.repeat(sums, np.diff(rows.indptr))
-    return Rows(None, rows, actions, unit + float(off.max()))
+    return rows, unit + float(off.max())
 
 
 def _allowed(unit: float, terms: int, most: float) -> float:
@@ -176,4 +134,4 @@ def _off(what: str, place: Any, total: float) -> str:
     return f"{what}{where} sums to {shown}: make it sum to 1"
 
 
-__all__ = ["EPS", "POLICY", "SUM", "Rows", "distributions", "half_unit", "numbers", "one_number", "transitions"]
+__all__ = ["EPS", "POLICY", "SUM", "distributions", "half_unit", "numbers", "one_number", "thinned"]

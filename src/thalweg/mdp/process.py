@@ -18,32 +18,14 @@ import scipy.sparse as sparse
 import torch
 from scipy.sparse.csgraph import breadth_first_order
 from torch import Tensor
-from torch.nn.functional import one_hot
 
 from thalweg.errors import InputError
+from thalweg.mdp.policy_iteration import Plan, backup, entropy, improved, log_entropy, noise, softly_improved
 from thalweg.mdp.probabilities import EPS, POLICY, distributions, numbers, one_number
-from thalweg.mdp.probabilities import transitions as read_transitions
-from thalweg.mdp.sparse import factorised, product, row_means
+from thalweg.mdp.transitions import Transitions, read
 
-STEADY = 50  # rounds of policy iteration after which ever larger gains count as ties: rounding must not go round
-ROUNDS = 200  # of policy iteration
 FLAT = 4.0  # times what the rounding of a range may be, up to which it is 0
-NEAR, AHEAD = 10, 100  # rounds that look one step ahead, and steps that later ones do: long chains need as many
 HORIZON = 64  # steps that `usual` looks ahead
-SMOOTH = 1000  # rounds of soft policy iteration
-
-
-@dataclass(frozen=True, eq=False)
-class Plan:
-    """Values of a process under a policy that is best, or worst.
-
-    Attributes:
-        value: (..., S) discounted sum of rewards from each state on.
-        policy: (..., S, A) that has it.
-    """
-
-    value: Tensor
-    policy: Tensor
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,8 +40,7 @@ class MDP:
     """A finite Markov decision process without its reward.                 S states, A actions
 
     Attributes:
-        transitions: (S, A, S) dense, or None where it is sparse.
-        sparse: (S A, S), the same as rows of state and action, or None where it is dense.
+        dynamics: its transitions, dense or sparse.
         start: (S,) probabilities.
         discount: in [0, 1).
         actions: A.
@@ -68,8 +49,7 @@ class MDP:
         kept: what has been read of it, by name, to be read once.
     """
 
-    transitions: Tensor | None
-    sparse: Any = field(repr=False)
+    dynamics: Transitions
     start: Tensor
     discount: float
     actions: int
@@ -88,19 +68,19 @@ class MDP:
         Raises:
             InputError: shapes that do not fit, rows that do not sum to 1, a discount out of its range.
         """
-        dense, rows, actions, off = read_transitions(transitions)
-        states = (rows if dense is None else dense).shape[-1]
+        dynamics, off = read(transitions)
         first, missed = distributions(start, "start")
-        if first.shape != (states,):
-            raise InputError(f"start has shape {tuple(first.shape)}, the process {states} states: give one for each")
+        if first.shape != (dynamics.states,):
+            raise InputError(
+                f"start has shape {tuple(first.shape)}, the process {dynamics.states} states: give one for each"
+            )
         if not 0 <= one_number(discount, "discount") < 1:
             raise InputError(f"discount = {discount}: give a number in [0, 1)")
         for name, value in {
-            "transitions": None if dense is None else dense.detach(),
-            "sparse": rows,
+            "dynamics": dynamics,
             "start": first.detach(),
             "discount": float(discount),
-            "actions": actions,
+            "actions": dynamics.actions,
             "rounding": max(off, missed, rounding),
             "kept": {},
         }.items():
@@ -111,7 +91,7 @@ class MDP:
         return {name: vars(self)[name] for name in self.__dataclass_fields__} | {"kept": {}}
 
     def __repr__(self) -> str:
-        kind = "dense" if self.sparse is None else "sparse"
+        kind = "dense" if self.dynamics.dense else "sparse"
         return f"MDP({self.states} states, {self.actions} actions, {kind}, discount={self.discount:g})"
 
     @property
@@ -119,20 +99,25 @@ class MDP:
         """S."""
         return len(self.start)
 
+    @property
+    def transitions(self) -> Tensor | None:
+        """(S, A, S) dense, or None where it is sparse."""
+        return self.dynamics.chances if self.dynamics.dense else None
+
+    @property
+    def sparse(self) -> Any:
+        """(S A, S), the same as rows of state and action, or None where it is dense."""
+        return None if self.dynamics.dense else self.dynamics.rows
+
     def same(self, other: "MDP") -> bool:
         """Whether two are one process, to the last digit."""
-        if (self.states, self.actions, self.discount) != (other.states, other.actions, other.discount):
-            return False
-        if not torch.equal(self.start, other.start):
-            return False
-        if self.transitions is None or other.transitions is None:
-            return self.transitions is other.transitions and (self.sparse != other.sparse).nnz == 0
-        return torch.equal(self.transitions, other.transitions)
+        size = (self.states, self.actions, self.discount) == (other.states, other.actions, other.discount)
+        return size and torch.equal(self.start, other.start) and self.dynamics.same(other.dynamics)
 
     @cached_property
     def reachable(self) -> Tensor:
         """(S,) whether a state is reached from the start by any policy."""
-        pairs = self.sparse if self.transitions is None else sparse.csr_matrix(self.transitions.flatten(0, 1).numpy())
+        pairs = self.dynamics.rows
         first = self.start.nonzero()[:, 0].numpy()
         edges = (  # from each state by any action, and from one more to where the process starts
             np.ones(pairs.nnz + len(first), dtype=np.int8),
@@ -143,13 +128,6 @@ class MDP:
         seen = np.zeros(self.states + 1, dtype=bool)
         seen[breadth_first_order(graph, self.states, return_predecessors=False)] = True
         return torch.as_tensor(seen[:-1])
-
-    @cached_property
-    def terms(self) -> int:
-        """The most next states of any action: so many roundings has a mean over them."""
-        if self.transitions is None:
-            return int(np.diff(self.sparse.indptr).max(initial=1))
-        return int((self.transitions > 0).sum(-1).max())
 
     def mean_reward(self, reward: Any) -> Tensor:
         """(..., S, A): a reward of any shape, or `Gains`, as its mean over the next state.
@@ -164,9 +142,7 @@ class MDP:
         if given.shape == (self.states,):
             return given[:, None].expand(size)
         if given.shape == (*size, self.states) and not isinstance(reward, Gains):
-            if self.transitions is not None:
-                return (self.transitions * given).sum(-1)
-            return row_means(self.sparse, given.reshape(-1, self.states)).reshape(size)
+            return self.dynamics.mean(given)
         if given.ndim >= 2 and given.shape[-2:] == size:
             return given
         raise InputError(
@@ -176,10 +152,11 @@ class MDP:
 
     def expected(self, value: Tensor) -> Tensor:
         """(..., S, A): the mean of a value (..., S) at the next state."""
-        if self.transitions is not None:
-            return torch.einsum("sat,...t->...sa", self.transitions, value)
-        found = product(self.sparse, value.reshape(-1, self.states))
-        return found.reshape(*value.shape[:-1], self.states, self.actions)
+        return self.dynamics.expected(value)
+
+    def backup(self, gain: Tensor, value: Tensor) -> Tensor:
+        """(..., S, A): the value of an action now, by mean rewards, and of a value (..., S) afterwards."""
+        return backup(self.dynamics, self.discount, gain, value)
 
     def evaluate(self, policy: Tensor, reward: Any) -> Tensor:
         """(..., S): the value of a policy from each state on.
@@ -194,25 +171,14 @@ class MDP:
 
         Dense processes only, under `vmap`. Take its second derivatives in reverse: torch's forward rule for
         `linalg.solve` gives wrong ones (pytorch issue 192540), and so does `vmap` of `torch.func.jacfwd`.
-
-        It is the transpose that is factorised: no column has an entry above its diagonal, so no row changes place,
-        nothing but diagonals is a difference, and the value of a rare state that pays much keeps its digits.
         """
         policy, gain = torch.broadcast_tensors(policy, gain)
-        if self.transitions is None:
-            batch = policy.shape[:-2]
-            pairs = zip(policy.flatten(0, -3), gain.flatten(0, -3), strict=True) if batch else [(policy, gain)]
-            found = [factorised(self.sparse, one, self.discount).solve((one * r).sum(-1)) for one, r in pairs]
-            return torch.stack(found).reshape(*batch, self.states)
-        moves = torch.einsum("...sa,sat->...st", policy, self.transitions)
-        system = torch.eye(self.states, dtype=torch.float64) - self.discount * moves
-        return torch.linalg.solve(system.mT, (policy * gain).sum(-1)[..., None, :], left=False)[..., 0, :]
+        return self.dynamics.solve(policy, gain, self.discount)
 
     def action_values(self, policy: Tensor, reward: Any) -> Tensor:
         """(..., S, A): the value of an action now and the policy afterwards."""
         gain = self.mean_reward(reward)
-        value = self.solve(self.checked(policy), gain)
-        return gain + self.discount * self.expected(value)
+        return self.backup(gain, self.solve(self.checked(policy), gain))
 
     def returns(self, policy: Tensor, reward: Any) -> Tensor:
         """(...): J, the expected discounted sum of rewards from the start."""
@@ -221,14 +187,7 @@ class MDP:
     def occupancy(self, policy: Tensor) -> Tensor:
         """(..., S, A): expected discounted visits, which sum to 1 / (1 - discount)."""
         policy = self.checked(policy)
-        if self.transitions is None:
-            batch = policy.shape[:-2]
-            flat = policy.reshape(-1, self.states, self.actions)
-            visits = [factorised(self.sparse, one, self.discount).solve(self.start, transposed=True) for one in flat]
-            return torch.stack(visits).reshape(*batch, self.states, 1) * policy
-        moves = torch.einsum("...sa,sat->...st", policy, self.transitions)
-        system = torch.eye(self.states, dtype=torch.float64) - self.discount * moves
-        return torch.linalg.solve(system.mT, self.start.expand(*moves.shape[:-2], -1))[..., None] * policy
+        return self.dynamics.visits(policy, self.start, self.discount)[..., None] * policy
 
     def optimal(self, reward: Any) -> Plan:
         """The best policy for each reward of a batch, by policy iteration until no action is better.
@@ -257,14 +216,9 @@ class MDP:
     def usual(self) -> Tensor:
         """(S,): discounted visits under uniform choice, by some steps and the last one for ever: what matters."""
         found, here, weight = torch.zeros(self.states, dtype=torch.float64), self.start, 1.0
-        rows = None if self.transitions is not None else self.sparse.T.tocsr()
         for _ in range(HORIZON):
             found, weight = found + weight * here, weight * self.discount
-            even = (here[:, None] / self.actions).expand(-1, self.actions)
-            if rows is None:
-                here = torch.einsum("sa,sat->t", even, self.transitions)
-            else:
-                here = torch.as_tensor(rows @ even.reshape(-1).numpy())
+            here = self.dynamics.onward((here[:, None] / self.actions).expand(-1, self.actions))
         return found + weight / (1 - self.discount) * here
 
     def level(self, gain: Tensor) -> Tensor:
@@ -280,52 +234,12 @@ class MDP:
         return values.gather(-1, middle)[..., 0]
 
     def noise(self, gain: Tensor, value: Tensor) -> Tensor:
-        """(..., S, A): above the rounding of  gain + discount P value - value,  state by state.
-
-        One of half EPS for each successor and each of the other operations.
-        """
-        size = gain.abs() + self.discount * self.expected(value.abs()) + value.abs()[..., None]
-        return (self.terms + 8) * (EPS / 2) * size
+        """(..., S, A): above the rounding of  gain + discount P value - value,  state by state."""
+        return noise(self.dynamics, self.discount, gain, value)
 
     def improved(self, gain: Tensor, choice: Tensor | None = None) -> Plan:
-        """Policy iteration, without gradients, until no action is better by more than rounding.
-
-        Args:
-            gain: (..., S, A) mean rewards; a large constant in them costs digits.
-            choice: (..., S) actions to begin from; default those of the largest reward.
-        """
-        flat = gain.reshape(-1, self.states, self.actions)
-        choices = (flat.argmax(-1) if choice is None else choice.reshape(-1, self.states)).clone()
-        found, going = torch.zeros_like(flat[..., 0]), torch.arange(len(flat))
-        for turn in range(ROUNDS):
-            here, held = flat[going], choices[going]
-            value = self.solve(one_hot(held, self.actions).to(torch.float64), here)
-            values = here + self.discount * self.expected(value)
-            best, own = values.max(-1), values.gather(-1, held[..., None])[..., 0]
-            better = best.values > own
-            if better.any():
-                better = best.values > own + 2 * self.noise(here, value).amax(-1) * 2.0 ** max(0, turn - STEADY)
-            found[going] = value
-            moved = better.any(-1)
-            if not moved.any() or turn == ROUNDS - 1:
-                break
-            found_better = torch.where(better, best.indices, held)
-            choices[going] = self._ahead(here, best.values, found_better) if turn >= NEAR else found_better
-            going = going[moved]
-        policy = one_hot(choices, self.actions).to(torch.float64)
-        return Plan(found.reshape(gain.shape[:-1]), policy.reshape(gain.shape))
-
-    def _ahead(self, gain: Tensor, value: Tensor, choice: Tensor) -> Tensor:
-        """(B, S): actions that are best some steps on, else those of `choice`: what is found far away comes nearer.
-
-        A value that no backup lowers stays below that of its greedy policy, so that no round loses.
-        """
-        for _ in range(min(AHEAD, self.states)):
-            values = gain + self.discount * self.expected(value)
-            best, own = values.max(-1), values.gather(-1, choice[..., None])[..., 0]
-            better = best.values > own + 2 * self.noise(gain, value).amax(-1)
-            choice, value = torch.where(better, best.indices, choice), best.values
-        return choice
+        """The best policies of mean rewards (..., S, A) without a large constant, found from actions (..., S)."""
+        return improved(self.dynamics, self.discount, gain, choice)
 
     def worst(self, reward: Any) -> Plan:
         """The worst policy for each reward of a batch; the value is differentiable as in `optimal`."""
@@ -405,29 +319,15 @@ class MDP:
             raise InputError(f"temperature = {temperature}: give a number above 0, nats of entropy are paid by it")
         gain = self.mean_reward(reward)
         with torch.no_grad():
-            plan = self._softly_improved(gain, temperature)
+            plan = softly_improved(self.dynamics, self.discount, gain, temperature)
         if not _moving(gain):
             return plan
         # A value at a constant policy is right to the first order; a round of Newton's method, which soft policy
         # iteration is, doubles the order of the error.
         value = self.solve(plan.policy, gain + temperature * entropy(plan.policy)[..., None])
-        logs = torch.log_softmax((gain + self.discount * self.expected(value)) / temperature, -1)
-        paid = -(logs.exp() * logs).sum(-1, keepdim=True)
+        logs = torch.log_softmax(self.backup(gain, value) / temperature, -1)
+        paid = log_entropy(logs)[..., None]
         return Plan(self.solve(logs.exp(), gain + temperature * paid), logs.exp())
-
-    def _softly_improved(self, gain: Tensor, temperature: float) -> Plan:
-        """Soft policy iteration."""
-        policy = torch.softmax(gain / temperature, -1)
-        value = self.solve(policy, gain + temperature * entropy(policy)[..., None])
-        for _ in range(SMOOTH):
-            values = gain + self.discount * self.expected(value)
-            policy = torch.softmax(values / temperature, -1)
-            new = self.solve(policy, gain + temperature * entropy(policy)[..., None])
-            moved = (new - value).abs().max()
-            value = new
-            if moved <= 1e-13 * (1 + value.abs().max()):
-                return Plan(value, policy)
-        raise InputError(f"soft policy iteration did not end in {SMOOTH} rounds: give a higher temperature")
 
     def checked(self, policy: Any) -> Tensor:
         """(..., S, A): a policy in float64, each row divided by its sum; single precision misses 1 by 1e-5 at most.
@@ -445,14 +345,9 @@ class MDP:
         return distributions(policy, "policy", POLICY)
 
 
-def entropy(policy: Tensor) -> Tensor:
-    """(..., S): nats, of the actions in each state."""
-    return -torch.xlogy(policy, policy).sum(-1)
-
-
 def _moving(gain: Tensor) -> bool:
     """Whether gradients in a reward are asked for."""
     return gain.requires_grad and torch.is_grad_enabled()
 
 
-__all__ = ["MDP", "Plan", "entropy"]
+__all__ = ["MDP", "Gains"]

@@ -170,7 +170,7 @@ def _levelled(part: MDP, gain: Tensor) -> tuple[Tensor, Tensor]:
     gain = gain - level[..., None, None]
     value = part.solve(uniform, gain)
     size = torch.maximum(value.abs().amax(-1), gain.abs().amax((-1, -2)))
-    return gain + part.discount * part.expected(value) - value[..., None], ROUNDING * size / (1 - part.discount)
+    return part.backup(gain, value) - value[..., None], ROUNDING * size / (1 - part.discount)
 
 
 def _range(part: MDP, gain: Tensor, noise: Tensor | float = 0.0) -> Tensor:
@@ -226,6 +226,6 @@ UNITS = {  # kind -> what scales a reward to 1, what measures a difference
     "range": (_unit_by(_level, _range), _range),
     **{kind: (_unit_by(form, _norm), _norm) for kind, form in CANONICAL.items()},
 }
-KINDS = (*UNITS, "epic", "dard")
+KINDS = (*UNITS, "epic", "dard")  # of distances between rewards
 
 __all__ = ["KINDS", "levelled", "regret_bound", "return_range", "reward_distance"]

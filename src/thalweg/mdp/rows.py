@@ -1,4 +1,4 @@
-"""A decision process as sparse rows of state and action, and several levels joined to one."""
+"""Processes that are made of others: the part that is visited, a dense one of a sparse one, several levels as one."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -41,8 +41,8 @@ def visited(mdp: MDP) -> Visited:
             rows = sparse.csr_matrix(np.repeat(np.eye(len(states)), mdp.actions, 0))
         else:
             pairs = (states[:, None] * mdp.actions + torch.arange(mdp.actions)).reshape(-1)
-            rows = transition_rows(mdp)[pairs.numpy()][:, states.numpy()]
-        made = from_rows(rows, mdp.start[states], mdp.discount, dense=mdp.sparse is None, rounding=mdp.rounding)
+            rows = mdp.dynamics.rows[pairs.numpy()][:, states.numpy()]
+        made = from_rows(rows, mdp.start[states], mdp.discount, dense=mdp.dynamics.dense, rounding=mdp.rounding)
         mdp.kept["visited"] = Visited(states, made)
     return mdp.kept["visited"]
 
@@ -52,19 +52,12 @@ def everywhere(mdp: MDP) -> Visited:
     return Visited(torch.arange(mdp.states), mdp)
 
 
-def transition_rows(mdp: MDP) -> Any:
-    """(S A, S) in CSR: the transitions of a process, dense or sparse, as rows of state and action."""
-    if mdp.transitions is None:
-        return mdp.sparse
-    return sparse.csr_matrix(mdp.transitions.reshape(-1, mdp.states).numpy())
-
-
 def filled(mdp: MDP) -> MDP:
     """The same process, dense where it is small: what is sparse costs more there than zeros do."""
-    if mdp.transitions is not None or mdp.states > DENSE or mdp.actions * mdp.states**2 > FILLED:
+    if mdp.dynamics.dense or mdp.states > DENSE or mdp.actions * mdp.states**2 > FILLED:
         return mdp
     if "filled" not in mdp.kept:
-        mdp.kept["filled"] = from_rows(mdp.sparse, mdp.start, mdp.discount, dense=True, rounding=mdp.rounding)
+        mdp.kept["filled"] = from_rows(mdp.dynamics.rows, mdp.start, mdp.discount, dense=True, rounding=mdp.rounding)
     return mdp.kept["filled"]
 
 
@@ -100,9 +93,9 @@ def mixture(levels: Sequence[MDP], weights: Any = None) -> MDP:
     if chances.shape != even.shape or not (chances >= 0).all() or not abs(float(chances.sum()) - 1) <= 1e-9:
         raise InputError(f"weights of {len(levels)} levels: give a chance for each, which sum to 1")
     start = torch.cat([chance * level.start for chance, level in zip(chances, levels, strict=True)])
-    rows = sparse.block_diag([transition_rows(level) for level in levels], format="csr")
+    rows = sparse.block_diag([level.dynamics.rows for level in levels], format="csr")
     off = max(level.rounding for level in levels)
     return from_rows(rows, start, levels[0].discount, dense=len(start) <= DENSE, rounding=off)
 
 
-__all__ = ["DENSE", "Visited", "everywhere", "filled", "from_rows", "mixture", "transition_rows", "visited"]
+__all__ = ["DENSE", "Visited", "everywhere", "filled", "from_rows", "mixture", "visited"]

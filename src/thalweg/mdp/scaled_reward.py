@@ -103,14 +103,13 @@ def combined(parts: Sequence[Earned], weights: Sequence[float]) -> tuple[np.ndar
 
 def _of_steps(mdp: MDP, part: Visited, given: Tensor, half: float) -> Earned:
     """Of the whole step (S, A, S): the level comes off before the mean, which it would else round."""
-    chances = mdp.transitions if mdp.transitions is not None else torch.as_tensor(mdp.sparse.toarray())
-    chances = chances.reshape(given.shape)[part.states]
+    chances = mdp.dynamics.chances[part.states]
     given = torch.where(chances > 0, given[part.states], 0.0)  # what does not happen is not paid
     _bounded(given, mdp.discount)
     level = part.mdp.level((chances * given).sum(-1))
     off = torch.where(chances > 0, given - level, 0.0)
     size = (chances * off.abs()).sum(-1)
-    error = half * (chances * given.abs()).sum(-1) + ((mdp.terms + 3) * EPS + 2 * mdp.rounding) * size
+    error = half * (chances * given.abs()).sum(-1) + ((mdp.dynamics.terms + 3) * EPS + 2 * mdp.rounding) * size
     return _scaled(mdp, part, (chances * off).sum(-1), error, float(level))
 
 

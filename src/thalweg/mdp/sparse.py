@@ -21,7 +21,7 @@ from torch import Tensor
 
 
 @dataclass(frozen=True, eq=False)
-class System:
+class _System:
     """I - discount P_pi of one policy, factorised.
 
     Attributes:
@@ -42,7 +42,7 @@ class System:
         return found
 
 
-def factorised(rows: Any, policy: Tensor, discount: float) -> System:
+def factorised(rows: Any, policy: Tensor, discount: float) -> _System:
     """Factorise for one policy (S, A).
 
     The transpose is dominated by its diagonal along columns: no row changes place, and what is rare stays rare.
@@ -52,7 +52,7 @@ def factorised(rows: Any, policy: Tensor, discount: float) -> System:
     mix = sparse.csr_matrix((weights, places), shape=(states, states * actions))
     matrix = (sparse.identity(states, format="csr") - discount * (mix @ rows)).T.tocsc()
     factors = splu(matrix, permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options={"SymmetricMode": True})
-    return System(rows, factors, policy, discount)
+    return _System(rows, factors, policy, discount)
 
 
 def product(rows: Any, given: Tensor) -> Tensor:
@@ -61,11 +61,24 @@ def product(rows: Any, given: Tensor) -> Tensor:
     return found
 
 
-def row_means(rows: Any, given: Tensor) -> Tensor:
-    """(R,): sums along the rows of a sparse matrix (R, C), each entry times that of `given` (R, C)."""
-    held = rows.tocoo()
-    at = tuple(torch.as_tensor(x, dtype=torch.int64) for x in (held.row, held.col))
-    return given.new_zeros(rows.shape[0]).index_add(0, at[0], torch.as_tensor(held.data) * given[at])
+def rows_of(moves: Any) -> Any:
+    """(S A, S) in CSR, rows of state and action, of one sparse matrix (S, S) for each action."""
+    states, actions = moves[0].shape[0], len(moves)
+    order = np.arange(states * actions).reshape(actions, states).T.reshape(-1)
+    return sparse.vstack([move.tocsr() for move in moves]).tocsr()[order]
+
+
+def most_terms(matrix: Any) -> int:
+    """The most entries that a row of a matrix sums."""
+    return int(np.diff(matrix.indptr).max(initial=1)) if sparse.issparse(matrix) else matrix.shape[1]
+
+
+def in_single(matrix: Any) -> Any:
+    """A matrix in single precision; a sparse one shares its places."""
+    if sparse.issparse(matrix):
+        held = (matrix.data.astype(np.float32), matrix.indices, matrix.indptr)
+        return sparse.csr_matrix(held, matrix.shape, copy=False)
+    return matrix.astype(np.float32)
 
 
 class _Product(torch.autograd.Function):
@@ -87,7 +100,7 @@ class _Solve(torch.autograd.Function):
     """x by the factors; what `policy` is given for is its gradient."""
 
     @staticmethod
-    def forward(ctx: Any, policy: Tensor, right: Tensor, held: System, transposed: bool) -> Tensor:
+    def forward(ctx: Any, policy: Tensor, right: Tensor, held: _System, transposed: bool) -> Tensor:
         """Solve."""
         found = torch.as_tensor(held.factors.solve(right.detach().numpy(), "N" if transposed else "T"))
         ctx.held, ctx.transposed = held, transposed
@@ -106,4 +119,4 @@ class _Solve(torch.autograd.Function):
         return held.discount * visits[:, None] * ahead, other, None, None
 
 
-__all__ = ["System", "factorised", "product", "row_means"]
+__all__ = ["factorised", "in_single", "most_terms", "product", "rows_of"]

@@ -145,20 +145,25 @@ class Valuation:
         """Max J, in units and without the level."""
         return self.returns_of(self.best)
 
-    def known_range(self, whose: str) -> Sides:
-        """The same, above 0, and known to a share of itself.
+    def known_range(self, whose: str, *, fine: float | None = None, widths: float = FLAT) -> Sides:
+        """The return range, in units, where a share of it can be taken.
+
+        Args:
+            whose: for the message.
+            fine: the share of itself to which it is known; default `fine` of this.
+            widths: of it, above which it is told from 0.
 
         Raises:
-            InputError: it cannot be told from 0, as a share of it must.
+            InputError: it cannot be told from 0.
         """
-        low, high = self.range
-        if not low > FLAT * self.range.width:
-            at_most = f" (at most {high * self.reward.unit:.2g})" if high > 0 else ""
+        found = self.range if fine is None else self.ranged(fine)
+        if not found.low > widths * found.width:
+            at_most = f" (at most {found.high * self.reward.unit:.2g})" if found.high > 0 else ""
             raise InputError(
                 f"the return range of {whose} is 0 up to rounding{at_most}, every policy returns the same by it or"
                 " its digits do not tell: give another, or the same in float64 and without its constant"
             )
-        return self.range
+        return found
 
     def own(self, policy: Any) -> Planned:
         """The value of a policy (S, A) of the whole process, in units and without the level.

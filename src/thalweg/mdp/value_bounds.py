@@ -14,23 +14,19 @@ Source: Puterman 1994, *Markov Decision Processes*, theorem 6.2.2 for the inequa
 2002, *Accuracy and Stability of Numerical Algorithms*, sec. 3.1.
 """
 
-from collections.abc import Callable
 from typing import NamedTuple
 
-import numpy as np
-import scipy.sparse as sparse
 import torch
 from torch import Tensor
 
+from thalweg.mdp.policy_iteration import Plan
 from thalweg.mdp.probabilities import EPS
-from thalweg.mdp.process import MDP, Gains, Plan
-from thalweg.mdp.sparse import factorised
+from thalweg.mdp.process import MDP, Gains
+from thalweg.mdp.transitions import Summed
 
 REFINED = 2  # corrections of a solution by its residual
 REPAIRS = 3  # of a w that misses its inequality
 SMALL = 1e-3  # of w at the start, that may be added to it everywhere
-BLOCK = 2**20  # chances that are looked at in one go
-Summed = Callable[[Tensor], Tensor]  # discounted sums (..., S) of what is paid in each state (..., S)
 
 
 class Bracket(NamedTuple):
@@ -69,9 +65,9 @@ def best(mdp: MDP, gain: Tensor, error: Tensor | float, choice: Tensor | None = 
     """
     with torch.no_grad():
         found = mdp.improved(gain, choice)
-        solve = _solver(mdp, found.policy)
+        solve = mdp.dynamics.solver(found.policy, mdp.discount)
         gain, value, shift = _levelled(mdp, gain, found.policy, found.value, solve)
-        values = gain + mdp.discount * mdp.expected(value)
+        values = mdp.backup(gain, value)
         doubt = _doubt(mdp, gain, value) + error
         over = ((values + doubt).amax(-1) - value).clamp(min=0)
         under = (value - (found.policy * (values - doubt)).sum(-1)).clamp(min=0)
@@ -92,9 +88,9 @@ def own(mdp: MDP, policy: Tensor, gain: Tensor, error: Tensor | float, off: floa
     """
     with torch.no_grad():
         policy, gain = torch.broadcast_tensors(policy, gain)
-        solve = _solver(mdp, policy)
+        solve = mdp.dynamics.solver(policy, mdp.discount)
         gain, value, shift = _levelled(mdp, gain, policy, solve((policy * gain).sum(-1)), solve)
-        values = gain + mdp.discount * mdp.expected(value)
+        values = mdp.backup(gain, value)
         mean = (policy * values).sum(-1)
         doubt = (policy * (_doubt(mdp, gain, value) + error)).sum(-1)
         doubt = doubt + (mdp.actions + 3) * EPS * (policy * values.abs()).sum(-1)
@@ -126,7 +122,7 @@ def shortfall(
         alone: of the policy's own value, without V*.
     """
     with torch.no_grad():
-        values = gain + mdp.discount * mdp.expected(plan.value)
+        values = mdp.backup(gain, plan.value)
         doubt = _doubt(mdp, gain, plan.value) + error
         over = (plan.policy * (values + doubt)).sum(-1) if alone else (values + doubt).amax(-1)
         under = (plan.policy * (values - doubt)).sum(-1)
@@ -136,37 +132,28 @@ def shortfall(
         return off.amax(-1).clamp(min=0) / (1 - mdp.discount) * (1 + 4 * EPS)
 
 
-def spans(mdp: MDP, gain: Tensor, error: Tensor | float = 0.0) -> tuple[Tensor, Tensor]:
-    """(...), (...): bounds of the return range of mean rewards (..., S, A), as `shortfall` has them.
+def returned(mdp: MDP, gain: Tensor, error: Tensor | float = 0.0) -> tuple[Tensor, Tensor, Plan]:
+    """(...), (...): bounds of the best return of mean rewards (..., S, A), as `shortfall` has them; and the plan.
 
     Args:
         mdp: the process.
         gain: without a large constant.
         error: as in `shortfall`.
     """
-    best, worst = mdp.optimal(Gains(gain)), mdp.optimal(Gains(-gain))
-    middle = (best.value + worst.value) @ mdp.start
-    size = (best.value.abs() + worst.value.abs()) @ mdp.start
-    off = shortfall(mdp, gain, best, error) + shortfall(mdp, -gain, worst, error)
-    off = off + ((mdp.states + 8) * EPS + 2 * mdp.rounding) * size
-    return middle - off, middle + off
+    plan = mdp.optimal(Gains(gain))
+    mean, size = plan.value @ mdp.start, plan.value.abs() @ mdp.start
+    off = shortfall(mdp, gain, plan, error) + ((mdp.states + 8) * EPS + 2 * mdp.rounding) * size
+    return mean - off, mean + off, plan
 
 
-def _solver(mdp: MDP, policy: Tensor) -> Summed:
-    """What `MDP.solve` does for one policy (..., S, A) and what is paid in each state, factorised once."""
-    if mdp.transitions is None:
-        systems = [factorised(mdp.sparse, one, mdp.discount) for one in policy.reshape(-1, mdp.states, mdp.actions)]
-        return lambda paid: torch.stack(
-            [system.solve(one) for system, one in zip(systems, paid.reshape(-1, mdp.states), strict=True)]
-        ).reshape(paid.shape)
-    moves = torch.einsum("...sa,sat->...st", policy, mdp.transitions)
-    system = torch.eye(mdp.states, dtype=torch.float64) - mdp.discount * moves
-    factors, pivots = torch.linalg.lu_factor(system.mT)  # of the transpose, see `MDP.solve`
-    return lambda paid: torch.linalg.lu_solve(factors, pivots, paid[..., None], adjoint=True)[..., 0]
+def spans(mdp: MDP, gain: Tensor, error: Tensor | float = 0.0) -> tuple[Tensor, Tensor]:
+    """(...), (...): bounds of the return range, the same way."""
+    (low, high, _), (least, most, _) = (returned(mdp, sign * gain, error) for sign in (1, -1))
+    return low + least, high + most
 
 
 def _most(mdp: MDP, policy: Tensor) -> Summed:
-    """The same under the policy that sums up most, found from a given one, then from that of the call before."""
+    """Sums under the policy that sums up most, found from a given one, then from that of the call before."""
     choice = policy.argmax(-1)
 
     def found(paid: Tensor) -> Tensor:
@@ -184,7 +171,7 @@ def _levelled(mdp: MDP, gain: Tensor, policy: Tensor, value: Tensor, solve: Summ
     gain = gain - (1 - mdp.discount) * shift[..., None, None]
     value = value - shift[..., None]
     for _ in range(REFINED):
-        values = gain + mdp.discount * mdp.expected(value)
+        values = mdp.backup(gain, value)
         value = value + solve((policy * values).sum(-1) - value)
     return gain, value, shift
 
@@ -203,21 +190,14 @@ def _deviation(mdp: MDP, value: Tensor) -> Tensor:
     mean = mdp.expected(value)
     if value.ndim > 1:
         square = mdp.expected(value.square())
-        return ((square - mean.square()).clamp(min=0) + 4 * (mdp.terms + 4) * EPS * square).sqrt()
-    if mdp.transitions is None:
-        rows = mdp.sparse
-        off = np.abs(value.numpy()[rows.indices] - np.repeat(mean.flatten().numpy(), np.diff(rows.indptr)))
-        away = np.asarray(sparse.csr_matrix((rows.data * off, rows.indices, rows.indptr), rows.shape).sum(1))
-        return torch.as_tensor(away).reshape(mean.shape)
-    step = max(1, BLOCK // (mdp.actions * mdp.states))
-    blocks = zip(mdp.transitions.split(step), mean.split(step), strict=True)
-    return torch.cat([(chances * (value - m[..., None]).abs()).sum(-1) for chances, m in blocks])
+        return ((square - mean.square()).clamp(min=0) + 4 * (mdp.dynamics.terms + 4) * EPS * square).sqrt()
+    return mdp.dynamics.deviation(value, mean)
 
 
 def _weighted(mdp: MDP, residual: Tensor, policy: Tensor | None, summed: Summed, off: float = 0.0) -> Tensor:
     """(..., S): w of the inequality above, of one policy or of all, as `summed` has it but for rounding."""
     unit = residual.amax(-1, keepdim=True).clamp(min=1e-300)
-    asked, rounding = (residual / unit) * (1 + 4 * EPS), (mdp.terms + mdp.actions + 8) * EPS
+    asked, rounding = (residual / unit) * (1 + 4 * EPS), (mdp.dynamics.terms + mdp.actions + 8) * EPS
     more = 1 + rounding + mdp.rounding * (1 + 4 * mdp.rounding)
     raised, turn = asked, 0
     while True:
@@ -243,4 +223,4 @@ def _shifted(value: Tensor, shift: Tensor, below: Tensor, above: Tensor, policy:
     return Bracket(whole, below + rounded, above + rounded, policy)
 
 
-__all__ = ["Bracket", "best", "own", "shortfall", "spans"]
+__all__ = ["Bracket", "best", "own", "returned", "shortfall", "spans"]

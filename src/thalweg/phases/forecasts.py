@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from thalweg.errors import InputError
+from thalweg.phases.numbers import ascending, columns
 
 SURE = 2.0  # standard errors
 
@@ -81,41 +82,24 @@ def forecasts(
         T - 1 forecasts.
 
     Raises:
-        InputError: lengths that differ, NaN, steps that do not ascend.
+        InputError: lengths that differ, NaN, steps that do not ascend, n or beta out of range.
     """
-    columns = {"steps": steps, "train_loss": train_loss, "test_loss": test_loss, "llc": llc}
-    columns |= {} if functional_variance is None else {"functional_variance": functional_variance}
-    columns |= {} if llc_stderr is None else {"llc_stderr": llc_stderr}
-    columns |= {} if constant is None else {"constant": constant}
-    arrays = {name: np.asarray(column, dtype=np.float64) for name, column in columns.items()}
-    for name, values in arrays.items():
-        if values.shape != arrays["steps"].shape or values.ndim != 1:
-            raise InputError(f"{name} has shape {values.shape}, steps {arrays['steps'].shape}: give one for each")
-        if not np.isfinite(values).all():
-            raise InputError(f"{name} holds NaN or infinity: leave those checkpoints out")
-    if (np.diff(arrays["steps"]) <= 0).any():
-        raise InputError("steps are not ascending, or some come twice: sort the checkpoints, one for each step")
+    optional = {"functional_variance": functional_variance, "llc_stderr": llc_stderr, "constant": constant}
+    named = {"train_loss": train_loss, "test_loss": test_loss, "llc": llc}
+    arrays = columns(steps, named | {name: column for name, column in optional.items() if column is not None})
+    ascending(arrays["steps"])
     if n < 2 or beta <= 0:
         raise InputError(f"n = {n}, beta = {beta}: give n >= 2 and beta > 0")
-    moved = {name: np.diff(values) for name, values in arrays.items()}
-    errors = arrays.get("llc_stderr", np.zeros_like(arrays["llc"]))
+    moved = {name: np.diff(values.astype(np.float64)) for name, values in arrays.items()}
+    errors = arrays.get("llc_stderr", np.zeros(len(arrays["llc"])))
     least = moved["llc"] - SURE * np.hypot(errors[1:], errors[:-1])
     price = least * (np.log(n) - 1) + moved.get("constant", 0.0)
     refuted = (moved["train_loss"] < 0) & (least > 0) & (price > 0) & (moved["test_loss"] > 0)
     point = moved["train_loss"] + 2 * moved["llc"] / n
-    draws = None
+    draws = np.full(len(point), None)
     if functional_variance is not None:
         draws = moved["train_loss"] + moved["llc"] / (n * beta) + beta * moved["functional_variance"] / n
-    return [
-        Forecast(
-            start=int(arrays["steps"][i]),
-            end=int(arrays["steps"][i + 1]),
-            d_train=float(moved["train_loss"][i]),
-            d_llc=float(moved["llc"][i]),
-            d_test=float(moved["test_loss"][i]),
-            point=float(point[i]),
-            draws=None if draws is None else float(draws[i]),
-            refuted=bool(refuted[i]),
-        )
-        for i in range(len(point))
-    ]
+    ends = arrays["steps"].astype(int).tolist()
+    changes = (moved[name].tolist() for name in ("train_loss", "llc", "test_loss"))
+    found = zip(ends[:-1], ends[1:], *changes, point.tolist(), draws.tolist(), refuted.tolist(), strict=True)
+    return [Forecast(*each) for each in found]

@@ -1,5 +1,6 @@
 """Columns of numbers that somebody gives, and times that ascend."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,26 @@ def given(name: str, values: Any) -> np.ndarray:
     if array.dtype.kind not in "iufb":
         raise InputError(f"{name} holds {array.dtype}, no numbers: give integers or floats, one for each checkpoint")
     return array.astype(np.float64) if array.dtype.itemsize > 8 else array
+
+
+def columns(steps: Any, named: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """Steps and what was seen at them, as they were given: (T) each, finite; steps are not looked at for order.
+
+    Raises:
+        InputError: as `given`; shapes that differ, NaN or infinity.
+    """
+    arrays = {name: given(name, values) for name, values in {"steps": steps, **named}.items()}
+    shape = arrays["steps"].shape
+    if len(shape) != 1:
+        raise InputError(f"steps has shape {shape}: give one number for each checkpoint")
+    for name, values in arrays.items():
+        if values.shape != shape:
+            raise InputError(
+                f"{name} has shape {values.shape}, steps has {shape[0]}: give one value for each checkpoint"
+            )
+        if not np.isfinite(values).all():
+            raise InputError(f"{name} holds NaN or infinity: leave those checkpoints out")
+    return arrays
 
 
 def ascending(steps: np.ndarray) -> np.ndarray:

@@ -1,9 +1,9 @@
 """A curve as straight pieces that meet: where its slope changes.                      T checkpoints, K knots
 
 Least squares over the values at the knots, weighted by the errors; a knot more has to lower chi-square by
-PENALTY log T. Knots sit at checkpoints. The first guess is by ruptures; then knots are moved, added and
-taken away, one at a time (moves of more than MANY knots together) and each wherever it helps most, until
-nothing does.
+PENALTY log T. Knots sit at checkpoints. The first guess is the best chain of chords between checkpoints; then knots
+are moved, added and taken away, one at a time (moves of more than MANY knots together) and each wherever it helps
+most, until nothing does.
 
 Errors may be followed by the next one's: e_i = follow e_{i-1} + .., an AR(1) process. Each row of the least
 squares then holds two neighbouring checkpoints, which lie in one piece, so the normal matrix is tridiagonal
@@ -18,7 +18,6 @@ from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
-import ruptures
 
 PENALTY = 4.0  # times log T, for each knot between the ends
 MANY = 16  # knots; above it moves that do not meet are made at once
@@ -147,7 +146,6 @@ def fit(
     axis: np.ndarray,
     curve: np.ndarray,
     error: np.ndarray,
-    first: tuple[int, ...] | None = None,
     follow: float = 0.0,
 ) -> Pieces:
     """The best pieces that single changes reach.
@@ -156,10 +154,9 @@ def fit(
         axis: (T) ascending.
         curve: (T).
         error: (T) > 0.
-        first: knots to begin with.
         follow: correlation of the errors of neighbouring checkpoints, in [0, 1).
     """
-    found = pieces(axis, curve, error, tuple(first or guess(curve, error)), follow)
+    found = pieces(axis, curve, error, guess(axis, curve, error), follow)
     chord = np.interp(axis, axis[[0, -1]], curve[[0, -1]])  # in every fit; without it sums of squares lose no digits
     r = rows(axis, curve - chord, error, follow)
     while True:
@@ -222,14 +219,24 @@ def pieces(
     return Pieces(axis, knots, values, covariance, float(np.square(r.target - basis @ values).sum()))
 
 
-def guess(curve: np.ndarray, error: np.ndarray) -> list[int]:
-    """Knots by ruptures: chords between checkpoints; fewer for a higher price where they are too many."""
-    signal, price = (curve / np.median(error))[:, None], PENALTY * np.log(len(curve))
-    search = ruptures.Pelt(model="clinear", min_size=2, jump=max(1, len(curve) // GRID)).fit(signal)
+def guess(axis: np.ndarray, curve: np.ndarray, error: np.ndarray) -> tuple[int, ...]:
+    """Knots of the cheapest chain of chords between checkpoints; for a higher price where they are too many."""
+    places = np.unique(np.linspace(0, len(axis) - 1, min(len(axis), GRID)).round().astype(int))
+    basis = np.stack([curve - curve[0], axis - axis[0], np.ones(len(axis))], 1)
+    (y, x), price = basis[places, :2].T, PENALTY * np.log(len(axis))
+    gram = np.cumsum(np.einsum("ti,tj,t->tij", basis, basis, error**-2.0), 0)[places]
     while True:
-        knots = sorted({0, len(curve) - 1, *(end - 1 for end in search.predict(pen=price))})
+        whole, before = np.zeros(len(places)), np.zeros(len(places), dtype=int)  # cost of a chain that ends there
+        for b in range(1, len(places)):
+            slope = (y[b] - y[:b]) / (x[b] - x[:b])
+            chord = np.stack([np.ones(b), -slope, slope * x[b] - y[b]], 1)  # times the basis: what a chord misses
+            cost = whole[:b] + np.einsum("ai,aij,aj->a", chord, gram[b] - gram[:b], chord) + price
+            before[b], whole[b] = cost.argmin(), cost.min()
+        knots = [len(places) - 1]
+        while knots[-1]:
+            knots.append(int(before[knots[-1]]))
         if len(knots) <= MOST:
-            return knots
+            return tuple(places[knots[::-1]].tolist())
         price *= 4
 
 

@@ -20,8 +20,8 @@ from scipy.stats import norm, ttest_ind
 
 from thalweg.errors import InputError
 from thalweg.phases.errors import Errors, read, scatter
-from thalweg.phases.numbers import ascending, given
-from thalweg.phases.segments import Pieces, fit, guess, redrawn_knots
+from thalweg.phases.numbers import ascending, columns
+from thalweg.phases.segments import Pieces, fit, redrawn_knots
 
 FEWEST = 5  # checkpoints
 REDRAWS = 400
@@ -134,17 +134,18 @@ def transitions(
     Source:
         The model of shared errors is ours; see `thalweg.phases.errors`.
     """
-    columns = {"loss": loss, "llc": llc, **(others or {})}
-    if llc_stderr is not None:
-        columns["llc_stderr"] = llc_stderr
-    arrays = {"steps": given("steps", steps), **{name: given(name, column) for name, column in columns.items()}}
-    _check(arrays, errors)
+    named = {"loss": loss, "llc": llc, **(others or {})}
+    _check(errors, llc_stderr is not None)
+    arrays = columns(steps, named if llc_stderr is None else named | {"llc_stderr": llc_stderr})
+    if len(arrays["steps"]) < FEWEST:
+        raise InputError(f"{len(arrays['steps'])} checkpoints are too few for transitions: give at least {FEWEST}")
+    if (arrays.get("llc_stderr", np.zeros(1)) < 0).any():
+        raise InputError("llc_stderr is negative: give standard errors")
     curve, time = arrays["llc"].astype(np.float64), ascending(arrays["steps"])
     stated = arrays.get("llc_stderr", np.zeros_like(curve)).astype(np.float64)
     known = read(_axes(time), curve, stated, errors)
     error, follow = known.followed()
-    first = tuple(guess(curve, error))
-    pieces = min((fit(axis, curve, error, first, follow) for axis in _axes(time)), key=lambda found: found.cost)
+    pieces = min((fit(axis, curve, error, follow) for axis in _axes(time)), key=lambda found: found.cost)
     knots = redrawn_knots(pieces, error, REDRAWS, follow)
     logged = {name: arrays[name].astype(np.float64) for name in others or {}}
     sight: dict[str, Any] = {
@@ -159,28 +160,14 @@ def transitions(
     return [replace(transition, nbeta=nbeta, **sight) for transition in found]
 
 
-def _check(arrays: dict[str, np.ndarray], errors: str) -> None:
-    """Name what is wrong with the input."""
+def _check(errors: str, given: bool) -> None:
+    """Name what is wrong with the way errors hang together, where standard errors are given or are not."""
     if errors not in ERRORS:
         raise InputError(
             f"errors = {errors!r} is none of {', '.join(ERRORS)}: say how those of checkpoints hang together"
         )
-    if errors == "shared" and "llc_stderr" not in arrays:
+    if errors == "shared" and not given:
         raise InputError("errors = 'shared' without llc_stderr: give the standard errors that are shared")
-    if arrays["steps"].ndim != 1:
-        raise InputError(f"steps has shape {arrays['steps'].shape}: give one number for each checkpoint")
-    count = len(arrays["steps"])
-    for name, values in arrays.items():
-        if values.shape != (count,):
-            raise InputError(
-                f"{name} has shape {values.shape}, steps has {count}: give one value for each checkpoint"
-            )
-        if not np.isfinite(values).all():
-            raise InputError(f"{name} holds NaN or infinity: leave those checkpoints out")
-    if count < FEWEST:
-        raise InputError(f"{count} checkpoints are too few for transitions: give at least {FEWEST}")
-    if (arrays.get("llc_stderr", np.zeros(1)) < 0).any():
-        raise InputError("llc_stderr is negative: give standard errors")
 
 
 def _axes(time: np.ndarray) -> tuple[np.ndarray, ...]:

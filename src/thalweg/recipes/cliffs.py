@@ -23,22 +23,11 @@ from thalweg.landscape import Landscape
 from thalweg.mdp import Levels
 from thalweg.recipes.policy_checkpoints import maps, taught
 from thalweg.recipes.recipe import Outcome, Recipe, Stages
-from thalweg.rl import (
-    PPO,
-    Ascent,
-    Cliff,
-    Line,
-    Reinforce,
-    Surface,
-    along,
-    ascend,
-    cliffs,
-    learn,
-    regret_landscape,
-    sampled_landscape,
-)
+from thalweg.rl import PPO, Ascent, Reinforce, ascend, learn, regret_landscape, sampled_landscape
 from thalweg.samplers import Settings
-from thalweg.survey import Survey, survey
+from thalweg.store import Survey
+from thalweg.surfaces import Cliff, Line, Surface, along, cliffs
+from thalweg.survey import survey
 from thalweg.types import Params
 
 INTERVAL = 1.96

@@ -20,9 +20,11 @@ from thalweg.envs import CartPole, Environment, GymEnvironment, Played, grid_lev
 from thalweg.landscape import Landscape
 from thalweg.recipes.policy_checkpoints import maps, taught
 from thalweg.recipes.recipe import Outcome, Recipe, Stages
-from thalweg.rl import PPO, Cliff, Line, Surface, along, cliffs, learn, regret_landscape, sampled_landscape
+from thalweg.rl import PPO, learn, regret_landscape, sampled_landscape
 from thalweg.samplers import Settings
-from thalweg.survey import Survey, survey
+from thalweg.store import Survey
+from thalweg.surfaces import Cliff, Line, Surface, along, cliffs
+from thalweg.survey import survey
 from thalweg.types import Params
 
 INTERVAL = 1.96

@@ -17,13 +17,14 @@ from torch import Tensor, nn
 
 from thalweg.atlas import atlas, plot
 from thalweg.checkpoints import checkpoints
-from thalweg.estimators import Auto
+from thalweg.estimators import LOGGED, Auto
 from thalweg.landscape import landscape
 from thalweg.recipes.recipe import Outcome, Recipe, Stages
 from thalweg.recipes.training import Training, train
 from thalweg.rng import stream
 from thalweg.samplers import Settings
-from thalweg.survey import LOGGED, Survey, survey
+from thalweg.store import Survey
+from thalweg.survey import survey
 
 
 class Config(BaseModel):
@@ -132,7 +133,7 @@ def run(config: Config, out: Path, seed: int, stages: Stages) -> Outcome:
             out / f"{name}.zarr",
             settings=seeded,
             test_data=test,
-            logged=LOGGED if name == "published" else (),
+            logged=tuple(LOGGED.ours) if name == "published" else (),
             progress=stages.visible,
         )
 

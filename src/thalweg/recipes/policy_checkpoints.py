@@ -5,8 +5,8 @@ from pathlib import Path
 
 from thalweg.checkpoints import Series, checkpoints, place, save
 from thalweg.landscape import Landscape
-from thalweg.rl import Surface, has_plane, surface
 from thalweg.samplers import threads
+from thalweg.surfaces import Surface, has_plane, surface
 from thalweg.types import Params
 
 

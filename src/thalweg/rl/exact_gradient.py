@@ -17,8 +17,6 @@ from thalweg.rng import seeded, stream
 from thalweg.samplers import Engine
 from thalweg.types import Params
 
-FIRST, SECOND, TINY = 0.9, 0.999, 1e-8  # Adam's decays and floor: Kingma & Ba 2015 (arXiv 1412.6980)
-
 
 @dataclass(frozen=True)
 class Ascent:
@@ -77,7 +75,7 @@ def ascend(build: Callable[[], nn.Module], levels: Levels, ascent: Ascent, seeds
     weights = torch.stack([layout.flatten({k: w.detach() for k, w in m.named_parameters()}) for m in modules])
     rest = [{k: w for k, w in m.state_dict().items() if k not in scape.params} for m in modules]
     frozen = {k: torch.stack([held[k] for held in rest]) for k in scape.frozen}
-    first, second = torch.zeros_like(weights), torch.zeros_like(weights)
+    adam = torch.optim.Adam([weights], ascent.learning_rate)  # elementwise: no seed's step depends on another's
     own = [stream(seed, "levels") for seed in seeds]
     with torch.no_grad():
         for step in range(ascent.updates + 1):
@@ -87,11 +85,8 @@ def ascend(build: Callable[[], nn.Module], levels: Levels, ascent: Ascent, seeds
             if step == ascent.updates:
                 return
             batch = torch.stack([_draw(levels.weight, ascent.levels, generator) for generator in own])
-            gradient, _ = engine.gradient(frozen, batch)(weights)
-            first = FIRST * first + (1 - FIRST) * gradient
-            second = SECOND * second + (1 - SECOND) * gradient.square()
-            scale = (second / (1 - SECOND ** (step + 1))).sqrt() + TINY
-            weights = weights - ascent.learning_rate * (first / (1 - FIRST ** (step + 1))) / scale
+            weights.grad, _ = engine.gradient(frozen, batch)(weights)
+            adam.step()
 
 
 def _draw(weight: Tensor, count: int, generator: torch.Generator) -> Tensor:

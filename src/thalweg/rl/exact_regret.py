@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from thalweg.errors import InputError, guarded
 from thalweg.landscape import Data, Landscape, ModuleLosses, PerSample, copied, of_losses, one_path
-from thalweg.mdp import MDP, Levels
+from thalweg.mdp import MDP, Levels, backed_up, log_entropy
 from thalweg.rl.finite_minimum import AHEAD, BEFORE, fall, sentence, ways
 from thalweg.types import Params, Tree
 
@@ -154,7 +154,8 @@ class LevelRegret(nn.Module):
 
     def forward(self, logits: Tensor, level: Tensor) -> Tensor:
         """Logits (B, S, A) -> (B,) in units of reward."""
-        return self.of_policy(torch.softmax(logits, -1), level, _entropy(logits) if self.temperature else None)
+        nats = log_entropy(torch.log_softmax(logits, -1)) if self.temperature else None
+        return self.of_policy(torch.softmax(logits, -1), level, nats)
 
     def of_policy(self, policy: Tensor, level: Tensor, nats: Tensor | None = None) -> Tensor:
         """Probabilities (B, S, A), with their entropy (B, S) where it is paid -> (B,) in units of reward."""
@@ -162,14 +163,12 @@ class LevelRegret(nn.Module):
         gain = (policy * self.reward[level].to(policy)).sum(-1)
         if nats is not None:
             gain = gain + self.temperature * nats
-        after, value = self.next[level], torch.zeros_like(gain)
-        for _ in range(self.horizon):
-            value = gain + (moves * value.gather(1, after).reshape(moves.shape)).sum(-1)
+        value = backed_up(gain, moves, self.next[level], self.horizon)
         returns = (self.start[level].to(policy) * value).sum(1)
         return self.scale[level].to(policy) * (self.best[level].to(policy) - returns)
 
 
-class ProcessRegret(nn.Module):
+class _ProcessRegret(nn.Module):
     """Regret of a decision process, discounted without end, by a linear solve."""
 
     reward: Tensor
@@ -179,8 +178,7 @@ class ProcessRegret(nn.Module):
     def __init__(self, mdp: MDP, reward: Any, temperature: float) -> None:
         super().__init__()
         self.mdp, self.temperature = mdp, temperature
-        rows = mdp.transitions if mdp.sparse is None else torch.as_tensor(mdp.sparse.data)
-        places = torch.empty(0) if mdp.sparse is None else torch.as_tensor(mdp.sparse.indices)
+        rows, places = mdp.dynamics.held
         gain = mdp.mean_reward(reward).clone()
         if gain.ndim != 2:
             raise InputError(f"reward has shape {tuple(gain.shape)}: a landscape has one reward, give (S, A)")
@@ -196,19 +194,13 @@ class ProcessRegret(nn.Module):
     def forward(self, logits: Tensor, sample: Tensor) -> Tensor:
         """Logits (1, S, A) -> (1,) in units of reward, by a solve in float64."""
         exact = logits.to(torch.float64)
-        nats = _entropy(exact) if self.temperature else None
+        nats = log_entropy(torch.log_softmax(exact, -1)) if self.temperature else None
         return self.of_policy(torch.softmax(exact, -1), sample, nats).to(logits)
 
     def of_policy(self, policy: Tensor, sample: Tensor, nats: Tensor | None = None) -> Tensor:
         """Probabilities (1, S, A), with their entropy (1, S) where it is paid -> (1,) in units of reward."""
         gain = self.reward if nats is None else self.reward + self.temperature * nats[..., None]
         return self.best - self.mdp.solve(policy.to(torch.float64), gain) @ self.start
-
-
-def _entropy(logits: Tensor) -> Tensor:
-    """(...): nats; finite gradients also where an action has no probability left."""
-    logs = torch.log_softmax(logits, -1)
-    return -(logs.exp() * logs).sum(-1)
 
 
 def _regret(world: Levels | MDP, reward: Any, temperature: float) -> nn.Module:
@@ -221,7 +213,7 @@ def _regret(world: Levels | MDP, reward: Any, temperature: float) -> nn.Module:
         raise InputError(f"world is a {type(world).__name__}: give tw.rl levels or a tw.MDP with reward=")
     if reward is None:
         raise InputError("a tw.MDP has no reward: give reward=, of states or of states and actions")
-    return ProcessRegret(world, reward, temperature)
+    return _ProcessRegret(world, reward, temperature)
 
 
 def _sight(world: Levels | MDP, observations: Tensor | None) -> Tensor:
@@ -243,4 +235,4 @@ def _check_policy(module: nn.Module, seen: Tensor, actions: int) -> None:
         raise InputError(f"policy gives {shape} an observation, the world has {actions} actions: give their logits")
 
 
-__all__ = ["LevelRegret", "PolicyLosses", "ProcessRegret", "Tabular", "regret_landscape"]
+__all__ = ["LevelRegret", "PolicyLosses", "Tabular", "regret_landscape"]

@@ -23,14 +23,14 @@ LINEAR = 1e-4  # of the largest logit, in float32: by which logits may miss a st
 FAR = (1.0, 1000.0)  # where that is looked at
 
 
-class Way(NamedTuple):
+class _Way(NamedTuple):
     """A line: the layer's own weights by v, and what v makes of the logits."""
 
     layer: Params
     change: Tensor
 
 
-def ways(module: nn.Module, scape: Landscape, gradient: Tensor, inputs: Tensor, greedy: Any = None) -> Iterator[Way]:
+def ways(module: nn.Module, scape: Landscape, gradient: Tensor, inputs: Tensor, greedy: Any = None) -> Iterator[_Way]:
     """Lines that the landscape leaves open: all logits at once, and of a table also towards better actions.
 
     Args:
@@ -58,7 +58,7 @@ def ways(module: nn.Module, scape: Landscape, gradient: Tensor, inputs: Tensor, 
         if layer is not None and all(
             _near(logits({name: w + far * layer[name] for name, w in own.items()}), now + far * change) for far in FAR
         ):
-            yield Way(layer, change)
+            yield _Way(layer, change)
 
 
 def fall(before: Tensor, now: float, ahead: Tensor, rounding: float) -> float | None:
@@ -121,4 +121,4 @@ def _open(v: Params, scape: Landscape, gradient: Tensor) -> Params | None:
     return {name: whole[name] for name in v} if full.any() else None
 
 
-__all__ = ["AHEAD", "BEFORE", "Way", "fall", "sentence", "ways"]
+__all__ = ["AHEAD", "BEFORE", "fall", "sentence", "ways"]

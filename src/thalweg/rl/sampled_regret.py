@@ -68,12 +68,12 @@ def sampled_landscape(
         raise InputError(f"seeds of shape {tuple(own.shape)}: give at least two whole numbers, or how many")
     module = copied(policy)
     check_replay(rollout(module, environment, own[:REPLAYED]), environment, own[:REPLAYED])
-    losses = SampledLosses(module, PerSample(Returns(environment, temperature)), environment, temperature, Kept())
+    losses = _SampledLosses(module, PerSample(_Returns(environment, temperature)), environment, temperature, _Kept())
     found = of_losses(losses, Data(own, torch.zeros(len(own))), n=n, name=name)
     return replace(found, engine="serial", engine_reason="episodes are rolled out replica by replica")
 
 
-class Returns(nn.Module):
+class _Returns(nn.Module):
     """Names what is measured, for a store; the losses themselves come from rollouts."""
 
     def __init__(self, environment: Environment, temperature: float) -> None:
@@ -90,7 +90,7 @@ class Returns(nn.Module):
 
 
 @dataclass(eq=False)
-class Kept:
+class _Kept:
     """Trajectories of the last rollouts, between `begin` and `end` of a block; and what was counted.
 
     Attributes:
@@ -109,7 +109,7 @@ class Kept:
 
     def __reduce__(self) -> tuple[Any, tuple]:
         """Trajectories stay where they were made."""
-        return Kept, ()
+        return _Kept, ()
 
     def find(self, seeds: Tensor) -> Trajectories | None:
         """Trajectories of exactly these seeds, in a block."""
@@ -129,14 +129,14 @@ class Kept:
 
 
 @dataclass(frozen=True)
-class SampledLosses(ModuleLosses):
+class _SampledLosses(ModuleLosses):
     """Minus the return of each seed."""
 
     in_the_mean: ClassVar[bool] = True  # the gradient of a seed's loss is right in the mean over seeds alone
 
     environment: Environment
     temperature: float
-    kept: Kept = field(compare=False)
+    kept: _Kept = field(compare=False)
 
     def begin(self) -> None:
         """A block of steps begins: nothing from before it is used."""
@@ -230,4 +230,4 @@ def _effective(logs: Tensor, played: Trajectories) -> float:
     return float(whole.sum().square() / whole.square().sum() / len(whole))
 
 
-__all__ = ["Kept", "Returns", "SampledLosses", "sampled_landscape"]
+__all__ = ["sampled_landscape"]

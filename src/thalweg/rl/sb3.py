@@ -16,7 +16,7 @@ from thalweg.rl.rollouts import rollout
 SPACES = ("Box", "Discrete", "MultiBinary")  # of observations
 
 
-class FromSB3(nn.Module):
+class _FromSB3(nn.Module):
     """A policy of Stable-Baselines3 (PPO, A2C) as ours, with the parameter names that its checkpoints have.
 
     The layers that only the value has are frozen. Images, 8 bits a channel, become what the policy was trained on:
@@ -58,7 +58,7 @@ class FromSB3(nn.Module):
         return found if self.discrete else torch.cat([found, self.log_std.expand_as(found)], -1)
 
 
-def from_sb3(algorithm: Any) -> FromSB3:
+def from_sb3(algorithm: Any) -> _FromSB3:
     """The policy of a Stable-Baselines3 algorithm, as a module of observations: a copy of it as it is now.
 
     Args:
@@ -86,7 +86,7 @@ def from_sb3(algorithm: Any) -> FromSB3:
             "the algorithm's observations are rescaled by VecNormalize, ours are not: give from_sb3(algorithm.policy)"
             " and an environment that rescales them, or train with norm_obs=False"
         )
-    return FromSB3(policy)
+    return _FromSB3(policy)
 
 
 def _check_counted(policy: Any) -> None:
@@ -159,4 +159,4 @@ def _pause() -> Any:
     return Pause()
 
 
-__all__ = ["FromSB3", "from_sb3", "learn_sb3"]
+__all__ = ["from_sb3", "learn_sb3"]

@@ -1,38 +1,51 @@
 """Samplers: each file one algorithm of the shape `State, Info, init, step`; `run` moves chunks of replicas."""
 
+from thalweg.samplers.algorithm import BLOCK, Algorithm, Dial
 from thalweg.samplers.engine import ROWS, WIDTH, Engine, threads, width
+from thalweg.samplers.footprint import check_memory, memory, spare_memory
 from thalweg.samplers.hmc import JITTER
-from thalweg.samplers.run import SEEN, Block, Chunk, State, advance, chunks, least_memory, memory, move, place, start
-from thalweg.samplers.settings import BLOCK, Choices, Settings, known
+from thalweg.samplers.leapfrog import acceptance, kinetic, leapfrog
+from thalweg.samplers.run import SEEN, Block, Chunk, State, advance, chunks, move, place, start
+from thalweg.samplers.settings import Choices, Settings, known
 from thalweg.samplers.smc import Cloud, Move, Target, pilot, travel
-from thalweg.samplers.target import Gradient
+from thalweg.samplers.table import ALGORITHMS
+from thalweg.samplers.target import Draw, Gradient, Info
 from thalweg.samplers.tempering import Tempered, temper
 
 __all__ = [
+    "ALGORITHMS",
     "BLOCK",
     "JITTER",
     "ROWS",
     "SEEN",
     "WIDTH",
+    "Algorithm",
     "Block",
     "Choices",
     "Chunk",
     "Cloud",
+    "Dial",
+    "Draw",
     "Engine",
     "Gradient",
+    "Info",
     "Move",
     "Settings",
     "State",
     "Target",
     "Tempered",
+    "acceptance",
     "advance",
+    "check_memory",
     "chunks",
+    "kinetic",
     "known",
-    "least_memory",
+    "leapfrog",
     "memory",
     "move",
     "pilot",
     "place",
+    "spare_memory",
     "start",
     "temper",
     "threads",

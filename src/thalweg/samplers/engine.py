@@ -20,7 +20,7 @@ from thalweg.samplers.graph import trace
 from thalweg.samplers.target import Gradient
 from thalweg.types import Params
 
-WIDTH = 16
+WIDTH = 16  # replicas that move together: a chunk is always so wide, so that sums have one order
 ROWS = 1024  # samples of the full data in one pass, whatever the memory: sums have one order
 
 Kernel = Callable[..., tuple[Tensor, Tensor]]  # (params, batch, frozen...) -> sum of gradients, sum of losses
@@ -47,8 +47,7 @@ class Engine:
 
     def __init__(self, scape: Landscape, *, compiled: bool) -> None:
         """Check that what was asked for can be had."""
-        self.own = getattr(scape.losses, "gradients", None)  # in closed form, of all replicas at once
-        if compiled and self.own:
+        if compiled and scape.losses.own_gradients:
             raise InputError("compile has nothing to do where the loss gives its own gradients: leave it off")
         if compiled and scape.engine == "serial":
             raise InputError(
@@ -58,7 +57,7 @@ class Engine:
             raise InputError("compile needs a C++ compiler (g++ or clang++): install one, or leave compile off")
         self.scape, self.compiled = scape, compiled
         self.kernels: dict[tuple, Kernel] = {}
-        self.slabs = [] if scape.data is None else _slabs(len(scape.data), scape.device)
+        self.parts = [] if scape.data is None else _parts(len(scape.data), scape.device)
 
     def gradient(self, frozen: Params, batch: Tensor | None) -> Gradient:
         """The gradient of the mean loss, as a function of the parameters.
@@ -74,39 +73,36 @@ class Engine:
             return lambda params: self._mean(params, [batch], frozen)
         if self.scape.data is None:
             return lambda params: self._mean(params, [torch.empty(0, dtype=torch.long)], frozen)
-        return lambda params: self._mean(params, self.slabs, frozen)
+        return lambda params: self._mean(params, self.parts, frozen)
 
     @contextmanager
     def block(self) -> Iterator[None]:
-        """A block of steps: losses that keep things from step to step (`begin`, `end`) keep none beyond it."""
-        begin, end = (getattr(self.scape.losses, name, None) for name in ("begin", "end"))
-        if begin:
-            begin()
+        """A block of steps: losses that keep things from step to step keep none beyond it."""
+        self.scape.losses.begin()
         try:
             yield
         finally:
-            if end:
-                end()
+            self.scape.losses.end()
 
-    def _mean(self, params: Tensor, slabs: list[Tensor], frozen: Params) -> tuple[Tensor, Tensor]:
-        """Mean over all samples of all slabs."""
-        count = max(sum(slab.shape[-1] for slab in slabs), 1)
-        grad, loss = self._sum(params, slabs[0], frozen)
-        for slab in slabs[1:]:
-            more, rest = self._sum(params, slab, frozen)
+    def _mean(self, params: Tensor, parts: list[Tensor], frozen: Params) -> tuple[Tensor, Tensor]:
+        """Mean over all samples of all parts."""
+        count = max(sum(part.shape[-1] for part in parts), 1)
+        grad, loss = self._sum(params, parts[0], frozen)
+        for part in parts[1:]:
+            more, rest = self._sum(params, part, frozen)
             grad, loss = grad + more, loss + rest
         return (grad / count, loss / count) if count > 1 else (grad, loss)
 
-    def _sum(self, params: Tensor, slab: Tensor, frozen: Params) -> tuple[Tensor, Tensor]:
-        """Sums over the samples of one slab: (B,) the same for all replicas, or (R, B)."""
-        if self.own:
-            return self.own(params)
+    def _sum(self, params: Tensor, part: Tensor, frozen: Params) -> tuple[Tensor, Tensor]:
+        """Sums over the samples of one part: (B,) the same for all replicas, or (R, B)."""
+        if self.scape.losses.own_gradients:
+            return self.scape.losses.gradients(params)
         if self.scape.engine == "serial":
-            return self._serial(params, slab, frozen)
-        key = (tuple(params.shape), tuple(slab.shape))
+            return self._serial(params, part, frozen)
+        key = (tuple(params.shape), tuple(part.shape))
         if key not in self.kernels:
-            self.kernels[key] = self._traced(self._batched(list(frozen)), [params, slab, *frozen.values()])
-        return self.kernels[key](params, slab, *frozen.values())
+            self.kernels[key] = self._traced(self._batched(list(frozen)), [params, part, *frozen.values()])
+        return self.kernels[key](params, part, *frozen.values())
 
     def _traced(self, kernel: Kernel, example: list[Tensor]) -> Kernel:
         """The kernel's graph; the kernel itself, which gives the same bits slower, where it looks at numbers."""
@@ -125,22 +121,22 @@ class Engine:
         def total(params: Params, held: Params, inputs, targets) -> Tensor:
             return scape.losses(params, held, inputs, targets).sum()
 
-        def kernel(params: Tensor, slab: Tensor, *frozen: Tensor) -> tuple[Tensor, Tensor]:
-            inputs, targets = scape.data.take(slab) if scape.data else (None, None)
-            axis = 0 if scape.data is not None and slab.ndim == 2 else None
+        def kernel(params: Tensor, part: Tensor, *frozen: Tensor) -> tuple[Tensor, Tensor]:
+            inputs, targets = scape.data.take(part) if scape.data else (None, None)
+            axis = 0 if scape.data is not None and part.ndim == 2 else None
             each = vmap(grad_and_value(total), in_dims=(0, 0, axis, axis))
             grads, loss = each(layout.unflatten(params), dict(zip(names, frozen, strict=True)), inputs, targets)
             return layout.flatten(grads), loss
 
         return kernel
 
-    def _serial(self, params: Tensor, slab: Tensor, frozen: Params) -> tuple[Tensor, Tensor]:
+    def _serial(self, params: Tensor, part: Tensor, frozen: Params) -> tuple[Tensor, Tensor]:
         """Gradients replica by replica in ordinary autograd."""
         scape, layout = self.scape, self.scape.layout
         grad, losses = torch.empty_like(params), []
         for r, row in enumerate(params):
             weights = {k: w.detach().requires_grad_() for k, w in layout.unflatten(row).items()}
-            data = scape.data.take(slab[r] if slab.ndim == 2 else slab) if scape.data else (None, None)
+            data = scape.data.take(part[r] if part.ndim == 2 else part) if scape.data else (None, None)
             with torch.enable_grad():
                 loss = scape.losses(weights, {k: w[r] for k, w in frozen.items()}, *data).sum()
                 grads = torch.autograd.grad(loss, list(weights.values()), materialize_grads=True)
@@ -152,6 +148,6 @@ class Engine:
         return grad, torch.stack(losses)
 
 
-def _slabs(count: int, device: torch.device) -> list[Tensor]:
+def _parts(count: int, device: torch.device) -> list[Tensor]:
     """Sample numbers of the full data, in passes of at most ROWS."""
     return list(torch.arange(count, device=device).split(ROWS))

@@ -15,9 +15,11 @@ import torch
 from torch import Tensor
 
 from thalweg.landscape import Posterior
+from thalweg.samplers.algorithm import BLOCK, Algorithm, Dial
+from thalweg.samplers.leapfrog import acceptance, kinetic, leapfrog
 from thalweg.samplers.target import Draw, Gradient, Info, force, potential
 
-JITTER = 20.0
+JITTER = 20.0  # steps are drawn log-uniformly over this factor
 
 
 class State(NamedTuple):
@@ -65,16 +67,14 @@ def step(
     """
     h = step_size.sqrt() * jitter ** -draw.uniform[:, 1:].to(step_size)
     start = posterior.project(draw.noise)
-    params, momentum, pull, loss = state.params, start, state.force, state.loss
-    momentum = momentum.addcmul(h, pull, value=-0.5)
-    for leap in range(draw.leaps):
-        params = params.addcmul(h, momentum)
+
+    def pulled(params: Tensor) -> tuple[Tensor, Tensor]:
         grad, loss = gradient(params)
-        pull = force(posterior, params, grad)
-        momentum = momentum.addcmul(h, pull, value=-0.5 if leap == draw.leaps - 1 else -1.0)
-    before = potential(posterior, state.params, state.loss) + 0.5 * start.double().square().sum(1)
-    after = potential(posterior, params, loss) + 0.5 * momentum.double().square().sum(1)
-    chance = (before - after).clamp(max=0).exp().nan_to_num(0.0)
+        return force(posterior, params, grad), loss
+
+    params, momentum, pull, loss = leapfrog(state.params, start, state.force, pulled, h, draw.leaps)
+    before = potential(posterior, state.params, state.loss) + kinetic(start)
+    chance = acceptance(potential(posterior, params, loss) + kinetic(momentum) - before)
     keep = draw.uniform[:, 0].double() < chance
     state = State(
         torch.where(keep[:, None], params, state.params),
@@ -82,3 +82,11 @@ def step(
         torch.where(keep, loss, state.loss),
     )
     return state, Info(state.loss, chance)
+
+
+def _dialled(state: State, draw: Draw, gradient: Gradient, posterior: Posterior, dial: Dial) -> tuple[State, Info]:
+    """A step as all samplers take it."""
+    return step(state, draw, gradient=gradient, posterior=posterior, step_size=dial.step_size)
+
+
+ALGORITHM = Algorithm(init, _dialled, State, exact=True, trajectories=True, block=BLOCK // 8)

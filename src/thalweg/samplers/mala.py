@@ -9,10 +9,11 @@ from torch import Tensor
 
 from thalweg.landscape import Posterior
 from thalweg.samplers import hmc
+from thalweg.samplers.algorithm import Algorithm, Dial
 from thalweg.samplers.hmc import State, init
 from thalweg.samplers.target import Draw, Gradient, Info
 
-__all__ = ["State", "init", "step"]
+__all__ = ["ALGORITHM", "State", "init", "step"]
 
 
 def step(
@@ -32,3 +33,11 @@ def step(
     """
     one = draw._replace(leaps=1)
     return hmc.step(state, one, gradient=gradient, posterior=posterior, step_size=step_size, jitter=1.0)
+
+
+def _dialled(state: State, draw: Draw, gradient: Gradient, posterior: Posterior, dial: Dial) -> tuple[State, Info]:
+    """A step as all samplers take it."""
+    return step(state, draw, gradient=gradient, posterior=posterior, step_size=dial.step_size)
+
+
+ALGORITHM = Algorithm(init, _dialled, State, exact=True)

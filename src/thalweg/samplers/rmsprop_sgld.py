@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from thalweg.landscape import Posterior
+from thalweg.samplers.algorithm import Algorithm, Dial
 from thalweg.samplers.target import Draw, Gradient, Info
 
 DECAY = 0.99  # b
@@ -75,3 +76,11 @@ def _project(posterior: Posterior, move: Tensor, scale: Tensor) -> Tensor:
     weighted = scale * posterior.normal
     length = (weighted * posterior.normal).sum(1, keepdim=True).clamp_min(torch.finfo(scale.dtype).tiny)
     return move - weighted * ((move * posterior.normal).sum(1, keepdim=True) / length)
+
+
+def _dialled(state: State, draw: Draw, gradient: Gradient, posterior: Posterior, dial: Dial) -> tuple[State, Info]:
+    """A step as all samplers take it."""
+    return step(state, draw, gradient=gradient, posterior=posterior, step_size=dial.step_size, frozen=dial.frozen)
+
+
+ALGORITHM = Algorithm(lambda params, gradient, posterior: init(params), _dialled, State)

@@ -16,9 +16,9 @@ from torch import Tensor
 from thalweg.errors import guarded
 from thalweg.landscape import Center, Landscape, Posterior
 from thalweg.rng import stream
-from thalweg.samplers.algorithm import ALGORITHMS, Dial
-from thalweg.samplers.engine import ROWS, Engine
-from thalweg.samplers.settings import BLOCK, Settings
+from thalweg.samplers.algorithm import BLOCK, Dial
+from thalweg.samplers.engine import Engine
+from thalweg.samplers.settings import Settings
 from thalweg.samplers.target import Draw, Gradient
 from thalweg.types import Params
 
@@ -136,15 +136,15 @@ def move(
         end: steps taken in all, afterwards.
         purpose: names the streams; default the sampler.
     """
-    scape, count, algorithm = engine.scape, len(chunk.which), ALGORITHMS[settings.sampler]
+    scape, count, algorithm = engine.scape, len(chunk.which), settings.algorithm
     padding = chunk.rows - count
     which = torch.tensor(chunk.which + (chunk.which[0],) * padding)
     anchor = _narrow(torch.stack([c.gradient for c in chunk.centers])[which], scape)
     posterior, frozen = _posterior(chunk, which, anchor, settings, scape), _frozen(chunk, which)
     carried = {k: torch.cat([t, t[:1].expand(padding, *t.shape[1:])]) for k, t in state.carried.items()}
     slab = slab_steps(carried["params"].shape[1], settings.block)
-    eps, friction = settings.step_size or math.nan, settings.friction or math.nan
     one = torch.ones_like(posterior.nbeta)
+    dial = Dial((settings.step_size or math.nan) * one, (settings.friction or math.nan) * one, frozen=False)
     tilt = posterior.project(anchor) if anchor.any() else None
     seen, base, step = [], torch.empty(0), state.step
     # Serial steps need autograd inside; the others save its bookkeeping.
@@ -157,7 +157,7 @@ def move(
             first = step - step % slab
             taken = range(step, min(first + slab, end))
             draws, batch = _draw(chunk, settings, scape, first // slab, slab, purpose or settings.sampler)
-            losses, accepted, slopes = [], [], []
+            columns = []
             for j in taken:
                 own = None if batch is None else batch[:, j - first]
                 gradient = _stretched(engine.gradient(frozen, own), posterior.center, scape)
@@ -165,18 +165,14 @@ def move(
                     gradient = _controlled(gradient, posterior.center, anchor)
                 if len(carried) < len(algorithm.state._fields):
                     carried = algorithm.start(carried["params"], gradient, posterior)._asdict()
-                dial = Dial(eps * one, friction * one, frozen=j >= settings.burn_in)
+                dial = dial._replace(frozen=j >= settings.burn_in)
                 moved, info = algorithm.step(algorithm.state(**carried), draws[j - first], gradient, posterior, dial)
                 carried = moved._asdict()
-                losses.append(info.loss)
-                accepted.append(info.accepted)
-                slopes.append(
-                    info.loss * 0 if tilt is None else (tilt * (carried["params"] - posterior.center)).sum(1)
-                )
-            loss = torch.stack(losses, 1)[:count]
+                slope = 0 * info.loss if tilt is None else (tilt * (carried["params"] - posterior.center)).sum(1)
+                columns.append((info.loss, info.accepted, slope))
+            loss, *rest = (torch.stack(column, 1)[:count] for column in zip(*columns, strict=True))
             if batch is not None:
                 base = _baseline(chunk, batch[:count, taken[0] - first : taken[-1] + 1 - first])
-            rest = (torch.stack(column, 1)[:count] for column in (accepted, slopes))
             seen.append(Block(loss, loss - base, *rest))
             step = taken[-1] + 1
     return State({k: t[:count].clone() for k, t in carried.items()}, end), Block.join(seen)
@@ -226,22 +222,6 @@ def slab_steps(weights: int, block: int = BLOCK) -> int:
     return max(1, min(block, 1 << ((SLAB // max(weights, 1)).bit_length() - 1) if weights <= SLAB else 1))
 
 
-def memory(scape: Landscape, settings: Settings, rows: int) -> int:
-    """Bytes that a chunk in motion takes, about: noise, parameters and gradients, batches, activations."""
-    wide = scape.layout.width
-    item = torch.finfo(scape.layout.dtype).bits // 8
-    slab = slab_steps(wide, settings.block)
-    sample = 0 if scape.data is None else sum(s.nbytes for s in scape.data.sample_tensors())
-    full = ROWS if settings.exact else settings.batch_size
-    batch = min(full, len(scape.data)) if scape.data else 0
-    return rows * (item * wide * (slab + COPIES) + batch * (16 * sample + 64 * item * 64))
-
-
-def least_memory(weights: int, item: int) -> int:
-    """Bytes that so many moving weights of `item` bytes take at least: one replica that moves step by step."""
-    return item * weights * (1 + COPIES)
-
-
 def _draw(
     chunk: Chunk, settings: Settings, scape: Landscape, slab: int, steps: int, purpose: str
 ) -> tuple[list[Draw], Tensor | None]:
@@ -259,7 +239,7 @@ def _draw(
         if settings.exact:
             uniform[r].uniform_(generator=own)
     leaps = torch.ones(steps, dtype=torch.long)
-    if ALGORITHMS[settings.sampler].trajectories:
+    if settings.algorithm.trajectories:
         shared = stream(settings.seed, purpose, "leaps", slab)
         leaps = torch.randint(1, 2 * settings.leaps, (steps,), generator=shared)
     return [Draw(noise[:, j], uniform[:, j], int(leaps[j])) for j in range(steps)], batch

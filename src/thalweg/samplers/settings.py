@@ -3,14 +3,14 @@
 from collections.abc import Collection, Iterable
 from difflib import get_close_matches
 from math import log, sqrt
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, PlainValidator, ValidationError
+from pydantic_core import PydanticCustomError
 
 from thalweg.errors import InputError
-
-EXACT = ("mala", "hmc")
-BLOCK = 128  # steps between two saved states
+from thalweg.samplers.algorithm import Algorithm
+from thalweg.samplers.table import ALGORITHMS
 
 
 class Choices(BaseModel):
@@ -51,12 +51,24 @@ def known(names: Iterable[str], fields: Collection[str]) -> None:
             raise InputError(f"unknown setting {name!r}: {hint}")
 
 
+def _is_sampler(name: Any) -> str:
+    """A name that the table of samplers has; nothing of a plug-in is imported for it."""
+    if isinstance(name, str) and name in ALGORITHMS:
+        return name
+    *most, last = (repr(known) for known in ALGORITHMS)
+    near = get_close_matches(name, list(ALGORITHMS), 1) if isinstance(name, str) else []
+    hint = f": is it {near[0]!r}?" if near else ""
+    raise PydanticCustomError(
+        "sampler", "Input should be {names} or {last}{hint}", {"names": ", ".join(most), "last": last, "hint": hint}
+    )
+
+
 class Settings(Choices):
     """How a localized posterior is sampled.
 
     Attributes:
-        sampler: the algorithm. `mala` and `hmc` take the gradient of the full data and have the
-            posterior's law exactly; the others may draw batches, and their step costs accuracy.
+        sampler: the algorithm, of `thalweg.samplers.ALGORITHMS`. `mala` and `hmc` take the gradient of the full
+            data and have the posterior's law exactly; the others may draw batches, and their step costs accuracy.
         chains: C, independent chains for each checkpoint.
         burn_in: steps that are thrown away, kept apart in the trace.
         draws: N, steps that count.
@@ -78,7 +90,7 @@ class Settings(Choices):
         threads: torch threads of the process that samples; part of a result's identity.
     """
 
-    sampler: Literal["sgld", "rmsprop_sgld", "sghmc", "mala", "hmc"] = "sgld"
+    sampler: Annotated[str, PlainValidator(_is_sampler)] = "sgld"
     chains: int = Field(default=4, ge=1)
     burn_in: int = Field(default=1000, ge=0)
     draws: int = Field(default=2000, ge=8)
@@ -108,14 +120,28 @@ class Settings(Choices):
         return self.model_copy(update={"nbeta": nbeta, "step_size": step_size, "friction": friction})
 
     @property
+    def algorithm(self) -> Algorithm:
+        """The sampler.
+
+        Raises:
+            InputError: a plug-in that cannot be had.
+        """
+        return ALGORITHMS[self.sampler]
+
+    @property
     def exact(self) -> bool:
         """Whether the sampler accepts and refuses, and so takes the gradient of the full data."""
-        return self.sampler in EXACT
+        return self.algorithm.exact
 
     @property
     def block(self) -> int:
         """Steps between two saved states: about as many gradients for every sampler."""
-        return BLOCK // 8 if self.sampler == "hmc" else BLOCK
+        return self.algorithm.block
+
+    @property
+    def gradients(self) -> float:
+        """Gradients in a step, in the mean."""
+        return self.leaps if self.algorithm.trajectories else 1.0
 
     @property
     def steps(self) -> int:

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from thalweg.landscape import Posterior
+from thalweg.samplers.algorithm import Algorithm, Dial
 from thalweg.samplers.target import Draw, Gradient, Info, force
 
 
@@ -64,3 +65,11 @@ def step(
     grad, loss = gradient(params)
     pull = force(posterior, params, grad)
     return State(params, momentum.addcmul(h, pull, value=-0.5), pull, loss), Info(loss, torch.ones_like(loss))
+
+
+def _dialled(state: State, draw: Draw, gradient: Gradient, posterior: Posterior, dial: Dial) -> tuple[State, Info]:
+    """A step as all samplers take it."""
+    return step(state, draw, gradient=gradient, posterior=posterior, step_size=dial.step_size, friction=dial.friction)
+
+
+ALGORITHM = Algorithm(init, _dialled, State)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from thalweg.landscape import Posterior
+from thalweg.samplers.algorithm import Algorithm, Dial
 from thalweg.samplers.target import Draw, Gradient, Info
 
 
@@ -48,3 +49,11 @@ def step(
     drift = posterior.gradient(state.params, grad)
     move = posterior.project((step_size.sqrt() * draw.noise).addcmul(step_size, drift, value=-0.5))
     return State(state.params + move), Info(loss, torch.ones_like(loss))
+
+
+def _dialled(state: State, draw: Draw, gradient: Gradient, posterior: Posterior, dial: Dial) -> tuple[State, Info]:
+    """A step as all samplers take it."""
+    return step(state, draw, gradient=gradient, posterior=posterior, step_size=dial.step_size)
+
+
+ALGORITHM = Algorithm(lambda params, gradient, posterior: init(params), _dialled, State)

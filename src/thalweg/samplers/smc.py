@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from thalweg.errors import InputError
+from thalweg.samplers.leapfrog import acceptance, kinetic, leapfrog
 
 Target = Callable[[Tensor], Tensor]  # (N, D) -> (N,) log likelihood at standard normal coordinates
 Move = Literal["walk", "hmc"]
@@ -163,37 +164,32 @@ def _moved(
 ) -> tuple[Tensor, Tensor, float]:
     """One move that leaves exp(beta l) N(0, I) as it is: places, log likelihoods, share accepted."""
     speed = torch.randn(z.shape, generator=own, dtype=z.dtype)
-    before = stage.beta * value - z.square().sum(1) / 2
+    before, moving = kinetic(z) - stage.beta * value, 0.0
     if move == "walk":
         to = z + stage.size * speed @ stage.factor.T
         seen = target(to)
-        change = stage.beta * seen - to.square().sum(1) / 2 - before
     else:
         to, seen, end = _leapt(target, z, speed, stage, 1 + int(torch.randint(4, (), generator=own)))
-        change = stage.beta * seen - to.square().sum(1) / 2 - end.square().sum(1) / 2 - before
-        change = change + speed.square().sum(1) / 2
-    chance = change.clamp(max=0).exp().nan_to_num(0.0)
+        moving = kinetic(end) - kinetic(speed)
+    chance = acceptance(kinetic(to) - stage.beta * seen - before + moving)
     taken = torch.rand(len(z), generator=own, dtype=torch.float64) < chance
     return torch.where(taken[:, None], to, z), torch.where(taken, seen, value), float(chance.mean())
 
 
 def _leapt(target: Target, z: Tensor, speed: Tensor, stage: Stage, leaps: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Leapfrog in coordinates y, z = factor y: places, log likelihoods, speeds."""
+    """Leapfrog in coordinates y from here, z + factor y: places, log likelihoods, speeds."""
 
-    def pull(at: Tensor) -> tuple[Tensor, Tensor]:
+    def force(y: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        at = z + y @ stage.factor.T
         with torch.enable_grad():
             open_ = at.detach().requires_grad_()
             seen = target(open_)
             (slope,) = torch.autograd.grad(seen.sum(), open_)
-        return seen.detach(), (stage.beta * slope - at) @ stage.factor
+        return (at - stage.beta * slope) @ stage.factor, (at, seen.detach())
 
-    seen, force = pull(z)
-    for _ in range(leaps):
-        speed = speed + stage.size / 2 * force
-        z = z + stage.size * speed @ stage.factor.T
-        seen, force = pull(z)
-        speed = speed + stage.size / 2 * force
-    return z, seen, speed
+    here, size = torch.zeros_like(z), torch.tensor(stage.size, dtype=z.dtype)
+    _, speed, _, (to, seen) = leapfrog(here, speed, force(here)[0], force, size, leaps)
+    return to, seen, speed
 
 
 __all__ = ["Cloud", "Move", "Stage", "Target", "pilot", "travel"]

@@ -11,12 +11,14 @@ Source: Geyer 1991; Neal 2011, *MCMC using Hamiltonian dynamics*, section 5.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from thalweg.errors import InputError
 from thalweg.rng import stream
+from thalweg.samplers.leapfrog import acceptance, kinetic, leapfrog
 
 TARGET, RATE = 0.8, 0.05  # acceptance that steps are found for, and how fast
 JITTER = 2.0  # steps are drawn log-uniformly over a factor of its square
@@ -69,88 +71,83 @@ def temper(
     Raises:
         InputError: rungs that do not ascend, numbers out of range, a loss that is not finite at the start.
     """
-    rungs = torch.as_tensor(list(nbetas), dtype=torch.float64)
-    if rungs.ndim != 1 or len(rungs) < 2 or rungs[0] < 0 or (rungs.diff() <= 0).any():
-        raise InputError(f"nbetas {list(nbetas)}: give at least two, ascending, from 0 on")
+    rungs = _rungs(nbetas)
     if min(sweeps, every, leaps) < 1 or burn_in < 0:
-        raise InputError(
-            f"sweeps {sweeps}, every {every}, leaps {leaps}, burn_in {burn_in}: give at least 1, 1, 1, 0"
-        )
+        given = f"sweeps {sweeps}, every {every}, leaps {leaps}, burn_in {burn_in}"
+        raise InputError(f"{given}: give at least 1, 1, 1, 0")
     count, depth, wide = len(starts), len(rungs), starts.shape[1]
-    heat = rungs.repeat(count)  # row r K + k
-    place = starts.double().repeat_interleave(depth, 0)
-    value, slope = _graded(loss, place)
-    if not value.isfinite().all():
+    heat = rungs.repeat(count)[:, None]  # row r K + k
+    held = _seen(loss, starts.double().repeat_interleave(depth, 0))
+    if not held.value.isfinite().all():
         raise InputError("the loss is not finite at the start: start elsewhere")
     own = stream(seed, "tempering")
     steps = torch.full((depth,), 0.1, dtype=torch.float64)
     kept: list[tuple[Tensor, Tensor]] = []
-    accepted, tried, made = (
-        torch.zeros(depth).double(),
-        torch.zeros(depth - 1).double(),
-        torch.zeros(depth - 1).double(),
-    )
+    accepted, tried, made = (torch.zeros(size, dtype=torch.float64) for size in (depth, depth - 1, depth - 1))
     for sweep in range(burn_in + sweeps):
         jitter = JITTER ** (2 * torch.rand(count * depth, generator=own, dtype=torch.float64) - 1)
         size = (steps.repeat(count) * jitter)[:, None]
         length = int(torch.randint(1, 2 * leaps, (), generator=own))
-        place, value, slope, chance = _trajectory(loss, place, value, slope, heat, size, length, own)
+        held, chance = _trajectory(loss, held, heat, size, length, own)
         rate = chance.reshape(count, depth).mean(0)
         if sweep < burn_in:
             steps = steps * torch.exp(RATE * (rate - TARGET))
-        order, traded, pairs = _trade(value.reshape(count, depth), rungs, sweep % 2, own)
-        place, value, slope = place[order], value[order], slope[order]
+        order, traded, pairs = _trade(held.value.reshape(count, depth), rungs, sweep % 2, own)
+        held = _Point(*(part[order] for part in held))
         if sweep >= burn_in:
             accepted += rate / sweeps
             made[pairs] += traded
             tried[pairs] += 1
             if (sweep - burn_in) % every == 0:
-                kept.append((value.reshape(count, depth).clone(), place.reshape(count, depth, wide).clone()))
+                kept.append((held.value.reshape(count, depth), held.place.reshape(count, depth, wide)))
         tick(1)
     losses, weights = (torch.stack(column) for column in zip(*kept, strict=True))
     return Tempered(rungs, losses, weights, accepted, made / tried.clamp(min=1))
 
 
-def _graded(loss: Callable[[Tensor], Tensor], place: Tensor) -> tuple[Tensor, Tensor]:
-    """Loss (B,) and its gradient (B, D)."""
+def _rungs(nbetas: Sequence[float]) -> Tensor:
+    """(K) float64, ascending."""
+    rungs = torch.as_tensor(list(nbetas), dtype=torch.float64)
+    if rungs.ndim != 1 or len(rungs) < 2 or rungs[0] < 0 or (rungs.diff() <= 0).any():
+        raise InputError(f"nbetas {list(nbetas)}: give at least two, ascending, from 0 on")
+    return rungs
+
+
+class _Point(NamedTuple):
+    """Places (B, D), their losses (B,) and gradients (B, D)."""
+
+    place: Tensor
+    value: Tensor
+    slope: Tensor
+
+
+def _seen(loss: Callable[[Tensor], Tensor], place: Tensor) -> _Point:
+    """What is seen at places."""
     with torch.enable_grad():
         open_ = place.detach().requires_grad_()
         value = loss(open_)
         (slope,) = torch.autograd.grad(value.sum(), open_)
-    return value.detach(), slope
+    return _Point(place, value.detach(), slope)
 
 
 def _trajectory(
-    loss: Callable[[Tensor], Tensor],
-    place: Tensor,
-    value: Tensor,
-    slope: Tensor,
-    heat: Tensor,
-    size: Tensor,
-    length: int,
-    own: torch.Generator,
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Leapfrog with acceptance: the new place, its loss and gradient, and the probability of acceptance."""
+    loss: Callable[[Tensor], Tensor], held: _Point, heat: Tensor, size: Tensor, length: int, own: torch.Generator
+) -> tuple[_Point, Tensor]:
+    """Leapfrog with acceptance: where each chain is then, and the probability of acceptance."""
 
-    def energy(at: Tensor, seen: Tensor, speed: Tensor) -> Tensor:
-        return heat * seen + at.square().sum(1) / 2 + speed.square().sum(1) / 2
+    def energy(at: _Point, speed: Tensor) -> Tensor:
+        return heat[:, 0] * at.value + kinetic(at.place) + kinetic(speed)
 
-    speed = torch.randn(place.shape, generator=own, dtype=place.dtype)
-    before = energy(place, value, speed)
-    to, seen, tilt = place, value, slope
-    speed = speed - size / 2 * (heat[:, None] * tilt + to)
-    for leap in range(length):
-        to = to + size * speed
-        seen, tilt = _graded(loss, to)
-        speed = speed - size / (1 if leap + 1 < length else 2) * (heat[:, None] * tilt + to)
-    chance = torch.nan_to_num(torch.exp(before - energy(to, seen, speed)), nan=0.0).clamp(max=1.0)
-    taken = torch.rand(len(place), generator=own, dtype=torch.float64) < chance
-    return (
-        torch.where(taken[:, None], to, place),
-        torch.where(taken, seen, value),
-        torch.where(taken[:, None], tilt, slope),
-        chance,
-    )
+    def force(place: Tensor) -> tuple[Tensor, _Point]:
+        at = _seen(loss, place)
+        return heat * at.slope + place, at
+
+    start = torch.randn(held.place.shape, generator=own, dtype=held.place.dtype)
+    _, speed, _, to = leapfrog(held.place, start, heat * held.slope + held.place, force, size, length)
+    chance = acceptance(energy(to, speed) - energy(held, start))
+    taken = torch.rand(len(chance), generator=own, dtype=torch.float64) < chance
+    rows = taken[:, None]
+    return _Point(*(torch.where(rows if a.ndim > 1 else taken, a, b) for a, b in zip(to, held, strict=True))), chance
 
 
 def _trade(value: Tensor, rungs: Tensor, parity: int, own: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:

@@ -65,6 +65,22 @@ def of_landscape(scape: Landscape) -> str:
     )
 
 
+def of_addition(call: Callable, what: str, name: str | None) -> list[Any]:
+    """Identity of a function from outside: its own, and the whole file that it is in, with all that helps it there.
+
+    Args:
+        call: the function.
+        what: for messages.
+        name: that stands for what has no source, or None.
+
+    Raises:
+        InputError: a lambda, closure or object, and no name.
+    """
+    home, own = inspect.getmodule(call), _of_callable(call, what, name)
+    script = home is None or home.__name__ == "__main__"  # changes for many other reasons
+    return [own, "" if script else _source(home, what, name)]
+
+
 def _of_losses(scape: Landscape) -> list[Any]:
     """Identity of the loss function and of the module behind it."""
     if isinstance(scape.losses, ModuleLosses):

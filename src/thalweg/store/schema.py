@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from thalweg.estimators import LOGGED
 from thalweg.landscape import Estimate
 from thalweg.types import Verdict
 
@@ -18,8 +19,6 @@ UNITS = {
     "test_loss": "nats per sample",
     "weight_norm": "Euclidean norm of the parameters that move",
     "gradient_norm": "nats per sample and weight, of L_n at w*",
-    "log_determinant": "nats",
-    "functional_variance": "nats^2, of all n samples, at nbeta",
     "llc": "1",
     "llc_stderr": "1",
     "rhat": "1",
@@ -28,6 +27,7 @@ UNITS = {
     "loss": "nats per sample, on each draw's batch",
     "excess": "nats per sample, above w* on the same batch",
 }
+RESERVED = ("step", *UNITS)  # names of columns that are ours
 WORDS = ("keys", "reasons", "choices", "settings")  # lists along checkpoints that are no arrays
 SCALARS = ("checkpoint",)  # dimensions of what a table takes from a shard
 
@@ -78,6 +78,12 @@ def scalars(shard: xr.Dataset) -> xr.Dataset:
     return shard[[name for name, v in shard.variables.items() if v.dims == SCALARS]]
 
 
+def logged_in(table: xr.Dataset) -> list[str]:
+    """Names of the quantities that were logged beside the coefficient: ours, then those from outside."""
+    there = [str(name) for name in table.data_vars if name not in RESERVED]
+    return [*(name for name in LOGGED.ours if name in there), *sorted(set(there) - set(LOGGED.ours))]
+
+
 def table_dataset(shards: Mapping[str, xr.Dataset]) -> xr.Dataset:
     """Scalars of all checkpoints, in order, and where their traces are.
 
@@ -95,6 +101,7 @@ def table_dataset(shards: Mapping[str, xr.Dataset]) -> xr.Dataset:
 def _scalars(rows: Sequence[Row]) -> dict[str, Any]:
     """One column for each quantity."""
     estimates = [row.estimate for row in rows]
+    units = UNITS | {name: LOGGED[name].units for name in rows[0].logged}
     columns = {
         **{
             name: [getattr(row, name) for row in rows]
@@ -107,7 +114,7 @@ def _scalars(rows: Sequence[Row]) -> dict[str, Any]:
         "ess": [e.ess for e in estimates],
     }
     out: dict[str, Any] = {"step": ("checkpoint", np.array([row.step for row in rows], dtype=np.int64))}
-    out |= {k: ("checkpoint", np.array(v, dtype=np.float64), {"units": UNITS[k]}) for k, v in columns.items()}
+    out |= {k: ("checkpoint", np.array(v, dtype=np.float64), {"units": units[k]}) for k, v in columns.items()}
     codes = np.array([VERDICTS.index(e.verdict) for e in estimates], dtype=np.int8)
     meanings = {"flag_values": list(range(1, len(VERDICTS))), "flag_meanings": " ".join(VERDICTS[1:])}
     return out | {"verdict": ("checkpoint", codes, {"units": UNITS["verdict"], **meanings})}

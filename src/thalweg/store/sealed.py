@@ -36,7 +36,7 @@ class DamagedError(InputError):
         super().__init__(f"{path} is damaged ({why}): {AGAIN}")
 
 
-def read_file(path: Path, size: int | None = None) -> bytes:
+def _read_file(path: Path, size: int | None = None) -> bytes:
     """The bytes of a regular file, of which not more are read than there should be.
 
     Args:
@@ -82,7 +82,7 @@ def unsealed(path: Path) -> dict[str, Any]:
         DamagedError: missing, cut, edited, or another's.
         InputError: of an older format.
     """
-    return _unsealed(path, read_file(path))
+    return _unsealed(path, _read_file(path))
 
 
 def pack(group: xr.Dataset, name: str | None = None, **said: Any) -> tuple[str, dict[str, bytes]]:
@@ -114,13 +114,13 @@ def unpack(place: Path) -> xr.Dataset:
         DamagedError: one of them is not, or the group belongs elsewhere.
         InputError: arrays that the installed Zarr cannot read.
     """
-    content = read_file(place / ROOT)
+    content = _read_file(place / ROOT)
     said = _unsealed(place / ROOT, content)
     if said.get("name") != place.name:
         raise DamagedError(place / ROOT, "it belongs to another folder")
     held: dict[str, Any] = {ROOT: Buffer.from_bytes(content)}
     for path, (size, hashed) in said["files"].items():
-        found = read_file(place / path, size)
+        found = _read_file(place / path, size)
         if _hash(found) != hashed:
             raise DamagedError(place / path, "other bytes than were written")
         held[path] = Buffer.from_bytes(found)

@@ -1,16 +1,17 @@
 """Cut a survey into shards, and give each the key of everything that its numbers depend on."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from typing import Any
 
 from thalweg.checkpoints import Checkpoint
 from thalweg.errors import InputError
-from thalweg.estimators import Auto
+from thalweg.estimators import LOGGED, Auto
 from thalweg.landscape import Data, Landscape, checked_gradients, full_loss, measure
-from thalweg.samplers import Settings, threads
-from thalweg.store import digest, of_checkpoint, of_data, of_landscape, of_tensors, versions
+from thalweg.samplers import ALGORITHMS, Settings, threads
+from thalweg.store import digest, of_addition, of_checkpoint, of_data, of_landscape, of_tensors, versions
 
 SHARD = 4  # checkpoints, whatever the memory; one where each finds its own settings
 FEW = 64  # samples whose losses and gradients are part of a checkpoint's identity
@@ -38,6 +39,10 @@ class Plan:
     shards: tuple[Shard, ...]
     hashes: dict[str, str]
 
+    def missing(self, finished: Container[str]) -> list[Shard]:
+        """Those whose keys are not there."""
+        return [shard for shard in self.shards if shard.key not in finished]
+
 
 def plan(
     landscape: Landscape,
@@ -52,7 +57,7 @@ def plan(
         InputError: the first checkpoint that does not fit; nothing was written yet.
     """
     hashes = {"landscape": of_landscape(landscape), "data": of_data(landscape.data), "test_data": of_data(test)}
-    beside = [list(logged)] if logged else []
+    beside = [*([list(logged)] if logged else []), *_added(settings, logged, landscape.name)]
     shared = digest(hashes, settings.model_dump(), versions()["torch"], os.environ.get("MKL_CBWR", ""), *beside)
     with threads(settings.threads):
         shards = _shards(landscape, series, shared, 1 if isinstance(settings, Auto) else SHARD)
@@ -61,6 +66,18 @@ def plan(
         if test is not None:
             full_loss(first, test)
     return Plan(tuple(shards), hashes)
+
+
+def _added(settings: Settings | Auto, logged: tuple[str, ...], name: str | None) -> list[list[Any]]:
+    """Identity of what comes from outside; nothing where all is ours."""
+    found: dict[str, Callable] = {}
+    if isinstance(settings, Settings) and settings.sampler not in ALGORITHMS.ours:
+        found[f"sampler {settings.sampler}"] = settings.algorithm.step
+    for other in logged:
+        measure = LOGGED[other].measure
+        if other not in LOGGED.ours and measure is not None:
+            found[f"logged {other}"] = measure
+    return [of_addition(call, what, name) for what, call in found.items()]
 
 
 def checked(landscape: Landscape, series: Sequence[Checkpoint]) -> Landscape:

@@ -5,8 +5,8 @@ that shards are finished (and safe) early; only among the last few does the leas
 first, so that no worker waits for another at the end.
 """
 
-from collections.abc import Callable, Collection, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, wait
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -15,19 +15,18 @@ from torch import Tensor
 
 from thalweg.estimators import estimate, trace
 from thalweg.landscape import Estimate
-from thalweg.processes import PATIENCE, outcome
+from thalweg.runtime import Here, Workers, ended, outcome
 from thalweg.samplers import SEEN, Block, Chunk, Settings, State, chunks, start, width
 from thalweg.store import Row, Store
 from thalweg.survey.moments import NAMES, Moments, include, variance
 from thalweg.survey.plan import Shard
-from thalweg.survey.pool import Pool
-from thalweg.survey.work import Job, Reading
+from thalweg.survey.work import Job, Reading, Worker
 
 Tick = Callable[[int], None]  # replica steps that were taken
 
 
 @dataclass(eq=False)
-class Part:
+class _Part:
     """A chunk of a shard under way."""
 
     chunk: Chunk
@@ -37,32 +36,32 @@ class Part:
 
 
 @dataclass(eq=False)
-class Progress:
+class _Progress:
     """A shard under way: first its checkpoints are read, then its chunks are moved."""
 
     shard: Shard
     readings: dict[int, Reading] = field(default_factory=dict)
     asked: int = 0  # checkpoints handed out for reading
-    parts: list[Part] = field(default_factory=list)  # empty until all is read
+    parts: list[_Part] = field(default_factory=list)  # empty until all is read
 
 
 class Schedule:
     """Runs the missing shards of a survey."""
 
-    def __init__(self, job: Job, store: Store, shards: Sequence[Shard], pool: Pool, tick: Tick) -> None:
+    def __init__(self, job: Job, store: Store, shards: Sequence[Shard], pool: Workers | Here, tick: Tick) -> None:
         """Nothing runs before `finished` is iterated."""
         assert isinstance(job.settings, Settings)
         self.settings = job.settings
         self.job, self.store, self.pool, self.tick = job, store, pool, tick
-        self.waiting = [Progress(shard) for shard in shards]
-        self.running: dict[Future, tuple[Progress, int]] = {}
+        self.waiting = [_Progress(shard) for shard in shards]
+        self.running: dict[Future, tuple[_Progress, int]] = {}
 
     def finished(self) -> Iterator[tuple[Shard, list[Row]]]:
         """Yield each shard with its rows as soon as its last block is done."""
         while self.waiting:
             while len(self.running) < self.pool.depth and self._submit():
                 pass
-            done, failed = _ended(self.running)
+            done, failed = ended(self.running)
             for future in done:
                 progress, index = self.running.pop(future)
                 if not progress.parts:
@@ -84,17 +83,17 @@ class Schedule:
                     break
                 index, progress.asked = progress.asked, progress.asked + 1
                 checkpoint = progress.shard.checkpoints[index]
-                self.running[self.pool.executor.submit(self.pool.read, checkpoint)] = (progress, index)
+                self.running[self.pool.submit(Worker.read, checkpoint)] = (progress, index)
                 return True
         ready = self._next_part()
         if ready is None:
             return False
         progress, index = ready
         part = progress.parts[index]
-        self.running[self.pool.executor.submit(self.pool.move, part.chunk, part.state)] = ready
+        self.running[self.pool.submit(Worker.move, part.chunk, part.state)] = ready
         return True
 
-    def _next_part(self) -> tuple[Progress, int] | None:
+    def _next_part(self) -> tuple[_Progress, int] | None:
         """The chunk that should move next, among those that nobody moves."""
         busy = set(self.running.values())
         ready = [
@@ -116,11 +115,11 @@ class Schedule:
                 left += -(-replicas // width(self.job.landscape))
             else:
                 left += sum(part.state.step < self.settings.steps for part in progress.parts)
-            if left >= self.pool.depth + self.pool.workers:
+            if left >= self.pool.depth + self.pool.count:
                 return False
         return True
 
-    def _read(self, progress: Progress, index: int, reading: Reading) -> None:
+    def _read(self, progress: _Progress, index: int, reading: Reading) -> None:
         """Keep what was read; when it is all there, cut the shard into chunks, and go on where they stopped."""
         progress.readings[index] = reading
         shard, settings = progress.shard, self.settings
@@ -131,18 +130,18 @@ class Schedule:
         cut = chunks(centers, steps, settings.chains, width(self.job.landscape))
         progress.parts = [self._resume(shard, i, chunk) for i, chunk in enumerate(cut)]
 
-    def _resume(self, shard: Shard, index: int, chunk: Chunk) -> Part:
+    def _resume(self, shard: Shard, index: int, chunk: Chunk) -> _Part:
         """A chunk at its last saved state, or at its start."""
         saved = self.store.load_state(shard.key, index)
         if saved is None:
-            return Part(chunk, start(chunk), [])
+            return _Part(chunk, start(chunk), [])
         tensors, step = saved
         self.tick(len(chunk.which) * step)
         seen = Block(**{name: tensors.pop(f"seen.{name}") for name in SEEN})
         kept = [tensors.pop(name) for name in NAMES if name in tensors]
-        return Part(chunk, State(tensors, step), [seen], Moments(*kept) if kept else None)
+        return _Part(chunk, State(tensors, step), [seen], Moments(*kept) if kept else None)
 
-    def _moved(self, progress: Progress, index: int, state: State, block: Block, losses: Tensor | None) -> None:
+    def _moved(self, progress: _Progress, index: int, state: State, block: Block, losses: Tensor | None) -> None:
         """Keep a block, in memory and on disk."""
         part = progress.parts[index]
         part.state, part.seen = state, [Block.join([*part.seen, block])]
@@ -152,11 +151,11 @@ class Schedule:
         seen |= dict(zip(NAMES, part.moments, strict=True)) if part.moments else {}
         self.store.save_state(progress.shard.key, index, state.carried | seen, state.step)
 
-    def _complete(self, progress: Progress) -> bool:
+    def _complete(self, progress: _Progress) -> bool:
         """Whether every chunk of a shard is at its end."""
         return bool(progress.parts) and all(p.state.step >= self.settings.steps for p in progress.parts)
 
-    def _rows(self, progress: Progress) -> list[Row]:
+    def _rows(self, progress: _Progress) -> list[Row]:
         """Scalars and traces of a shard's checkpoints."""
         seen = Block.join([block for part in progress.parts for block in part.seen], axis=0)
         shape = (len(progress.shard.checkpoints), self.settings.chains, -1)
@@ -164,7 +163,7 @@ class Schedule:
         variances = self._variances(progress)
         return [self._row(progress, i, loss[i], excess[i], slope[i], variances[i]) for i in range(shape[0])]
 
-    def _variances(self, progress: Progress) -> list[dict[str, float]]:
+    def _variances(self, progress: _Progress) -> list[dict[str, float]]:
         """V = sum_i Var_w[log p(x_i|w)] of each checkpoint, over all chains at the ends of blocks."""
         count, n = len(progress.shard.checkpoints), self.job.landscape.n
         parts = [part.moments for part in progress.parts if part.moments is not None]
@@ -177,7 +176,7 @@ class Schedule:
 
     def _row(
         self,
-        progress: Progress,
+        progress: _Progress,
         i: int,
         loss: np.ndarray,
         excess: np.ndarray,
@@ -188,13 +187,13 @@ class Schedule:
         reading = progress.readings[i]
         reading = replace(reading, logged=reading.logged | variance)
         seen = trace(loss, excess, slope, self.settings, reading.center)
-        return row(progress.shard, i, reading, estimate(seen, self.settings, self.job.landscape))
+        return _row(progress.shard, i, reading, estimate(seen, self.settings, self.job.landscape))
 
 
 class Settling:
     """Runs the missing shards of a survey whose checkpoints find their own settings, one checkpoint a task."""
 
-    def __init__(self, job: Job, shards: Sequence[Shard], pool: Pool, tick: Tick) -> None:
+    def __init__(self, job: Job, shards: Sequence[Shard], pool: Workers | Here, tick: Tick) -> None:
         """Nothing runs before `finished` is iterated."""
         self.job, self.pool, self.tick = job, pool, tick
         self.waiting = list(shards)
@@ -205,26 +204,17 @@ class Settling:
         while self.waiting or self.running:
             while self.waiting and len(self.running) < self.pool.depth:
                 shard = self.waiting.pop(0)
-                self.running[self.pool.executor.submit(self.pool.settle, shard.checkpoints[0])] = shard
-            done, failed = _ended(self.running)
+                self.running[self.pool.submit(Worker.settle, shard.checkpoints[0])] = shard
+            done, failed = ended(self.running)
             for future in done:
                 shard = self.running.pop(future)
                 self.tick(1)
-                yield shard, [row(shard, 0, *future.result())]
+                yield shard, [_row(shard, 0, *future.result())]
             for future in failed:
                 outcome(future)
 
 
-def _ended(running: Collection[Future]) -> tuple[list[Future], list[Future]]:
-    """Wait for a task: those that gave something, which is kept first, and those that raised."""
-    ended: set[Future] = set()
-    while not ended:  # looking up now and then: Ctrl-C may reach a thread that cannot wake this one
-        ended, _ = wait(running, timeout=PATIENCE, return_when=FIRST_COMPLETED)
-    failed = [future for future in ended if future.exception() is not None]
-    return [future for future in ended if future not in failed], failed
-
-
-def row(shard: Shard, i: int, reading: Reading, found: Estimate) -> Row:
+def _row(shard: Shard, i: int, reading: Reading, found: Estimate) -> Row:
     """What is written of one checkpoint."""
     center = reading.center
     return Row(

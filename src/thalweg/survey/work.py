@@ -1,20 +1,26 @@
-"""What a worker does: read a checkpoint at w*, or move a chunk by one block. Both are plain functions.
+"""What a worker does: read a checkpoint at w*, or move a chunk by one block.
 
 A worker process is given the job's landscape once; the engine that it builds stays with it.
 """
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from thalweg.checkpoints import Checkpoint
-from thalweg.estimators import Auto, estimate_auto, log_determinant
+from thalweg.checkpoints import LOADERS, Checkpoint
+from thalweg.estimators import LOGGED, Auto, estimate_auto, measured
 from thalweg.landscape import Center, Data, Estimate, Landscape, full_loss, measure
-from thalweg.samplers import Block, Chunk, Engine, Settings, State, advance, place, threads
+from thalweg.samplers import ALGORITHMS, Block, Chunk, Engine, Settings, State, advance, place, threads
 
-LOGGED = ("log_determinant", "functional_variance")
+DOORS = (ALGORITHMS, LOADERS, LOGGED)  # what workers ask for by name
 SAMPLES = 1024  # of many samples about so many stand for all in the functional variance
+
+
+def _registered() -> tuple[dict[str, Any], ...]:
+    """What was registered in this process, for workers, which start without it."""
+    return tuple(dict(door.registered) for door in DOORS)
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,12 +32,14 @@ class Job:
         settings: resolved; of a sampler for all checkpoints, or `Auto`, where each finds its own.
         test: data of the test loss, or None.
         logged: quantities beside, of `LOGGED`.
+        registered: what was added to each of `DOORS` in the process that asks.
     """
 
     landscape: Landscape
     settings: Settings | Auto
     test: Data | None
     logged: tuple[str, ...] = ()
+    registered: tuple[dict[str, Any], ...] = field(default_factory=_registered)
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,6 +56,8 @@ class Worker:
 
     def __init__(self, job: Job) -> None:
         """Build the engine; it is traced at its first step."""
+        for door, things in zip(DOORS, job.registered, strict=True):
+            door.registered.update(things)
         self.job = job
         self.engine = Engine(job.landscape, compiled=isinstance(job.settings, Settings) and job.settings.compile)
 
@@ -61,12 +71,11 @@ class Worker:
 
     def _logged(self, scape: Landscape, center: Center) -> dict[str, float]:
         """What is logged of w* alone."""
-        if "log_determinant" not in self.job.logged:
-            return {}
         settings = self.job.settings
-        assert isinstance(settings, Settings)
-        assert settings.nbeta is not None
-        return {"log_determinant": log_determinant(scape, center, settings.nbeta, settings.gamma)}
+        if not isinstance(settings, Settings):
+            return {}
+        found = {name: measured(name, scape, center, settings) for name in self.job.logged}
+        return {name: value for name, value in found.items() if value is not None}
 
     def move(self, chunk: Chunk, state: State) -> tuple[State, Block, Tensor | None]:
         """One block of steps; with it, for the functional variance, losses (R, S) of some samples at its end."""
@@ -97,31 +106,3 @@ class Worker:
         with threads(self.job.settings.threads):
             scape, center = self.job.landscape, reading.center
             return reading, estimate_auto(scape, self.job.settings, center, step=checkpoint.step, engine=self.engine)
-
-
-_worker: Worker | None = None
-
-
-def enter(job: Job) -> None:
-    """Set up a worker process."""
-    global _worker
-    torch.set_num_threads(job.settings.threads)
-    _worker = Worker(job)
-
-
-def read(checkpoint: Checkpoint) -> Reading:
-    """`Worker.read` of this process."""
-    assert _worker is not None
-    return _worker.read(checkpoint)
-
-
-def move(chunk: Chunk, state: State) -> tuple[State, Block, Tensor | None]:
-    """`Worker.move` of this process."""
-    assert _worker is not None
-    return _worker.move(chunk, state)
-
-
-def settle(checkpoint: Checkpoint) -> tuple[Reading, Estimate]:
-    """`Worker.settle` of this process."""
-    assert _worker is not None
-    return _worker.settle(checkpoint)

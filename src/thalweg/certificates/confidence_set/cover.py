@@ -44,7 +44,7 @@ NARROW = 1e-9  # of the largest range of a cell: a range below that is rounding
 
 
 @dataclass(frozen=True, eq=False)
-class Read:
+class _Read:
     """What one environment says at points.
 
     Attributes:
@@ -61,13 +61,13 @@ class Read:
     bend: np.ndarray
     loose: np.ndarray
 
-    def also(self, more: "Read") -> "Read":
+    def also(self, more: "_Read") -> "_Read":
         """The points of both."""
         bend, loose = (np.concatenate(pair) for pair in ((self.bend, more.bend), (self.loose, more.loose)))
-        return Read(self.gain.also(more.gain), self.cost.also(more.cost), self.range.also(more.range), bend, loose)
+        return _Read(self.gain.also(more.gain), self.cost.also(more.cost), self.range.also(more.range), bend, loose)
 
 
-class Reader:
+class _Reader:
     """Plans at points of the class, in every environment and in the deployment."""
 
     def __init__(self, behaviour: Behaviour, values: Linear, rule: Boltzmann) -> None:
@@ -83,20 +83,20 @@ class Reader:
                 if rule.relative:
                     check_ranges(values, world, number)
 
-    def __call__(self, points: np.ndarray) -> list[Read]:
+    def __call__(self, points: np.ndarray) -> list[_Read]:
         """Read all environments at (N, D)."""
         return [self._whole(world, counts, points) for world, counts in self.worlds]
 
-    def _whole(self, world: MDP, counts: Tensor, points: np.ndarray) -> Read:
+    def _whole(self, world: MDP, counts: Tensor, points: np.ndarray) -> _Read:
         """One environment at (N, D), in parts."""
         parts = slices(len(points), plan_size(world, self.values))
         each = [self._read(world, counts, torch.as_tensor(points[part])) for part in parts]
-        return reduce(Read.also, each) if each else self._read(world, counts, torch.as_tensor(points))
+        return reduce(_Read.also, each) if each else self._read(world, counts, torch.as_tensor(points))
 
-    def _read(self, world: MDP, counts: Tensor, points: Tensor) -> Read:
+    def _read(self, world: MDP, counts: Tensor, points: Tensor) -> _Read:
         gains = features(self.values, world)
         best, span, missed = planned(gains, world, points)
-        ahead = gains + world.discount * world.expected(best)  # (N, D, S, A): of an action now, the best policy then
+        ahead = world.backup(gains, best)  # (N, D, S, A): of an action now, the best policy then
         sharpness = self.rule.sharpness
         quality = sharpness * torch.einsum("ndsa,nd->nsa", ahead, points)
         scaled = quality / torch.as_tensor(span.value)[:, None, None] if self.rule.relative else quality
@@ -108,7 +108,7 @@ class Reader:
         if self.rule.relative:  # the range is missed by as much
             steep = steep + spread.amax(-1) / torch.as_tensor(np.maximum(span.value, 1e-300))
         missed = 4 * missed * steep * seen.sum()
-        return Read(
+        return _Read(
             Tangents(torch.einsum("nsa,sa->n", quality, counts).numpy(), slopes[0]),
             Tangents((torch.logsumexp(scaled, -1) @ seen).numpy(), slopes[1]),
             span,
@@ -118,7 +118,7 @@ class Reader:
 
 
 @dataclass(frozen=True, eq=False)
-class Bounds:
+class _Bounds:
     """Proven bounds of the log likelihood on cells, nats.
 
     Attributes:
@@ -130,7 +130,7 @@ class Bounds:
     mean: np.ndarray
 
 
-def bounds(points: np.ndarray, cells: Cells, reads: list[Read], relative: bool) -> Bounds:
+def _cell_bounds(points: np.ndarray, cells: Cells, reads: list[_Read], relative: bool) -> _Bounds:
     """Bounds on cells, by the formulas above.
 
     Args:
@@ -143,11 +143,11 @@ def bounds(points: np.ndarray, cells: Cells, reads: list[Read], relative: bool) 
     parts = slices(len(corners), 4 * corners.shape[1] * width)
     found = [_bounds(points, corners[part], reads, relative) for part in parts]
     most, mean = zip(*found, strict=True) if found else ([np.empty(0)], [np.empty(0)])
-    return Bounds(np.concatenate(most), np.concatenate(mean))
+    return _Bounds(np.concatenate(most), np.concatenate(mean))
 
 
 def _bounds(
-    points: np.ndarray, corners: np.ndarray, reads: list[Read], relative: bool
+    points: np.ndarray, corners: np.ndarray, reads: list[_Read], relative: bool
 ) -> tuple[np.ndarray, np.ndarray]:
     """The same of corners (M, V).
 
@@ -198,12 +198,12 @@ class Cover:
         complete: whether the likelihood is known within `NATS` on every cell.
     """
 
-    reader: "Reader"
+    reader: "_Reader"
     delta: float
     points: Points
-    reads: list[Read]
+    reads: list[_Read]
     cells: Cells
-    bounds: Bounds
+    bounds: _Bounds
     settled: float
     slack: float = 0.0
     predicted: float | None = None
@@ -240,9 +240,9 @@ class Cover:
         reads = self.reads
         if len(fresh):  # neighbours may have made all of them
             reads = [a.also(b) for a, b in zip(reads, self.reader(fresh), strict=True)]
-        found = bounds(points.values, new, reads, self.reader.rule.relative)
+        found = _cell_bounds(points.values, new, reads, self.reader.rule.relative)
         cells = Cells(np.concatenate([rest.corners, new.corners]), np.concatenate([rest.share, new.share]))
-        known = Bounds(np.concatenate([self.bounds.most[~which], found.most]),
+        known = _Bounds(np.concatenate([self.bounds.most[~which], found.most]),
                        np.concatenate([self.bounds.mean[~which], found.mean]))  # fmt: skip
         whole = replace(self, points=points, reads=reads, cells=cells, bounds=known)
         keep = known.most >= whole.threshold
@@ -250,7 +250,7 @@ class Cover:
         return replace(
             whole,
             cells=Cells(cells.corners[keep], cells.share[keep]),
-            bounds=Bounds(known.most[keep], known.mean[keep]),
+            bounds=_Bounds(known.most[keep], known.mean[keep]),
             settled=float(np.logaddexp(self.settled, dropped)),
         )
 
@@ -289,12 +289,12 @@ def covered(
     check_class(values)
     if not 0 <= slack < np.inf:
         raise InputError(f"slack {slack}: give a number of at least 0, nats")
-    reader = Reader(behaviour, values, rule)
+    reader = _Reader(behaviour, values, rule)
     check_time(reader, values, budget)
     points, cells = first_cells(values.weights, values.bound)
     reads = reader(points.values)
     with np.errstate(over="ignore", invalid="ignore"):  # what overflows is refused
-        known = bounds(points.values, cells, reads, rule.relative)
+        known = _cell_bounds(points.values, cells, reads, rule.relative)
     if np.isnan(known.most + known.mean).any():
         raise InputError("log likelihoods overflow: scale the features down, or lower the sharpness")
     found = Cover(reader, delta, points, reads, cells, known, -np.inf, slack, evidence)
@@ -307,4 +307,4 @@ def covered(
         found = found.halved(vague)
 
 
-__all__ = ["Bounds", "Cover", "Read", "Reader", "bounds", "covered"]
+__all__ = ["Cover", "covered"]

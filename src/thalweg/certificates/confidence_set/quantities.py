@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from thalweg.certificates.confidence_set.tangents import Tangents, discounted, features, planned, rewards
+from thalweg.certificates.confidence_set.tangents import Tangents, features, planned, rewards
 from thalweg.irl import Linear
 from thalweg.mdp import EPS, MDP, Gains, Plan, flow, shortfall, spans, two_policy_error, worst_regrets
 
@@ -100,7 +100,7 @@ class FromStarts(_Share):
         """The largest of regrets, which is convex as they are, and ranges."""
         theta = torch.as_tensor(points)
         gains = features(self.values, self.mdp)
-        each = discounted(self.mdp, self.policies, gains)
+        each = self.mdp.dynamics.sums(self.policies, gains, self.mdp.discount)
         off = torch.stack([
             shortfall(self.mdp, gains, Plan(value, policy.expand(len(gains), -1, -1)), alone=True)
             for value, policy in zip(each, self.policies, strict=True)
@@ -233,7 +233,7 @@ def _earned(mdp: MDP, occupancy: Tensor, gains: Tensor) -> tuple[np.ndarray, np.
     seen = occupancy.sum(-1) > 0
     off = torch.as_tensor(flow(mdp) @ occupancy.reshape(-1).numpy()) - mdp.start
     size = gains[:, seen].abs().amax((-1, -2))
-    rounded = ((mdp.terms + mdp.actions + 8) * 4 * EPS + mdp.rounding) / (1 - mdp.discount)
+    rounded = ((mdp.dynamics.terms + mdp.actions + 8) * 4 * EPS + mdp.rounding) / (1 - mdp.discount)
     found = torch.einsum("sa,dsa->d", occupancy, gains)
     return found.numpy(), (size * (off.abs().sum() + rounded) / (1 - mdp.discount)).numpy()
 

@@ -1,5 +1,6 @@
 """Convex functions of theta by their values and slopes at points, and the plans that give them."""
 
+import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -39,7 +40,7 @@ def tangent(f: Tangents, at: np.ndarray, corners: np.ndarray, points: np.ndarray
     return base[:, None] + np.einsum("md,mkd->mk", f.slope[corners].mean(1), points)
 
 
-class Plans(NamedTuple):
+class _Plans(NamedTuple):
     """The best policies of rewards.
 
     Attributes:
@@ -66,11 +67,10 @@ def rewards(gains: Tensor, theta: Tensor) -> Tensor:
 
 def plan_size(world: MDP, values: Linear) -> int:
     """Numbers that plans at one point hold at once: features of all states and actions, or a dense system."""
-    dense = world.states**2 if world.sparse is None else 0
-    return max(values.weights * world.states * world.actions, dense)
+    return max(values.weights * world.states * world.actions, math.ceil(world.dynamics.entries))
 
 
-def planned(gains: Tensor, world: MDP, points: Tensor) -> Plans:
+def planned(gains: Tensor, world: MDP, points: Tensor) -> _Plans:
     """The best and the worst policies of each point.
 
     Args:
@@ -84,7 +84,7 @@ def planned(gains: Tensor, world: MDP, points: Tensor) -> Plans:
     slope = (best - worst) @ world.start
     spans = torch.einsum("nd,nd->n", slope, points)
     low = spans - missed - other - (world.states + 8) * EPS * (spans.abs() + missed + other)
-    return Plans(best, Tangents(low.numpy(), slope.numpy()), missed)
+    return _Plans(best, Tangents(low.numpy(), slope.numpy()), missed)
 
 
 def _planned(
@@ -92,18 +92,9 @@ def _planned(
 ) -> tuple[Tensor, Tensor]:
     """Discounted features (N, D, S) of the best policies of rewards (N, S, A) or minus them, and what V* may miss."""
     plan = world.optimal(Gains(sign * reward))
-    best = discounted(world, plan.policy, gains)
+    best = world.dynamics.sums(plan.policy, gains, world.discount)
     value = sign * torch.einsum("nds,nd->ns", best, points)
     return best, shortfall(world, sign * reward, Plan(value, plan.policy), off)
-
-
-def discounted(world: MDP, policy: Tensor, gains: Tensor) -> Tensor:
-    """(N, D, S): discounted features of policies (N, S, A); one factorisation for each policy."""
-    if world.transitions is None:
-        return world.solve(policy[:, None], gains)
-    moves = torch.einsum("nsa,sat->nst", policy, world.transitions)
-    system = torch.eye(world.states, dtype=torch.float64) - world.discount * moves
-    return torch.linalg.solve(system, torch.einsum("nsa,dsa->nsd", policy, gains)).mT
 
 
 def check_ranges(values: Linear, world: MDP, number: int) -> None:
@@ -132,10 +123,8 @@ def check_ranges(values: Linear, world: MDP, number: int) -> None:
 
 
 __all__ = [
-    "Plans",
     "Tangents",
     "check_ranges",
-    "discounted",
     "features",
     "plan_size",
     "planned",

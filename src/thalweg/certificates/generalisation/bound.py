@@ -1,16 +1,16 @@
 """A term of a certificate: a number with what it rests on, or the reason why there is none."""
 
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
-from thalweg.errors import UnhealthyError
+from thalweg.results import Result
 from thalweg.runtime import finite
 
 Kind = Literal["certified", "estimated", "predicted"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Gap:
+class Gap(Result):
     """A term in the units of its losses.
 
     Attributes:
@@ -29,33 +29,15 @@ class Gap:
     assumptions: tuple[str, ...]
     terms: dict[str, float] = field(repr=False)
     reasons: tuple[str, ...] = ()
-
-    @property
-    def healthy(self) -> bool:
-        """Whether there is a value."""
-        return not self.reasons
-
-    @property
-    def value(self) -> float:
-        """The number.
-
-        Raises:
-            UnhealthyError: a check failed; `raw` holds the number.
-        """
-        if self.reasons:
-            raise UnhealthyError(f"there is no {self.kind} value: {'; '.join(self.reasons)}; .raw holds the number")
-        return self.raw
+    refusal: ClassVar[str] = "there is no {0.kind} value: {1}; .raw holds the number"
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON: `value` is None where a check failed, and so is every number that is not finite."""
-        return {
-            "value": finite(self.raw) if self.healthy else None,
-            "raw": finite(self.raw),
+        return super().to_dict() | {
             "kind": self.kind,
             "delta": self.delta,
             "assumptions": list(self.assumptions),
             "terms": {name: finite(number) for name, number in self.terms.items()},
-            "reasons": list(self.reasons),
         }
 
 

@@ -77,17 +77,15 @@ def certified_gap(
     kl(g || E_rho G / C) <= (KL + ln(2 sqrt(n) / d1)) / n,    kl(mean of m draws || g) <= ln(K / d2) / m
 
     with d1 + d2 = delta and K scales. PAC-Bayes holds for all posteriors at once: w* and the scale may depend on the
-    levels, and of several scales the best is taken. The prior may not. A level that was drawn more than once counts
-    as often, and is played once.
+    levels, the prior may not; of several scales the best is taken. A level drawn twice counts twice.
 
     Args:
-        landscape: `regret_landscape` of a policy in float64 around w*, on n evenly weighted independent levels, e.g.
-            of `drawn`.
+        landscape: `regret_landscape` of a float64 policy around w*, on n even independent levels, as of `drawn`.
         scale: s of the posterior, or several to choose from.
         prior_mean: (D,), a dict of parameters, or a number; 0, or weights before training.
         prior_scale: above 0, chosen before the levels were seen.
-        prior_data: None: the prior was fixed before any data; or the data that it was made from, in words, and these
-            share nothing with the levels. It is printed as an assumption.
+        prior_data: the data that the prior was made from, in words, which share nothing with the levels, printed as
+            an assumption; None: it was fixed before any data.
         upper: C, the largest regret that a level of the family can have, known beforehand.
         draws: m of weights for each scale.
         delta: chance that the bound fails, in (0, 1).
@@ -101,12 +99,7 @@ def certified_gap(
             data, numbers out of range.
     """
     center, prior = _center(landscape), _prior(landscape, prior_mean, prior_data)
-    scales = [float(scale)] if isinstance(scale, int | float) else [float(s) for s in scale]
-    if not scales or draws < 1 or not 0 < delta < 1 or not 0 < upper < math.inf:
-        raise InputError(
-            f"{len(scales)} scales, draws = {draws}, delta = {delta}, upper = {upper}: give at least one of each,"
-            " a chance, and a regret above 0"
-        )
+    scales = _scales(scale, draws, delta, upper)
     rest, slack = (1 - TAIL) * delta, math.log(len(scales) / (TAIL * delta)) / draws
     found, wrong, played = [], [], _distinct(landscape)
     for number, size in enumerate(scales):
@@ -120,15 +113,20 @@ def certified_gap(
         empirical = upper * kl_inverse(mean, slack)
         gap = pac_bayes_kl(empirical, divergence, len(_data(landscape)), rest, upper)
         found.append(replace(gap, terms={"scale": size, "mean of draws": upper * mean, **gap.terms}))
-    best = min(found, key=lambda gap: gap.raw) if found and not wrong else None
-    return Gap(
-        raw=best.raw if best else math.inf,
-        kind="certified",
-        delta=delta,
-        assumptions=_assumed(landscape, prior_data, upper),
-        terms=best.terms if best else {},
-        reasons=tuple(wrong),
-    )
+    least, terms = min(((g.raw, g.terms) for g in found), key=lambda each: each[0]) if not wrong else (math.inf, {})
+    held = _assumed(landscape, prior_data, upper)
+    return Gap(raw=least, kind="certified", delta=delta, assumptions=held, terms=terms, reasons=tuple(wrong))
+
+
+def _scales(scale: float | Sequence[float], draws: int, delta: float, upper: float) -> list[float]:
+    """The scales to choose from, of a request whose numbers are in range."""
+    scales = [float(scale)] if isinstance(scale, int | float) else [float(s) for s in scale]
+    if not scales or draws < 1 or not 0 < delta < 1 or not 0 < upper < math.inf:
+        raise InputError(
+            f"{len(scales)} scales, draws = {draws}, delta = {delta}, upper = {upper}: give at least one of each,"
+            " a chance, and a regret above 0"
+        )
+    return scales
 
 
 def _assumed(landscape: Landscape, prior_data: str | None, upper: float) -> tuple[str, ...]:

@@ -130,7 +130,7 @@ def kl_inverse(q: float, bound: float) -> float:
 
 
 def pac_bayes_kl(empirical: float, divergence: float, n: int, delta: float, upper: float) -> Gap:
-    """The mean loss of a posterior that has seen the levels: for all posteriors at once,
+    """The mean loss of a posterior that has seen the levels, bounded for all posteriors at once:
 
     kl( E_rho G_n / C || E_rho G / C ) <= (KL(rho||prior) + ln(2 sqrt(n) / delta)) / n,    inverted numerically.
 

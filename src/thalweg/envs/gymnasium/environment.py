@@ -79,7 +79,7 @@ class GymEnvironment:
             with guarded(f"environment {title}", "mend its close()"):
                 copy.close()
 
-    def begin(self, seeds: Tensor) -> "GymEpisodes":
+    def begin(self, seeds: Tensor) -> "_GymEpisodes":
         """A copy for each seed (B,).
 
         Raises:
@@ -101,11 +101,11 @@ class GymEnvironment:
                 seen.append(see(one, found, self.shape))
         _check_apart(self.title, copies)
         together = torch.stack(seen) if seen else torch.zeros(0, *self.shape)
-        return GymEpisodes(self, copies, streams, together, torch.zeros(len(seeds), dtype=torch.bool))
+        return _GymEpisodes(self, copies, streams, together, torch.zeros(len(seeds), dtype=torch.bool))
 
 
 @dataclass(eq=False)
-class GymEpisodes:
+class _GymEpisodes:
     """Episodes under way.
 
     Attributes:
@@ -150,11 +150,11 @@ class GymEpisodes:
         self.observations, self.time = seen, self.time + 1
         return reward, self.ended.clone()
 
-    def only(self, keep: Tensor) -> "GymEpisodes":
+    def only(self, keep: Tensor) -> "_GymEpisodes":
         """Some of them."""
         rows = keep.nonzero()[:, 0].tolist()
         copies, streams = [self.copies[i] for i in rows], [self.streams[i] for i in rows]
-        return GymEpisodes(self.environment, copies, streams, self.observations[keep], self.ended[keep], self.time)
+        return _GymEpisodes(self.environment, copies, streams, self.observations[keep], self.ended[keep], self.time)
 
 
 def made(make: str | Callable[[], Any], horizon: int = 0) -> Any:
@@ -217,4 +217,4 @@ def limit(one: Any) -> int:
     return min((int(clock) for clock in steps if math.isfinite(clock) and clock >= 1), default=0)
 
 
-__all__ = ["GymEnvironment", "GymEpisodes", "limit", "made", "name", "see"]
+__all__ = ["GymEnvironment", "limit", "made", "name", "see"]

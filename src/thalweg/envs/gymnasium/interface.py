@@ -17,7 +17,7 @@ from thalweg.errors import InputError, guarded
 PROBE = 64  # steps that two copies are played side by side
 
 
-class Step(NamedTuple):
+class _Step(NamedTuple):
     """What a step gave, in plain types."""
 
     found: Any
@@ -43,7 +43,7 @@ def started(one: Any, seed: int) -> Any:
     return given[0]
 
 
-def stepped(one: Any, action: Any) -> Step:
+def stepped(one: Any, action: Any) -> _Step:
     """One step.
 
     Raises:
@@ -59,7 +59,7 @@ def stepped(one: Any, action: Any) -> Step:
             " truncated, info)"
         )
     found, gain, over, cut, _ = given
-    return Step(found, _reward(called, gain), _flag(called, "terminated", over), _flag(called, "truncated", cut))
+    return _Step(found, _reward(called, gain), _flag(called, "terminated", over), _flag(called, "truncated", cut))
 
 
 def _reward(called: str, gain: Any) -> float:
@@ -88,7 +88,7 @@ def _flag(called: str, which: str, given: Any) -> bool:
     return bool(given)
 
 
-def played(one: Any, kind: Discrete | Box, horizon: int) -> list[tuple[Tensor, Step]]:
+def played(one: Any, kind: Discrete | Box, horizon: int) -> list[tuple[Tensor, _Step]]:
     """What a copy gives at seed 0 under actions that are always the same, `PROBE` steps at most.
 
     Args:
@@ -96,7 +96,7 @@ def played(one: Any, kind: Discrete | Box, horizon: int) -> list[tuple[Tensor, S
         kind: of its actions.
         horizon: steps at most.
     """
-    chance, given = np.random.default_rng(0), Step(started(one, 0), 0.0, False, False)
+    chance, given = np.random.default_rng(0), _Step(started(one, 0), 0.0, False, False)
     found = [(see(one, given.found, None), given)]
     for _ in range(min(horizon, PROBE)):
         chosen = chance.integers(kind.count) if isinstance(kind, Discrete) else chance.standard_normal(kind.noise)
@@ -110,7 +110,7 @@ def played(one: Any, kind: Discrete | Box, horizon: int) -> list[tuple[Tensor, S
     return found
 
 
-def difference(called: str, one: list[tuple[Tensor, Step]], other: list[tuple[Tensor, Step]]) -> str:
+def difference(called: str, one: list[tuple[Tensor, _Step]], other: list[tuple[Tensor, _Step]]) -> str:
     """Why copies that were played alike are no function of seed and actions; empty where they are."""
     for time, (left, right) in enumerate(zip(one, other, strict=False)):
         if not torch.equal(left[0], right[0]) or left[1][1:] != right[1][1:]:
@@ -119,4 +119,4 @@ def difference(called: str, one: list[tuple[Tensor, Step]], other: list[tuple[Te
     return ""
 
 
-__all__ = ["Step", "difference", "played", "started", "stepped"]
+__all__ = ["difference", "played", "started", "stepped"]

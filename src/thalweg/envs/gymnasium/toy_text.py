@@ -29,7 +29,7 @@ KNOWN = {  # wrappers that leave next states, rewards and ends as they are
 CELLS = 2**28  # numbers of a dense table, 2 GiB
 
 
-class Row(NamedTuple):
+class _Outcome(NamedTuple):
     """One way that a step can go; states by their place."""
 
     chance: float
@@ -38,7 +38,7 @@ class Row(NamedTuple):
     over: bool
 
 
-Rows = list[list[list[Row]]]  # of each state, of each action
+_Table = list[list[list[_Outcome]]]  # of each state, of each action
 
 
 def read_table(one: Any, discount: float) -> tuple[MDP, Tensor]:
@@ -70,7 +70,7 @@ def read_table(one: Any, discount: float) -> tuple[MDP, Tensor]:
     for state, of in enumerate(table):
         stays = ended[state] and not alive[state]
         for action, rows in enumerate(of):
-            for row in [Row(1.0, state, 0.0, True)] if stays else rows:
+            for row in [_Outcome(1.0, state, 0.0, True)] if stays else rows:
                 moves[state, action, states if row.over and alive[row.after] else row.after] += row.chance
                 reward[state, action] += row.chance * row.gain
     moves[states:, :, states:] = 1.0
@@ -96,12 +96,12 @@ def _check_wrappers(one: Any) -> None:
         )
 
 
-def _rows(called: str, bare: Any) -> tuple[Rows, float]:
+def _rows(called: str, bare: Any) -> tuple[_Table, float]:
     """The table, each state and action in its place; and by how much its chances may be off, relative."""
     states, actions = _numbers(bare.observation_space), _numbers(bare.action_space)
     if len(states) ** 2 * len(actions) > CELLS:
         raise InputError(f"{called} has {len(states)} states, too many for a table: roll it out, GymEnvironment(...)")
-    found: Rows = []
+    found: _Table = []
     most = 0.0
     for state, of in zip(states, _entries(f"{called}: P", bare.P, states), strict=True):
         where = f"{called}: P[{state}]"
@@ -131,7 +131,7 @@ def _entries(where: str, given: Any, keys: range) -> list[Any]:
     return [given[key] for key in keys]
 
 
-def _checked(where: str, rows: Any, states: range) -> tuple[list[Row], float]:
+def _checked(where: str, rows: Any, states: range) -> tuple[list[_Outcome], float]:
     """The ways that one step can go, chances that sum to 1; and by how much these may be off."""
     if not isinstance(rows, list | tuple) or not rows:
         raise InputError(f"{where} is {short(rows)}: give a list of (chance, next state, reward, end)")
@@ -142,7 +142,7 @@ def _checked(where: str, rows: Any, states: range) -> tuple[list[Row], float]:
     ], off
 
 
-def _row(where: str, row: Any, states: range) -> Row:
+def _row(where: str, row: Any, states: range) -> _Outcome:
     """One tuple."""
     if not isinstance(row, list | tuple) or len(row) != 4:
         raise InputError(f"{where} holds {short(row)}: give (chance, next state, reward, end)")
@@ -155,7 +155,7 @@ def _row(where: str, row: Any, states: range) -> Row:
         raise InputError(f"{where} holds a reward of {short(gain)}: give a finite number")
     if not isinstance(over, bool | np.bool_) and not (isinstance(over, int | np.integer) and over in (0, 1)):
         raise InputError(f"{where} holds an end of {short(over)}: give True or False")
-    return Row(float(chance), int(after) - states[0], float(gain), bool(over))
+    return _Outcome(float(chance), int(after) - states[0], float(gain), bool(over))
 
 
 def _start(called: str, bare: Any) -> tuple[np.ndarray, float]:
@@ -169,14 +169,14 @@ def _start(called: str, bare: Any) -> tuple[np.ndarray, float]:
     return start.numpy(), off
 
 
-def _ended(table: Rows) -> np.ndarray:
+def _ended(table: _Table) -> np.ndarray:
     """(S,) whether an episode can end in a state."""
     found = np.zeros(len(table), dtype=bool)
     found[[row.after for of in table for rows in of for row in rows if row.over]] = True
     return found
 
 
-def _alive(table: Rows, start: np.ndarray) -> np.ndarray:
+def _alive(table: _Table, start: np.ndarray) -> np.ndarray:
     """(S,) whether an episode can go on from a state: it starts there, or a step that is no end leads there."""
     found = start > 0
     queue = found.nonzero()[0].tolist()

@@ -1,12 +1,10 @@
 """Calibration: an estimate that finds its own sampler, step, tether, burn-in and length."""
 
 from thalweg.estimators.adaptation.auto import Auto
-from thalweg.estimators.adaptation.noisy import BATCH
 from thalweg.estimators.adaptation.pace import counted
 from thalweg.estimators.adaptation.settle import Settled, settle
 
 __all__ = [
-    "BATCH",
     "Auto",
     "Settled",
     "counted",

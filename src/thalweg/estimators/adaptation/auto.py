@@ -8,6 +8,7 @@ from pydantic import Field
 from thalweg.landscape import Landscape
 from thalweg.samplers import WIDTH, Choices, Settings
 
+BATCH = 512  # samples, where all would be too many
 AFFORDABLE_SAMPLES, AFFORDABLE_WORK, AFFORDABLE_WEIGHTS = 1 << 14, 1 << 22, 1 << 17
 
 
@@ -64,6 +65,11 @@ class Auto(Choices):
         return Settings(**(shared | own))
 
     @property
+    def largest(self) -> Settings:
+        """Of the sampler that takes most memory among those that are tried."""
+        return Settings(sampler="hmc" if self.full_gradient else "sghmc", batch_size=BATCH)
+
+    @property
     def first_gamma(self) -> float:
         """The tether that is tried first: 1, or less where singular directions would feel it."""
         return self.gamma or min(1.0, sqrt(self.nbeta or 1.0) / 10)
@@ -78,7 +84,7 @@ def _chains(scape: Landscape, full: bool) -> int:
     """As many chains as cost little more than one, a power of two."""
     if scape.engine == "serial":
         return 4
-    if hasattr(scape.losses, "gradients"):  # of its own, which no kernel makes cheaper for more chains
+    if scape.losses.own_gradients:  # of its own, which no kernel makes cheaper for more chains
         return WIDTH
     if scape.data is None:
         count = (1 << 15) // scape.layout.width

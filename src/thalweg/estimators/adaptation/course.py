@@ -3,9 +3,11 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
+from thalweg.estimators.adaptation.auto import Auto
 from thalweg.estimators.diagnostics import ESS_CUT, Health, diagnose
 from thalweg.landscape import Center
 from thalweg.samplers import Block, Chunk, Engine, Settings, State, chunks, move, start, width
@@ -15,6 +17,25 @@ CUTS = (0.5, 0.6)  # shares of the draws that may be burn-in; chains start at w*
 PATIENCE = 3  # looks in a row that find w* to be no minimum; more draws would not change that
 
 Tick = Callable[[float], None]  # gradients that a chain has taken, since the last tick
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """One checkpoint to estimate.
+
+    Attributes:
+        engine: of its landscape.
+        auto: resolved.
+        center: the checkpoint.
+        step: its training step; names the streams.
+        tick: told of the gradients spent.
+    """
+
+    engine: Engine
+    auto: Auto
+    center: Center
+    step: int
+    tick: Tick
 
 
 @dataclass(eq=False)
@@ -40,12 +61,13 @@ class Course:
     seen: list[Block] = field(default_factory=list)
 
     @classmethod
-    def begin(cls, engine: Engine, settings: Settings, center: Center, step: int, tick: Tick) -> "Course":
-        """Every chain at w*."""
-        wide = width(engine.scape)
+    def begin(cls, task: Task, **given: Any) -> "Course":
+        """Every chain at w*, with what a way of sampling gives the settings."""
+        settings = task.auto.settings(**given).resolve(task.engine.scape.n)
+        wide = width(task.engine.scape)
         rows = -(-settings.chains // wide) * wide if wide > 1 else 1
-        cut = chunks([center], [step], settings.chains, rows)
-        return cls(engine, settings, [(chunk, start(chunk)) for chunk in cut], tick)
+        cut = chunks([task.center], [task.step], settings.chains, rows)
+        return cls(task.engine, settings, [(chunk, start(chunk)) for chunk in cut], task.tick)
 
     def take(self, count: int, purpose: str | None = None) -> Block:
         """Move all chains by `count` steps."""
@@ -71,10 +93,10 @@ class Course:
     def cost(self) -> float:
         """Gradients of the full data in a step."""
         if self.settings.exact:
-            return self.settings.leaps if self.settings.sampler == "hmc" else 1.0
+            return self.settings.gradients
         data = self.engine.scape.data
         share = 1.0 if data is None else min(1.0, self.settings.batch_size / len(data))
-        return share * (2 if self.settings.control_variates else 1)
+        return self.settings.gradients * share * (2 if self.settings.control_variates else 1)
 
     def change(self, **changes: object) -> None:
         """Other settings from here on."""

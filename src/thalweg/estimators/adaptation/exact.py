@@ -7,12 +7,10 @@ of the posterior turn, or as long as the budget allows.
 
 import math
 
-from thalweg.estimators.adaptation.auto import Auto
-from thalweg.estimators.adaptation.course import Course, Tick, sample
+from thalweg.estimators.adaptation.course import Course, Task, sample
 from thalweg.estimators.adaptation.curvature import largest_curvature
 from thalweg.estimators.diagnostics import Health
-from thalweg.landscape import Center
-from thalweg.samplers import JITTER, Engine
+from thalweg.samplers import JITTER
 
 ACCEPTANCE = 0.8
 SHORT, LONG, GROUP = 8, 12, 4  # rounds with short and with full trajectories; short ones in a round
@@ -22,18 +20,15 @@ FEWEST = 64  # trajectories that a budget is cut into, at least
 FIRST_DRAWS = 64
 
 
-def run_exact(
-    engine: Engine, auto: Auto, center: Center, step: int, gamma: float, rtol: float, budget: float, tick: Tick
-) -> tuple[list[Course], Health, int]:
+def run_exact(task: Task, gamma: float, rtol: float, budget: float) -> tuple[list[Course], Health, int]:
     """Sample one checkpoint at one strength of the tether.
 
     Returns:
         The chains, their health, and how many of the draws are burn-in.
     """
-    settings = auto.settings(sampler="hmc", gamma=gamma).resolve(engine.scape.n)
-    course = Course.begin(engine, settings, center, step, tick)
-    curvature = largest_curvature(engine.scape, center, center.params, auto.seed)
-    find_step(course, (settings.nbeta or math.nan) * curvature + gamma, budget)
+    course = Course.begin(task, sampler="hmc", gamma=gamma)
+    curvature = largest_curvature(task.engine.scape, task.center, task.center.params, task.auto.seed)
+    find_step(course, (course.settings.nbeta or math.nan) * curvature + gamma, budget)
     course.begin_draws()
     health, cut = sample([course], lambda found: found[0], FIRST_DRAWS, rtol, budget)
     return [course], health, cut

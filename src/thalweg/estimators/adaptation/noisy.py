@@ -13,36 +13,33 @@ from dataclasses import replace
 
 import torch
 
-from thalweg.estimators.adaptation.auto import Auto
-from thalweg.estimators.adaptation.course import Course, Tick, sample
+from thalweg.estimators.adaptation.auto import BATCH
+from thalweg.estimators.adaptation.course import Course, Task, sample
 from thalweg.estimators.adaptation.curvature import largest_curvature
 from thalweg.estimators.diagnostics import Health
 from thalweg.landscape import Center
-from thalweg.samplers import Engine, place, start
+from thalweg.samplers import place, start
 from thalweg.types import Verdict
 
 STEP, QUIET_STEP, QUIET_FRICTION = 0.5, 0.8, 0.5  # h omega with batch noise; and without; friction / omega without
 HEAT = 0.15  # heating by batch noise at the longer step
-BATCH = 512
 PILOT, ROUNDS, PROBES, STIFFER = 64, 12, 8, 16.0
 STEADY, QUIET_STEADY = 1.1, 1.5  # growth of the curvature in a round, with noise and without
 FIRST_DRAWS = 256
 
 
-def run_noisy(
-    engine: Engine, auto: Auto, center: Center, step: int, gamma: float, rtol: float, budget: float, tick: Tick
-) -> tuple[list[Course], Health, int]:
+def run_noisy(task: Task, gamma: float, rtol: float, budget: float) -> tuple[list[Course], Health, int]:
     """Sample one checkpoint at one strength of the tether.
 
     Returns:
         The chains (the half that moves by h, then the half that moves by h/2; or all, where there is no noise), the
         health of what they say together, and how many of the draws are burn-in.
     """
-    noisy = engine.scape.data is not None and len(engine.scape.data) > BATCH
-    chains = max(2, (auto.chains or 2) // 2) if noisy else auto.chains
-    settings = auto.settings(sampler="sghmc", chains=chains, batch_size=BATCH, gamma=gamma).resolve(engine.scape.n)
-    coarse = Course.begin(engine, settings, center, step, tick)
-    find_dynamics(coarse, center, noisy)
+    data, chains = task.engine.scape.data, task.auto.chains
+    noisy = data is not None and len(data) > BATCH
+    chains = max(2, (chains or 2) // 2) if noisy else chains
+    coarse = Course.begin(task, sampler="sghmc", chains=chains, batch_size=BATCH, gamma=gamma)
+    find_dynamics(coarse, task.center, noisy)
     coarse.begin_draws()
     courses = [coarse]
     if noisy:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from thalweg.estimators.adaptation.auto import Auto
-from thalweg.estimators.adaptation.course import Course, Tick
+from thalweg.estimators.adaptation.course import Course, Task, Tick
 from thalweg.estimators.adaptation.exact import run_exact
 from thalweg.estimators.adaptation.noisy import run_noisy
 from thalweg.estimators.diagnostics import Health
@@ -65,12 +65,13 @@ def settle(engine: Engine, auto: Auto, center: Center, step: int, tick: Tick = l
         tick: told of the gradients spent.
     """
     gamma, choices = auto.first_gamma, []
-    found = _run(engine, auto, center, step, gamma, auto.rtol, float(auto.budget), tick)
+    task = Task(engine, auto, center, step, tick)
+    found = _run(task, gamma, auto.rtol, float(auto.budget))
     while auto.gamma is None and found.health.verdict is Verdict.HEALTHY:
         if found.reach < UNFELT:
             choices.append(f"gamma = {gamma:g}: chains stay within {found.reach**0.5:.2g} of the tether's length")
             break
-        rise, looked = _rise(engine, auto, center, step, found, tick)
+        rise, looked = _rise(task, found)
         if rise is None:
             choices.append(looked)
             break
@@ -80,21 +81,19 @@ def settle(engine: Engine, auto: Auto, center: Center, step: int, tick: Tick = l
             break
         choices.append(rise)
         gamma *= DECADE
-        found = _run(engine, auto, center, step, gamma, auto.rtol, float(auto.budget), tick)
+        found = _run(task, gamma, auto.rtol, float(auto.budget))
     if auto.gamma is not None:
         choices.append(f"gamma = {gamma:g} was given: whether it isolates w* was not looked at")
     return replace(found, choices=(*found.choices, *choices))
 
 
-def _run(
-    engine: Engine, auto: Auto, center: Center, step: int, gamma: float, rtol: float, budget: float, tick: Tick
-) -> Settled:
+def _run(task: Task, gamma: float, rtol: float, budget: float) -> Settled:
     """One strength of the tether."""
-    run = run_exact if auto.full_gradient else run_noisy
-    courses, health, cut = run(engine, auto, center, step, gamma, rtol, budget, tick)
+    run = run_exact if task.auto.full_gradient else run_noisy
+    courses, health, cut = run(task, gamma, rtol, budget)
     loss, excess, slope = (np.concatenate(parts) for parts in zip(*(c.arrays() for c in courses), strict=True))
     made = courses[-1].settings  # of the finer half, where there are two
-    data = engine.scape.data
+    data = task.engine.scape.data
     kind = "the full gradient" if data is None or made.exact else f"batches of {min(made.batch_size, len(data))}"
     choices = [
         f"{made.sampler} on {kind}: {len(loss)} chains, {loss.shape[1] - cut} draws after {cut} of burn-in, longest"
@@ -110,7 +109,7 @@ def _run(
         slope=slope,
         burn_in=cut,
         spent=sum(c.spent for c in courses) / len(courses),
-        reach=_reach(courses, center),
+        reach=_reach(courses, task.center),
         choices=tuple(choices),
     )
 
@@ -122,19 +121,17 @@ def _reach(courses: list[Course], center: Center) -> float:
     return gamma * float(np.mean([(end - center.params).double().square().mean().item() for end in ends]))
 
 
-def _rise(
-    engine: Engine, auto: Auto, center: Center, step: int, found: Settled, tick: Tick
-) -> tuple[str | None, str]:
+def _rise(task: Task, found: Settled) -> tuple[str | None, str]:
     """A sentence if the estimate rises with a tether of one or two decades more; and one of what was seen.
 
     A look that is not healthy itself is no evidence.
     """
-    told = []
-    nbeta, base = auto.nbeta or 1.0, found.health
+    told, auto, base = [], task.auto, found.health
+    nbeta = auto.nbeta or 1.0
     for times in (DECADE, DECADE**2):
         gamma = found.settings.gamma * times
         budget = max(LOOK * auto.budget, 100.0)
-        look = _run(engine, auto, center, step, gamma, max(auto.rtol, COARSE), budget, tick).health
+        look = _run(task, gamma, max(auto.rtol, COARSE), budget).health
         error = np.hypot(look.stderr, base.stderr)
         if look.verdict is not Verdict.HEALTHY:
             told.append(f"at {gamma:g} it could not be told ({look.verdict})")

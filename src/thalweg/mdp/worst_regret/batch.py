@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from thalweg.mdp.probabilities import EPS
-from thalweg.mdp.process import MDP, Gains, Plan
-from thalweg.mdp.value_bounds import shortfall
+from thalweg.mdp.process import MDP, Gains
+from thalweg.mdp.value_bounds import returned
 
 ROUNDS = 40  # multipliers for each Alice at most
 LARGEST = 2.0**20  # multiplier, in Alice's range over Bob's
@@ -35,13 +35,13 @@ def worst_regrets(mdp: MDP, alice: Tensor, bob: Any, suboptimality: float) -> Te
     allowed = suboptimality / float(size) * (1 + 4 * EPS) if size > 0 else 0.0
     span = mdp.return_range(Gains(alice))
     scaled = alice / torch.where(span > 0, span, 1.0)[:, None, None]
-    optimum, lowest = _best(mdp, scaled)[1], _best(mdp, own)[0]
+    optimum, lowest = returned(mdp, scaled)[1], returned(mdp, own)[0]
     floor = float(lowest) - allowed
 
     def height(x: Tensor, which: Tensor) -> tuple[Tensor, Tensor]:
         gain = -scaled[which] + x[:, None, None] * own
         mixing = 4 * EPS * (scaled[which].abs() + x[:, None, None] * own.abs())
-        _, high, plan = _best(mdp, gain, mixing)
+        _, high, plan = returned(mdp, gain, mixing)
         slope = mdp.returns(plan.policy, own) - floor
         found = optimum[which] + high - x * floor
         return found + 8 * EPS * (optimum[which].abs() + high.abs() + (x * floor).abs()), slope
@@ -77,14 +77,6 @@ def worst_regrets(mdp: MDP, alice: Tensor, bob: Any, suboptimality: float) -> Te
         done = (best[rows] - floor_here <= TOLERANCE) | ((up < 0) & (high >= LARGEST)) & ~move_left
         going[rows] = ~done
     return best * span
-
-
-def _best(mdp: MDP, gain: Tensor, error: Tensor | float = 0.0) -> tuple[Tensor, Tensor, Plan]:
-    """(...), (...): bounds of the best return of mean rewards; and the plan."""
-    plan = mdp.optimal(Gains(gain))
-    mean, size = plan.value @ mdp.start, plan.value.abs() @ mdp.start
-    off = shortfall(mdp, gain, plan, error) + ((mdp.states + 8) * EPS + 2 * mdp.rounding) * size
-    return mean - off, mean + off, plan
 
 
 __all__ = ["worst_regrets"]

@@ -9,22 +9,39 @@ Source: Kelley 1960, *The cutting-plane method for solving convex programs*."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from thalweg.mdp.probabilities import EPS
 
 LIMIT = 40  # multipliers
+STALL = 3  # of them that have not halved the bracket
 Bounds = tuple[float, float]
 
 
 @dataclass(frozen=True, eq=False)
 class Point:
-    """One x: proven bounds of a and b, and the policies that it is made of."""
+    """One x: proven bounds of a and b, and the policies that it is made of.
+
+    Attributes:
+        gain: of a.
+        excess: of b.
+        policies: its parts.
+        multiplier: for which it is best, NaN where it is best for none.
+        values: what a search for another may begin from.
+    """
 
     gain: Bounds
     excess: Bounds
     policies: tuple[np.ndarray, ...]
+    multiplier: float = np.nan
+    values: Any = None
+
+    @property
+    def over(self) -> float:
+        """The middle of b."""
+        return self.excess[0] / 2 + self.excess[1] / 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,23 +62,28 @@ def search(
     slack: float,
     near: float,
     most: float,
+    limit: int | None = None,
 ) -> Closed:
     """Close in on the best multiplier until the bounds are `near`.
+
+    Tangents meet there in the end where few x matter; where very many do, h is smooth, and the zero of its slope
+    between two multipliers is nearer. They take turns, and a stall halves the bracket.
 
     Args:
         asked: l -> a proven bound of h(l), and the x that has it.
         known: x to begin with, one of which has b <= slack.
-        first: the first multiplier.
+        first: the first multiplier, NaN for where lines meet.
         slack: by which b may exceed 0.
         near: where to stop.
         most: bound of h(0).
+        limit: multipliers at most, default LIMIT.
     """
     points, upper, multiplier, tried = list(known), most, 0.0, set()
-    lower, mixture, following = _mixed(points, slack)
-    proposed = first
-    while upper - lower > near and len(tried) < LIMIT:
+    lower, mixture, meets = _mixed(points, slack)
+    proposed, widths = first if 0 < first < np.inf else meets, []
+    while upper - lower > near and len(tried) < (LIMIT if limit is None else limit):
         if not 0 < proposed < np.inf or proposed in tried:
-            proposed = following
+            proposed = meets
         if not 0 < proposed < np.inf or proposed in tried:
             break
         bound, new = asked(proposed)
@@ -69,9 +91,26 @@ def search(
         if bound < upper:
             upper, multiplier = bound, proposed
         points.append(new)
-        lower, mixture, following = _mixed(points, slack)
-        proposed = following
+        lower, mixture, meets = _mixed(points, slack)
+        proposed = _proposed(points, meets, len(tried), widths)
     return Closed(upper, lower, multiplier, mixture, len(tried))
+
+
+def _proposed(points: Sequence[Point], meets: float, turn: int, widths: list[float]) -> float:
+    """The next multiplier: where lines meet, the zero of the slope between, or the middle after a stall."""
+    falls = max((x for x in points if x.over > 0 and x.multiplier >= 0), key=lambda x: x.multiplier, default=None)
+    rises = min((x for x in points if x.over <= 0 and x.multiplier >= 0), key=lambda x: x.multiplier, default=None)
+    if falls is None or rises is None or not falls.multiplier < rises.multiplier:
+        return meets
+    a, b = falls.multiplier, rises.multiplier
+    widths.append(b - a)
+    if not np.isfinite(b):
+        return meets if a < meets else 2 * a
+    if len(widths) >= STALL and widths[-1] > widths[-STALL] / 2:
+        return a / 2 + b / 2
+    if turn % 2:
+        return a + falls.over * (b - a) / (falls.over - rises.over)
+    return meets if a < meets < b else a / 2 + b / 2
 
 
 def _mixed(points: Sequence[Point], slack: float) -> tuple[float, tuple[tuple[float, Point], ...], float]:

@@ -19,7 +19,6 @@ from thalweg.mdp.probabilities import EPS
 from thalweg.mdp.process import MDP
 from thalweg.mdp.scaled_reward import combined
 from thalweg.mdp.valuation import FINEST, Sides, Valuation, valuation
-from thalweg.mdp.worst_regret.dual import ranged
 from thalweg.mdp.worst_regret.multipliers import Point, rounded_up, search
 
 FINE = 1e-9  # of Alice's range, between the bounds, at which the search stops
@@ -28,7 +27,7 @@ TINY = 1e-300  # of anything that divides
 
 
 @dataclass(frozen=True, eq=False)
-class Two:
+class _Two:
     """What Alice's and Bob's reward say of one process; all in units of each.
 
     Attributes:
@@ -42,14 +41,14 @@ class Two:
     wanted: float = np.inf
 
     @classmethod
-    def of(cls, mdp: MDP, alice: Any, bob: Any, suboptimality: float = np.inf) -> "Two":
+    def of(cls, mdp: MDP, alice: Any, bob: Any, suboptimality: float = np.inf) -> "_Two":
         """Read both.
 
         Raises:
             InputError: the return range of Alice's reward is 0, or not to be told from it.
         """
         her, his = valuation(mdp, alice), valuation(mdp, bob)
-        ranged(her, FINE)
+        her.known_range("Alice's reward", fine=FINE, widths=0.0)
         return cls(her, his, min(his.width, max(SHARE * suboptimality / his.reward.unit, FINEST * his.largest)))
 
     @property
@@ -94,7 +93,7 @@ class Two:
 
 
 @dataclass(frozen=True, eq=False)
-class Programmed:
+class _Programmed:
     """The worst regret as a share of Alice's range: the fields of `WorstRegret`, policies of visited states."""
 
     value: float
@@ -105,13 +104,13 @@ class Programmed:
     evaluations: int
 
 
-def programmed(mdp: MDP, alice: Any, bob: Any, suboptimality: float) -> Programmed:
+def programmed(mdp: MDP, alice: Any, bob: Any, suboptimality: float) -> _Programmed:
     """The worst regret of a Bob within a suboptimality: a = Reg_A, b = Reg_B - suboptimality, x a policy.
 
     Raises:
         InputError: the return range of Alice's reward is 0, or HiGHS gave up.
     """
-    two = Two.of(mdp, alice, bob, suboptimality)
+    two = _Two.of(mdp, alice, bob, suboptimality)
     her, his, best = two.her, two.his, two.best
     allowed = min(suboptimality / his.reward.unit, 2 * two.bobs)  # more than his range is all
     slack = max(0.0, 2 * best.width - allowed)
@@ -133,7 +132,7 @@ def programmed(mdp: MDP, alice: Any, bob: Any, suboptimality: float) -> Programm
     known = [point(x) for x in (her.worst.policy, his.best.policy, posed.policy(found.x))]
     closed = search(asked, known, first, slack, two.near, her.range.high)
     share = Sides(closed.lower, closed.upper).over(her.range)
-    return Programmed(
+    return _Programmed(
         min(1.0, share.high),
         share.low,
         closed.multiplier * her.reward.unit / his.reward.unit,
@@ -151,7 +150,7 @@ def inversion(mdp: MDP, alice: Any, bob: Any) -> Sides:
     Raises:
         InputError: as `programmed`.
     """
-    two = Two.of(mdp, alice, bob)
+    two = _Two.of(mdp, alice, bob)
     her, his = two.her, two.his
     if not his.range.low > 0:  # nothing that he minds is proven
         return Sides(0.0, 1.0)
@@ -182,4 +181,4 @@ def inversion(mdp: MDP, alice: Any, bob: Any) -> Sides:
     return Sides(share.low, min(1.0, share.high))
 
 
-__all__ = ["Programmed", "inversion", "programmed"]
+__all__ = ["inversion", "programmed"]

@@ -17,7 +17,7 @@ from thalweg.mdp.probabilities import EPS, one_number
 from thalweg.mdp.process import MDP
 from thalweg.mdp.rows import visited
 from thalweg.mdp.valuation import valuation
-from thalweg.mdp.worst_regret.dual import prepare, search
+from thalweg.mdp.worst_regret.dual import Dual
 from thalweg.mdp.worst_regret.programme import inversion, programmed
 
 TOLERANCE = 1e-6  # of Alice's range, between the two bounds
@@ -100,16 +100,16 @@ def worst_regret(
         made = programmed(mdp, alice_reward, bob_reward, float(suboptimality))
         mixture = tuple((chance, _chances(mdp, visited(mdp).states, policy)) for chance, policy in made.mixture)
         return WorstRegret(made.value, made.lower, made.multiplier, mixture, made.slack, method, made.evaluations)
-    problem = prepare(valuation(mdp, alice_reward), valuation(mdp, bob_reward), float(suboptimality), tolerance)
-    found = search(problem, tolerance, evaluations)
-    low, high = problem.alice_range
-    her, his = problem.her.reward, problem.his.reward
+    dual = Dual.of(valuation(mdp, alice_reward), valuation(mdp, bob_reward), float(suboptimality), tolerance)
+    found, (low, high) = dual.search(tolerance, evaluations), dual.alice_range
+    her, his = dual.her.reward, dual.his.reward
+    mixture = ((float(chance), _chances(mdp, her.part.states, x.policies[0])) for chance, x in found.mixture)
     return WorstRegret(
         value=min(1.0, _outward(found.upper / low)),  # no regret is above the range
         lower=max(0.0, _outward(found.lower / high, -1)),  # none is below 0
         multiplier=float(found.multiplier) * her.unit / his.unit,
-        mixture=tuple((float(chance), _chances(mdp, her.part.states, policy)) for chance, policy in found.mixture),
-        slack=float(problem.slack) * his.unit,
+        mixture=tuple(mixture),
+        slack=float(dual.slack) * his.unit,
         method=method,
         evaluations=found.evaluations,
     )

@@ -76,7 +76,7 @@ def split(rng: np.random.Generator, coarse: MDP) -> tuple[MDP, Abstraction]:
 def _nearly(mdp: MDP, reward: Tensor) -> tuple[Tensor, float]:
     """A softmax policy that misses the optimum by half of what is allowed, and what is allowed."""
     allowed = SHARE * float(mdp.return_range(reward))
-    values = reward + mdp.discount * mdp.expected(mdp.optimal(reward).value)
+    values = mdp.backup(reward, mdp.optimal(reward).value)
     sharp = 1.0
     while float(mdp.regret(torch.softmax(sharp * values, -1), reward)) > allowed / 2:
         sharp *= 1.1

@@ -11,7 +11,7 @@ from thalweg.atlas import BANDS, Section, Table, report
 from thalweg.phases import Transition
 from thalweg.recipes.census.counts import KINDS, NONE, Count, Share, a_then_b
 from thalweg.recipes.census.families import Task
-from thalweg.survey import Survey
+from thalweg.store import Survey
 
 Found = Mapping[str, Sequence[Sequence[Transition]]]
 

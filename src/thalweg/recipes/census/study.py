@@ -12,6 +12,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from thalweg.checkpoints import checkpoints
+from thalweg.estimators import LOGGED
 from thalweg.landscape import landscape
 from thalweg.recipes import modular_addition
 from thalweg.recipes.census import page
@@ -22,7 +23,8 @@ from thalweg.recipes.recipe import Outcome, Recipe, Stages
 from thalweg.recipes.training import Training, train
 from thalweg.rng import seed_of
 from thalweg.samplers import Settings, threads
-from thalweg.survey import LOGGED, Survey, survey
+from thalweg.store import Survey
+from thalweg.survey import survey
 
 
 class Config(BaseModel):
@@ -172,7 +174,7 @@ def _run(task: Task, place: Path, seed: int) -> str:
             place / "survey.zarr",
             settings=task.sampler.model_copy(update={"seed": seed}),
             test_data=problem.test,
-            logged=LOGGED,
+            logged=tuple(LOGGED.ours),
             workers=1,
             progress=False,
         )

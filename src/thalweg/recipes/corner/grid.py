@@ -18,6 +18,7 @@ import numpy as np
 import torch
 
 from thalweg.checkpoints import Checkpoint, Series, checkpoints, place, save
+from thalweg.mdp import Levels
 from thalweg.recipes.corner.behaviour import PHASES, Watch
 from thalweg.recipes.corner.config import Config
 from thalweg.recipes.parallel import spread
@@ -100,6 +101,18 @@ def sweep(config: Config, folder: Path, seed: int, say: Callable[[str], None]) -
     return Sweep(grid.alphas, config.sampler.nbeta, tuple(rows))
 
 
+def train(config: Config, levels: Levels, folder: Path, seeds: list[int]) -> list[Path]:
+    """Checkpoints of one policy a seed; trained only where the last of them is missing."""
+    folders = [folder / f"seed-{seed}" for seed in seeds]
+    missing = [s for s, f in zip(seeds, folders, strict=True) if not place(f, config.ascent.updates).exists()]
+    if missing:
+        with threads(1):
+            for moment in ascend(config.build, levels, config.ascent, missing):
+                for seed, weights in zip(missing, moment.weights, strict=True):
+                    save(weights, folder / f"seed-{seed}", moment.step)
+    return folders
+
+
 def crossing(alphas: tuple[float, ...], values: np.ndarray) -> float:
     """Where values first rise through zero, straight between neighbours in log alpha; NaN where they do not.
 
@@ -121,15 +134,9 @@ def _place(folder: Path, discount: float, alpha: float) -> Path:
 def _trained(config: Config, folder: Path, seed: int, discount: float, alpha: float) -> float:
     """Share of the runs of a cell that end nearest to the cheese."""
     levels, home = config.levels(alpha, discount), _place(folder, discount, alpha)
-    seeds = [seed + i for i in range(config.grid.runs)]
-    if not all(place(home / f"seed-{s}", config.ascent.updates).exists() for s in seeds):
-        with threads(1):
-            for moment in ascend(config.build, levels, config.ascent, seeds):
-                for s, weights in zip(seeds, moment.weights, strict=True):
-                    save(weights, home / f"seed-{s}", moment.step)
     watch, mouse, found = Watch.of(levels), config.build(), []
-    for s in seeds:
-        mouse.load_state_dict(checkpoints(home / f"seed-{s}").items[-1].load())
+    for run in train(config, levels, home, [seed + i for i in range(config.grid.runs)]):
+        mouse.load_state_dict(checkpoints(run).items[-1].load())
         found.append(watch.phase(levels.policy(mouse).to(torch.float64)))
     return found.count(PHASES[-1]) / len(found)
 

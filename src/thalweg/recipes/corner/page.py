@@ -1,5 +1,6 @@
 """The page of the study: opposing staircases, all runs, the rise of lambda, the sweep."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -13,31 +14,45 @@ from thalweg.recipes.corner.behaviour import NEAR, PHASES, STAY, Fall, Seen
 from thalweg.recipes.corner.config import Config
 from thalweg.recipes.corner.grid import Sweep
 from thalweg.recipes.corner.rise import Rise
-from thalweg.survey import Survey
+from thalweg.store import Survey
 
 COLOURS: dict[str, str] = dict(zip(PHASES, ("#9aa5b1", "#c8553d", "#1b7f5c"), strict=True))
 DISCOUNTS = ("#2f6690", "#c8553d", "#1b7f5c", "#8a5a99")
 INTERVAL = 1.96
 
 
-def write(
-    path: Path,
-    config: Config,
-    reference: corner.Regrets,
-    seen: list[Seen],
-    falls: list[Fall],
-    main: Survey,
-    refined: Survey,
-    rises: list[Rise],
-    plain: Rise | None,
-    swept: Sweep,
-) -> Path:
+@dataclass(frozen=True, eq=False)
+class Findings:
+    """What the study found.
+
+    Attributes:
+        reference: regrets of plain policies.
+        seen: every run along training.
+        falls: the plateau and the second fall of each.
+        main: survey of the first run's regret.
+        refined: the same on levels whose cheese lies in the corner.
+        rises: lambda before and after the second fall, for each nbeta.
+        plain: the same of plain regret; None where no run fell.
+        swept: over alpha and discount.
+    """
+
+    reference: corner.Regrets
+    seen: list[Seen]
+    falls: list[Fall]
+    main: Survey
+    refined: Survey
+    rises: list[Rise]
+    plain: Rise | None
+    swept: Sweep
+
+
+def write(path: Path, config: Config, found: Findings) -> Path:
     """Write the page."""
     sections = [
-        _staircases(config, reference, seen[0], main, refined),
-        _runs(config, reference, seen, falls),
-        _rises(rises, plain),
-        _sweep(swept),
+        _staircases(config, found.reference, found.seen[0], found.main, found.refined),
+        _runs(config, found.reference, found.seen, found.falls),
+        _rises(found.rises, found.plain),
+        _sweep(found.swept),
     ]
     return report(path, "Cheese in the corner: regret falls in two steps, λ̂ climbs the other way", sections)
 

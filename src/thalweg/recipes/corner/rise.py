@@ -8,7 +8,7 @@ from scipy import stats
 
 from thalweg.runtime import all_finite, finite
 from thalweg.samplers import Settings
-from thalweg.survey import Survey
+from thalweg.store import Survey
 
 LEVEL = 0.95
 

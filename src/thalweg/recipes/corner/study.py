@@ -10,18 +10,19 @@ from typing import Any
 
 import numpy as np
 
-from thalweg.checkpoints import Checkpoint, Series, checkpoints, place, save
+from thalweg.checkpoints import Checkpoint, Series, checkpoints
 from thalweg.envs import corner
 from thalweg.mdp import Levels
 from thalweg.recipes.corner import page
 from thalweg.recipes.corner.behaviour import PHASES, Fall, Seen, Watch, fall, follow
 from thalweg.recipes.corner.config import Config, paper, tiny
-from thalweg.recipes.corner.grid import Sweep, sweep
+from thalweg.recipes.corner.grid import sweep, train
 from thalweg.recipes.corner.rise import Rise, rise
 from thalweg.recipes.recipe import Outcome, Recipe, Stages
-from thalweg.rl import ascend, regret_landscape
-from thalweg.samplers import Settings, threads
-from thalweg.survey import Survey, survey
+from thalweg.rl import regret_landscape
+from thalweg.samplers import Settings
+from thalweg.store import Survey
+from thalweg.survey import survey
 
 PLAIN = 3  # runs of which plain regret is surveyed too
 
@@ -60,23 +61,11 @@ def run(config: Config, out: Path, seed: int, stages: Stages) -> Outcome:
     else:
         plain = None
     swept = sweep(config, out / "grid", seed, stages.say)
-    html = page.write(out / "corner.html", config, reference, seen, falls, main, refined, rises, plain, swept)
+    found = page.Findings(reference, seen, falls, main, refined, rises, plain, swept)
+    html = page.write(out / "corner.html", config, found)
     surveys = [main, *(r.survey for r in rises)]
     unhealthy = float(np.mean(np.concatenate([~s.healthy for s in surveys])))
-    results = _results(reference, seen, falls, main, refined, rises, plain, swept)
-    return Outcome(results, html, unhealthy)
-
-
-def train(config: Config, levels: Levels, folder: Path, seeds: list[int]) -> list[Path]:
-    """Checkpoints of one policy a seed; trained only where the last of them is missing."""
-    folders = [folder / f"seed-{seed}" for seed in seeds]
-    missing = [s for s, f in zip(seeds, folders, strict=True) if not place(f, config.ascent.updates).exists()]
-    if missing:
-        with threads(1):
-            for moment in ascend(config.build, levels, config.ascent, missing):
-                for seed, weights in zip(missing, moment.weights, strict=True):
-                    save(weights, folder / f"seed-{seed}", moment.step)
-    return folders
+    return Outcome(_results(found), html, unhealthy)
 
 
 def _picks(folders: list[Path], falls: list[Fall]) -> Series:
@@ -89,18 +78,9 @@ def _picks(folders: list[Path], falls: list[Fall]) -> Series:
     return Series(folders[0].parent, tuple(Checkpoint(path, i) for i, path in enumerate(paths)))
 
 
-def _results(
-    reference: Any,
-    seen: list[Seen],
-    falls: list[Fall],
-    main: Survey,
-    refined: Survey,
-    rises: list[Rise],
-    plain: Rise | None,
-    swept: Sweep,
-) -> dict[str, Any]:
+def _results(study: page.Findings) -> dict[str, Any]:
     """The document's `results`; `docs/recipes/corner.md` explains each name."""
-    first, found = seen[0], main.to_dict()
+    first, found, plain = study.seen[0], study.main.to_dict(), study.plain
     columns = ("llc", "llc_raw", "llc_stderr", "verdicts")
     return {
         "steps": first.steps.tolist(),
@@ -110,8 +90,8 @@ def _results(
         **{name: found[name] for name in columns},
         "phases": first.phases,
         "transitions": found["transitions"],
-        "reference": reference._asdict(),
-        "corner_levels": {name: refined.to_dict()[name] for name in columns},
+        "reference": study.reference._asdict(),
+        "corner_levels": {name: study.refined.to_dict()[name] for name in columns},
         "runs": [
             {
                 "plateau": [] if f.first < 0 else [int(s.steps[f.first]), int(s.steps[f.last])],
@@ -120,11 +100,11 @@ def _results(
                 "misgeneralised": _misgeneralised(s, f),
                 "phases": {name: s.phases.count(name) for name in PHASES},
             }
-            for s, f in zip(seen, falls, strict=True)
+            for s, f in zip(study.seen, study.falls, strict=True)
         ],
-        "rises": [r.to_dict() for r in rises],
+        "rises": [r.to_dict() for r in study.rises],
         "plain": None if plain is None else plain.to_dict(),
-        "grid": swept.to_dict(),
+        "grid": study.swept.to_dict(),
     }
 
 

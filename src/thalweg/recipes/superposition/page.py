@@ -1,5 +1,6 @@
 """The page of the study: levels with their polygons, the posterior's phase diagram, opposing staircases."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from thalweg.recipes.superposition.config import Config
 from thalweg.recipes.superposition.posterior import SIDES, Crossing, Posterior
 from thalweg.recipes.superposition.runs import NEAR, Runs, Stair, on_level
 from thalweg.recipes.superposition.table import PAPER, PAPER_THEORY, Reading
-from thalweg.survey import Survey
+from thalweg.store import Survey
 from thalweg.theory import superposition_gon, superposition_loss
 
 COLOURS = {3: "#9aa5b1", 4: "#c8553d", 5: "#2f6690", 6: "#1b7f5c"}
@@ -21,24 +22,37 @@ INTERVAL = 1.96
 MOVING = 12  # curves of runs that are drawn in colour at most
 
 
-def write(
-    path: Path,
-    config: Config,
-    table: list[Reading],
-    found: Posterior,
-    crossings: dict[int, Crossing],
-    runs: Runs,
-    surveys: list[Survey],
-    known: dict[str, float],
-    moves: list[Stair],
-) -> Path:
+@dataclass(frozen=True, eq=False)
+class Findings:
+    """What the study found.
+
+    Attributes:
+        table: the coefficient of every phase.
+        posterior: draws over phases.
+        crossings: from the k-gon to the next, by k.
+        runs: gradient descent.
+        surveys: of each run.
+        known: loss of every level, by name.
+        moves: from plateau to plateau.
+    """
+
+    table: list[Reading]
+    posterior: Posterior
+    crossings: dict[int, Crossing]
+    runs: Runs
+    surveys: list[Survey]
+    known: dict[str, float]
+    moves: list[Stair]
+
+
+def write(path: Path, config: Config, found: Findings) -> Path:
     """Write the page."""
     sections = [
-        _levels(config, runs, known),
-        _staircases(config, runs, surveys, known, moves),
-        _phase_diagram(config, found),
-        _critical(found, crossings),
-        _coefficients(table),
+        _levels(config, found.runs, found.known),
+        _staircases(config, found.runs, found.surveys, found.known, found.moves),
+        _phase_diagram(config, found.posterior),
+        _critical(found.posterior, found.crossings),
+        _coefficients(found.table),
     ]
     return report(path, "The toy model of superposition: phases, Bayesian and dynamical", sections)
 

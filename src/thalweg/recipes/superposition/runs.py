@@ -19,7 +19,8 @@ from thalweg.recipes.parallel import spread
 from thalweg.rng import seed_of, stream
 from thalweg.runtime import atomic_write
 from thalweg.samplers import Settings, threads
-from thalweg.survey import Survey, survey
+from thalweg.store import Survey
+from thalweg.survey import survey
 from thalweg.theory import superposition_loss
 
 NEAR = 3e-4  # nats: a checkpoint this close to a level is on it

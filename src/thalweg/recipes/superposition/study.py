@@ -12,15 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from thalweg.phases import Transition
 from thalweg.recipes.recipe import Outcome, Recipe, Stages
 from thalweg.recipes.superposition import page
 from thalweg.recipes.superposition.config import Config, paper, tiny
 from thalweg.recipes.superposition.posterior import SIDES, Crossing, Posterior, crossing, sample
-from thalweg.recipes.superposition.runs import NEAR, Runs, Stair, descend, levels, on_level, stairs, survey_all
-from thalweg.recipes.superposition.table import Reading, read
+from thalweg.recipes.superposition.runs import NEAR, descend, levels, on_level, stairs, survey_all
+from thalweg.recipes.superposition.table import read
 from thalweg.runtime import all_finite
-from thalweg.survey import Survey
 
 FEWEST = 100  # draws of both phases at a rung where their free energies are compared
 
@@ -38,36 +36,27 @@ def run(config: Config, out: Path, seed: int, stages: Stages) -> Outcome:
     surveys = survey_all(c, config.descent, runs, out / "descent", seed)
     known = levels(c)
     moves = stairs(runs, surveys, known)
-    changes = [survey.transitions() for survey in surveys]
-    html = page.write(out / "map.html", config, table, found, crossings, runs, surveys, known, moves)
-    results = _results(table, found, crossings, runs, surveys, known, moves, changes)
+    study = page.Findings(table, found, crossings, runs, surveys, known, moves)
+    html = page.write(out / "map.html", config, study)
     healthy = np.concatenate([survey.healthy for survey in surveys])
-    return Outcome(results, html, float((~healthy).mean()))
+    return Outcome(_results(study), html, float((~healthy).mean()))
 
 
-def _results(
-    table: list[Reading],
-    found: Posterior,
-    crossings: dict[int, Crossing],
-    runs: Runs,
-    surveys: list[Survey],
-    known: dict[str, float],
-    moves: list[Stair],
-    changes: list[list[Transition]],
-) -> dict[str, Any]:
+def _results(study: page.Findings) -> dict[str, Any]:
     """The document's `results`; `docs/recipes/superposition.md` explains each name."""
-    on, total = on_level(runs, known)
+    found, runs, moves = study.posterior, study.runs, study.moves
+    on, total = on_level(runs, study.known)
     read = [move.opposing for move in moves if move.opposing is not None]
     return {
-        "levels": known,
-        "phases": [asdict(reading) | {"agrees": reading.agrees} for reading in table],
+        "levels": study.known,
+        "phases": [asdict(reading) | {"agrees": reading.agrees} for reading in study.table],
         "posterior": {
             "n": found.rungs.tolist(),
             "shares": {str(k): found.shares(k)[0].tolist() for k in (3, 4, 5, 6)},
             "stderr": {str(k): found.shares(k)[1].tolist() for k in (3, 4, 5, 6)},
             "from": {str(side): {str(k): found.shares(k, side)[0].tolist() for k in (3, 4, 5, 6)} for side in SIDES},
         },
-        "critical_n": {f"{k}->{k + 1}": _crossing(found, each) for k, each in crossings.items()},
+        "critical_n": {f"{k}->{k + 1}": _crossing(found, each) for k, each in study.crossings.items()},
         "runs": [
             {
                 "steps": survey.column("step").tolist(),
@@ -76,9 +65,9 @@ def _results(
                     x if ok else None for x, ok in zip(survey.column("llc").tolist(), survey.healthy, strict=True)
                 ],
                 "verdicts": survey.verdicts,
-                "transitions": [change.to_dict() for change in found],
+                "transitions": [change.to_dict() for change in survey.transitions()],
             }
-            for stays, survey, found in zip(runs.stays, surveys, changes, strict=True)
+            for stays, survey in zip(runs.stays, study.surveys, strict=True)
         ],
         "plateau_checkpoints": total,
         "on_a_level": on / total if total else None,

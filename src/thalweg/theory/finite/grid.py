@@ -159,15 +159,15 @@ def _settle(rules: Callable[[int], list[Rule]], integrand: Integrand) -> float:
 
 
 def _mean(grid: list[Rule], integrand: Integrand) -> float:
-    """Average over a product grid, slab by slab of the first weight."""
+    """Average over a product grid, part by part of the first weight."""
     nodes = np.meshgrid(*[w for w, _ in grid], indexing="ij", sparse=True)
     logs = np.meshgrid(*[np.log(weight) for _, weight in grid], indexing="ij", sparse=True)
     rows = max(1, CHUNK // int(np.prod([len(w) for w, _ in grid[1:]])))
     top, mass, total = -np.inf, 0.0, 0.0
     for start in range(0, len(grid[0][0]), rows):
-        slab = slice(start, start + rows)
-        value, cost = integrand(nodes[0][slab], *nodes[1:])
-        log_p = sum(logs[1:], logs[0][slab]) - cost
+        part = slice(start, start + rows)
+        value, cost = integrand(nodes[0][part], *nodes[1:])
+        log_p = sum(logs[1:], logs[0][part]) - cost
         peak = float(log_p.max())
         if peak > top:
             mass, total, top = mass * np.exp(top - peak), total * np.exp(top - peak), peak

@@ -1,10 +1,9 @@
-"""Files and folders that are written whole or not at all, and finite numbers for JSON."""
+"""Files and folders that are written whole or not at all."""
 
 import os
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from math import isfinite
 from pathlib import Path
 
 
@@ -62,16 +61,6 @@ def remove(path: Path) -> None:
         path.unlink()
 
 
-def finite(number: float | None) -> float | None:
-    """A number for JSON, which has no infinity and no NaN: None in their place."""
-    return number if number is not None and isfinite(number) else None
-
-
-def all_finite(numbers: Iterable[float]) -> list[float | None]:
-    """Numbers for JSON, of an array or several: None where one is infinite or NaN."""
-    return [finite(float(number)) for number in numbers]
-
-
 def _replace(new: Path, place: Path) -> None:
     """Rename, whatever stands there; a rename alone replaces a file by a file, and a folder by nothing."""
     if _is_folder(new) and os.path.lexists(place):
@@ -95,4 +84,4 @@ def _is_folder(path: Path) -> bool:
     return path.is_dir() and not path.is_symlink()
 
 
-__all__ = ["all_finite", "atomic_write", "finite", "remove", "temporary"]
+__all__ = ["atomic_write", "remove", "temporary"]

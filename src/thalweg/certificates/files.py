@@ -1,0 +1,111 @@
+"""The certificate of two agent files: which kind of Alice her file tells of, and what is tested.
+
+Choices with a rule are tested against it where there is a class to test, each context by itself.
+"""
+
+from dataclasses import replace
+from pathlib import Path
+
+from torch import Tensor
+
+from thalweg.agents import Agent, Seen, agent_file, check_roles
+from thalweg.certificates.certificate import Assumption, Certificate
+from thalweg.certificates.certify import certify
+from thalweg.certificates.confidence_set import check_class, check_ranges
+from thalweg.certificates.deployment import deployed
+from thalweg.certificates.inputs import one_reward
+from thalweg.certificates.parties import Alice, Asked, Bob, Candidates, Contextual, Counted, Drift, Known, Observed
+from thalweg.errors import InputError
+from thalweg.irl import calibrate
+
+
+def certify_files(alice: str | Path, bob: str | Path, *, untested: bool = False) -> Certificate:
+    """Bound the regret by Alice's values that Bob can have, of two agent files.
+
+    Args:
+        alice: TOML: her world, and her reward, recorded choices or answers.
+        bob: TOML: his policy, or his reward and suboptimality, or both; his world is hers where it has none.
+        untested: take her rule as it is though no test of it is possible, as `untested = true` in her file.
+
+    Returns:
+        The certificate, without a number where an assumption failed.
+
+    Raises:
+        InputError: the file and what is wrong with it; a question that has no meaning.
+    """
+    return certify_agents(*read_agents(alice, bob), untested=untested)
+
+
+def read_agents(alice: str | Path, bob: str | Path) -> tuple[Agent, Agent]:
+    """Two agent files with what they point to; what neither of them reads is refused before anything is built.
+
+    Raises:
+        InputError: the file and what is wrong with it.
+    """
+    alice, bob = Path(alice), Path(bob)
+    hers, his = agent_file(alice), agent_file(bob)
+    check_roles((alice, hers), (bob, his))
+    known = Agent(alice, file=hers, whose="Alice")
+    return known, Agent(bob, known, file=his, whose="Bob")
+
+
+def certify_agents(alice: Agent, bob: Agent, *, untested: bool = False) -> Certificate:
+    """The certificate of two agents that `read_agents` read; of arguments, result and refusals see `certify_files`.
+
+    What is known of Bob is checked before anything is fitted to Alice.
+    """
+    known = Bob(bob.policy, bob.reward, bob.suboptimality, bob.weights)
+    safe, drift = bob.safe, Drift(**bob.file.drift.model_dump())
+    if not alice.mdp.same(bob.mdp):
+        words = f"the decision process of {bob.path.name} is not the one that {alice.path.name} declares"
+        return Certificate((Assumption("deployment", "failed", words),))
+    seen, reward = alice.observed, alice.reward
+    if untested and (seen is None or seen.values is None):
+        raise InputError("--untested: only choices beside features are tested against a rule: leave it out")
+    if seen is None:
+        return certify(_told(alice, reward), known, alice.mdp, safe=safe, drift=drift)
+    deployed(known, alice.mdp, safe, drift)
+    if reward is not None:
+        one_reward(alice.mdp, reward, "Alice's reward")
+    found = certify(_read(seen, reward, untested or seen.untested), known, alice.mdp, safe=safe, drift=drift)
+    if not seen.mixed:
+        return found
+    words = "contexts were recorded, and one reward is in force in all of them: no `contexts` in [choices]"
+    return replace(found, assumptions=(*found.assumptions, Assumption("contexts", "assumed", words)))
+
+
+def _told(alice: Agent, reward: Tensor | None) -> Alice:
+    """What her file says of her where she was not seen."""
+    asked = alice.asked
+    if asked is not None:
+        return Asked(*asked)
+    if reward is None:
+        raise InputError(f"{alice.path}: nothing is known of her values: give [values], [choices] or [answers]")
+    return Known(reward)
+
+
+def _read(seen: Seen, reward: Tensor | None, untested: bool) -> Alice:
+    """Her choices, tested against the rule where there is a class to test."""
+    behaviour, rule = seen.behaviour, seen.rule
+    if rule is None:
+        return Counted(behaviour, seen.delta)
+    if seen.candidates is not None:
+        return Candidates(behaviour, list(seen.candidates), rule, seen.delta, reward=reward, untested=untested)
+    values = seen.values
+    if values is None:
+        raise InputError("choices with a sharpness: give features or candidates")
+    check_class(values)
+    if rule.relative:
+        for number, world in enumerate(behaviour.environments):
+            check_ranges(values, world, number)  # before anything is fitted to them
+    if seen.contexts is None:
+        found = calibrate(behaviour, values, rule)
+        return Observed(behaviour, values, rule, seen.delta, found, reward, untested=untested)
+    parts = [behaviour.only(seen.contexts == k) for k in range(seen.shards)]  # a number that no choice decides
+    each = seen.delta / len(parts)
+    found = [calibrate(part, values, rule) for part in parts]
+    both = zip(parts, found, strict=True)
+    return Contextual(tuple(Observed(part, values, rule, each, one, untested=untested) for part, one in both))
+
+
+__all__ = ["certify_agents", "certify_files", "read_agents"]
