@@ -14,7 +14,8 @@ import thalweg as tw
 import toys
 from thalweg.agents import WORLDS, Agent
 from thalweg.checkpoints import LOADERS
-from thalweg.cli import certificates, main
+from thalweg import certificates
+from thalweg.cli import main
 from thalweg.estimators import LOGGED, Logged
 from thalweg.landscape import Landscape, Losses, measure
 from thalweg.recipes import RECIPES, find
@@ -151,9 +152,9 @@ def test_a_kind_of_world_is_read_from_an_agent_file(tmp_path):
     alice, bob = tmp_path / "alice.toml", tmp_path / "bob.toml"
     alice.write_text(AGENT)
     bob.write_text('policy = "optimal"\n[values]\ncells = { G = 2.0 }\n')
-    hers, his = certificates.read(alice, bob)
+    hers, his = certificates.read_agents(alice, bob)
     assert hers.mdp.same(toys.Corridor(kind="corridor", discount=0.5, length=4).process().mdp)
-    assert certificates.of_agents(hers, his).bound == pytest.approx(0, abs=1e-6)
+    assert certificates.certify_agents(hers, his).bound == pytest.approx(0, abs=1e-6)
     for was, told, line in (
         ("corridor", "coridor", "world.kind 'coridor': is it 'corridor'?"),
         ("length", "size", "world.length: Field required"),

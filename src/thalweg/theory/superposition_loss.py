@@ -114,3 +114,6 @@ def configuration(weights: Tensor, biases: Tensor) -> tuple[Tensor, Tensor]:
     gaps = torch.cat([turned.diff(dim=-1), turned[..., :1] + 2 * math.pi - turned[..., -1:]], -1)
     corner = gaps.max(-1).values > math.pi
     return corner.sum(-1), (~corner & (biases > 0)).sum(-1)
+
+
+__all__ = ["DEAD", "GONS", "configuration", "gon", "loss"]
