@@ -24,7 +24,7 @@ from joblib import Parallel, delayed
 from scipy.stats import binomtest
 
 from thalweg.certificates import Composed, Regret, covered, supremum
-from thalweg.recipes.alice_and_bob.alices import alice, bayes_bob
+from thalweg.recipes.alice_and_bob._alices import alice, bayes_bob
 
 PROCESSES = {
     "small": {"states": 10, "actions": 3, "discount": 0.9},

@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from torch import nn
 
 import thalweg as tw
-from thalweg.check.models import half_square
+from thalweg.check._models import half_square
 from thalweg.landscape import Landscape
 from thalweg.recipes.modular_addition import Adder
 from thalweg.rng import stream

@@ -36,12 +36,13 @@ from loky import ProcessPoolExecutor
 from safetensors.torch import save_file
 
 import thalweg as tw
-from thalweg.cli.names import amount
+from thalweg.cli._names import amount
 from thalweg.landscape import measure
 from thalweg.recipes.modular_addition import Adder
 from thalweg.runtime import Here, Workers
 from thalweg.samplers import Chunk, Settings, State, chunks, start, width
-from thalweg.survey import pool, work
+from thalweg.survey import _pool as pool
+from thalweg.survey import _work as work
 
 P, EMBEDDING, HIDDEN, BATCH = 53, 12, 48, 64
 CHECKPOINTS, CHAINS = 26, 4

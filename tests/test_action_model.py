@@ -16,9 +16,9 @@ from thalweg.irl import (
     information,
     most_likely,
 )
-from thalweg.irl.goodness_of_fit import order
+from thalweg.irl.goodness_of_fit import _order as order
+from thalweg.irl.goodness_of_fit._order import by_order
 from thalweg.irl.goodness_of_fit.held_out import SHARES, _holm
-from thalweg.irl.goodness_of_fit.order import by_order
 from thalweg.irl.scoring import climbed, jacobians
 
 STATES, ACTIONS, FEATURES = 10, 3, 3

@@ -8,11 +8,11 @@ from matplotlib.figure import Figure
 
 import thalweg as tw
 from thalweg.atlas import Section, Table, report
+from thalweg.atlas._figure import draw
+from thalweg.atlas._page import Row, write
+from thalweg.atlas._plane import plane_of
+from thalweg.atlas._scale import time_of
 from thalweg.atlas.chart import BANDS, chart
-from thalweg.atlas.figure import draw
-from thalweg.atlas.page import Row, write
-from thalweg.atlas.plane import plane_of
-from thalweg.atlas.scale import time_of
 from thalweg.store import VERDICTS
 
 

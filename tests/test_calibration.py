@@ -9,10 +9,10 @@ import torch.nn.functional as F
 from torch import nn
 
 import thalweg as tw
-from thalweg.check import models
-from thalweg.estimators.adaptation.course import Course, Task
-from thalweg.estimators.adaptation.curvature import largest_curvature
-from thalweg.estimators.adaptation.noisy import find_dynamics
+from thalweg.check import _models as models
+from thalweg.estimators.adaptation._course import Course, Task
+from thalweg.estimators.adaptation._curvature import largest_curvature
+from thalweg.estimators.adaptation._noisy import find_dynamics
 from thalweg.landscape import measure
 from thalweg.samplers import Engine
 from thalweg.theory import finite

@@ -14,7 +14,7 @@ from thalweg.certificates import STATEMENT, Bob, Known, Observed, certify, certi
 from thalweg.cli import main
 from thalweg.envs import gridworld
 from thalweg.irl import Behaviour, Boltzmann, calibrate
-from thalweg.recipes.alice_and_bob.alices import alice
+from thalweg.recipes.alice_and_bob._alices import alice
 
 EXAMPLES = Path(__file__).parent.parent / "examples" / "agents"
 MAP = ["..G", "S#.", "..X"]

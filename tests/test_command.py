@@ -16,7 +16,8 @@ import pytest
 import torch
 
 import thalweg as tw
-from thalweg.cli import ending, main
+from thalweg.cli import _ending as ending
+from thalweg.cli import main
 from thalweg.errors import first_line, guarded, said
 from thalweg.runtime import Workers, outcome
 

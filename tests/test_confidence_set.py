@@ -12,7 +12,7 @@ from scipy.stats import binomtest
 import thalweg as tw
 from thalweg.certificates import Regret, covered, finite_set, predicted_evidence, supremum
 from thalweg.irl import Behaviour, Boltzmann, Linear
-from thalweg.recipes.alice_and_bob.alices import alice
+from thalweg.recipes.alice_and_bob._alices import alice
 
 DELTA = 0.1
 LEVEL = 1e-3  # of every binomial test

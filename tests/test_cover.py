@@ -7,10 +7,10 @@ from scipy.special import logsumexp
 
 import thalweg as tw
 from thalweg.certificates import BesideSafe, Composed, FromStarts, NearlyOptimal, Regret, covered, supremum
+from thalweg.certificates.confidence_set._simplices import Cells, first_cells, split
 from thalweg.certificates.confidence_set.cover import _cell_bounds, _Reader
-from thalweg.certificates.confidence_set.simplices import Cells, first_cells, split
 from thalweg.irl import Boltzmann, Linear
-from thalweg.recipes.alice_and_bob.alices import alice, bayes_bob
+from thalweg.recipes.alice_and_bob._alices import alice, bayes_bob
 
 
 def likelihood(behaviour, values, rule, theta):

@@ -6,7 +6,7 @@ import scipy.sparse as sparse
 import torch
 
 import thalweg as tw
-from thalweg.mdp.transitions import Dense, Sparse
+from thalweg.mdp._transitions import Dense, Sparse
 
 RNG = np.random.default_rng(0)
 MOVES = RNG.dirichlet(np.ones(5), size=(5, 3)) * (RNG.random((5, 3, 5)) < 0.6)

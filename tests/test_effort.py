@@ -8,13 +8,13 @@ import torch
 
 from thalweg import effort
 from thalweg.certificates import Regret, check_class, covered, supremum
+from thalweg.certificates.confidence_set import _simplices as simplices
 from thalweg.certificates.confidence_set import cost as foreseen
-from thalweg.certificates.confidence_set import simplices
 from thalweg.certificates.confidence_set.cost import check_time
-from thalweg.cli.announced import say_what_is_long
+from thalweg.cli._announced import say_what_is_long
 from thalweg.errors import InputError
 from thalweg.irl import Boltzmann, Likelihood, Linear, smc
-from thalweg.recipes.alice_and_bob.alices import alice
+from thalweg.recipes.alice_and_bob._alices import alice
 
 
 @pytest.fixture(autouse=True)

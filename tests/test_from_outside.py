@@ -12,9 +12,9 @@ from torch import nn
 import test_sampler_laws as laws
 import thalweg as tw
 import toys
+from thalweg import certificates
 from thalweg.agents import WORLDS, Agent
 from thalweg.checkpoints import LOADERS
-from thalweg import certificates
 from thalweg.cli import main
 from thalweg.estimators import LOGGED, Logged
 from thalweg.landscape import Landscape, Losses, measure

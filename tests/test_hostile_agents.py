@@ -12,8 +12,8 @@ import torch
 
 import thalweg as tw
 from thalweg.agents import Agent
-from thalweg.agents.archives import Stored
-from thalweg.agents.toml import parsed
+from thalweg.agents._archives import Stored
+from thalweg.agents._toml import parsed
 from thalweg.atlas import Section, report
 from thalweg.certificates import certify_files
 from thalweg.cli import main

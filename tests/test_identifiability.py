@@ -20,7 +20,7 @@ from thalweg.irl import (
     predicted_radius,
     reward_kind,
 )
-from thalweg.irl.batched_likelihood import Scored
+from thalweg.irl._batched_likelihood import Scored
 from thalweg.irl.llc import _losses
 from thalweg.samplers import Engine
 

@@ -18,7 +18,7 @@ import thalweg as tw
 from conftest import write_run
 from test_survey import arrays, net_landscape, same
 from thalweg.store import Store
-from thalweg.survey.plan import SHARD
+from thalweg.survey._plan import SHARD
 
 KINDS = {
     "set": {"chains": 4, "burn_in": 60, "draws": 340, "batch_size": 32, "gamma": 5.0, "step_size": 1e-3},

@@ -26,7 +26,7 @@ from thalweg.irl import Behaviour, Boltzmann, Calibration, Linear, calibrate, wo
 from thalweg.mdp import Abstraction, Gains, contextual_floor, mixture
 from thalweg.mdp.rows import from_rows
 from thalweg.mdp.worst_regret.batch import worst_regrets
-from thalweg.recipes.alice_and_bob.alices import alice, bayes_bob
+from thalweg.recipes.alice_and_bob._alices import alice, bayes_bob
 
 
 def world(seed=0, states=6, actions=3, discount=0.9):

@@ -9,8 +9,8 @@ import torch
 
 import thalweg as tw
 from thalweg.checkpoints import read
-from thalweg.checkpoints.pickles import check_pickles
-from thalweg.checkpoints.steps import named
+from thalweg.checkpoints._pickles import check_pickles
+from thalweg.checkpoints._steps import named
 
 WEIGHTS = {"w": torch.ones(2), "beside": [(1, (2, (3,))), {"a": 1.5}]}
 DEEP = b"N" + b"\x85" * 200_000  # None in tuples: its hash ends the interpreter

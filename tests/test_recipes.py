@@ -10,14 +10,14 @@ import torch
 
 from thalweg.phases import Transition
 from thalweg.recipes import RECIPES, find
-from thalweg.recipes.alice_and_bob.choices import law
-from thalweg.recipes.alice_and_bob.reflection import cases
-from thalweg.recipes.alice_and_bob.rooms import rooms
-from thalweg.recipes.census.counts import a_then_b, count, share
-from thalweg.recipes.corner.grid import crossing
-from thalweg.recipes.corner.page import _where
+from thalweg.recipes.alice_and_bob._choices import law
+from thalweg.recipes.alice_and_bob._reflection import cases
+from thalweg.recipes.alice_and_bob._rooms import rooms
+from thalweg.recipes.census._counts import a_then_b, count, share
+from thalweg.recipes.corner._grid import crossing
+from thalweg.recipes.corner._page import _where
+from thalweg.recipes.superposition._runs import Toy, _descent, squared
 from thalweg.recipes.superposition.config import tiny as superposition_tiny
-from thalweg.recipes.superposition.runs import Toy, _descent, squared
 
 
 class Page(HTMLParser):

@@ -13,7 +13,7 @@ from thalweg.envs.corner import Mouse, corner, uniform
 from thalweg.errors import InputError
 from thalweg.landscape import measure
 from thalweg.rl import PPO, Reinforce, learn, regret_landscape
-from thalweg.rl.policy_gradients import advantages, mean_of_others, ppo_loss, reinforce_loss, rewards_to_go
+from thalweg.rl._policy_gradients import advantages, mean_of_others, ppo_loss, reinforce_loss, rewards_to_go
 from thalweg.rl.rollouts import Trajectories, rollout
 from thalweg.rl.sb3 import from_sb3, learn_sb3
 from thalweg.rng import seeded

@@ -21,7 +21,7 @@ from thalweg.mdp import (
     worst_inversion,
     worst_regret,
 )
-from thalweg.recipes.alice_and_bob.alices import alice, bayes_bob
+from thalweg.recipes.alice_and_bob._alices import alice, bayes_bob
 
 SIZE = 3
 RNG = np.random.default_rng(0)

@@ -14,8 +14,9 @@ from torch import nn
 
 import thalweg as tw
 from thalweg.cli import main
-from thalweg.store import VERDICTS, Store, sealed, store
-from thalweg.survey.work import Worker
+from thalweg.store import VERDICTS, Store, store
+from thalweg.store import _sealed as sealed
+from thalweg.survey._work import Worker
 from thalweg.types import Verdict
 
 SETTINGS = {

@@ -16,8 +16,8 @@ import thalweg as tw
 from conftest import classes, generator
 from test_atlas import a_chart, read
 from thalweg.atlas import contour_map, line_map
-from thalweg.atlas.figure import draw
-from thalweg.atlas.page import Row, write
+from thalweg.atlas._figure import draw
+from thalweg.atlas._page import Row, write
 from thalweg.cli import main
 from thalweg.envs import Played
 from thalweg.envs.corner import Mouse, corner

@@ -19,8 +19,8 @@ from safetensors.torch import load_file, save_file
 import thalweg as tw
 from conftest import Net, classes, write_run
 from thalweg.samplers import BLOCK
-from thalweg.survey.moments import include, variance
-from thalweg.survey.work import Worker
+from thalweg.survey._moments import include, variance
+from thalweg.survey._work import Worker
 
 SETTINGS = {"chains": 4, "burn_in": 60, "draws": 200, "batch_size": 32, "gamma": 5.0, "step_size": 1e-3}
 

@@ -7,8 +7,8 @@ import pytest
 from scipy.signal import lfilter
 
 import thalweg as tw
-from thalweg.phases.errors import read
-from thalweg.phases.segments import neighbours, pieces, rows
+from thalweg.phases._errors import read
+from thalweg.phases._segments import neighbours, pieces, rows
 from thalweg.phases.transitions import _rising
 
 STEPS = np.arange(0, 1560, 60)

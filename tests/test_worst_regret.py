@@ -11,7 +11,8 @@ import rationals
 import thalweg as tw
 from thalweg.mdp import Planned, composed_bound, flow, planning, worst_inversion, worst_regret
 from thalweg.mdp import linear_programmes as programmes
-from thalweg.mdp.worst_regret import multipliers, programme
+from thalweg.mdp.worst_regret import _multipliers as multipliers
+from thalweg.mdp.worst_regret import _programme as programme
 
 ROUNDING = 1e-8  # of a range
 

@@ -10,10 +10,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from thalweg.agents import shapes
-from thalweg.agents.archives import stored
-from thalweg.agents.held import Held
-from thalweg.agents.reading import inside, whole_numbers
+from thalweg.agents import _shapes as shapes
+from thalweg.agents._archives import stored
+from thalweg.agents._held import Held
+from thalweg.agents._reading import inside, whole_numbers
 from thalweg.agents.schema import AgentFile, agent_file
 from thalweg.agents.worlds import World, WorldKind
 from thalweg.envs import Gridworld, gridworld
@@ -245,6 +245,3 @@ class Agent:
         if not largest < LARGEST * (1 - self.mdp.discount):
             raise InputError(f"{self.path}: {what}: a number of {largest:.3g}, its sums overflow: scale it down")
         return found
-
-
-__all__ = ["Agent", "Seen"]

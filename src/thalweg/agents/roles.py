@@ -84,6 +84,3 @@ def _beside_counts(file: AgentFile, hers: str) -> Iterator[str]:
     for key in ("safe", "drift"):
         if file.given(key):
             yield f"{key}: nobody reads it where {hers} gives counts of choices alone: leave it out"
-
-
-__all__ = ["check_roles"]

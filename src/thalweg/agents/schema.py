@@ -10,7 +10,7 @@ from typing import Annotated, Any, TypeVar
 from pydantic import BaseModel, Field, GetCoreSchemaHandler, GetPydanticSchema, ValidationError
 from pydantic_core import CoreSchema, core_schema
 
-from thalweg.agents.toml import parsed
+from thalweg.agents._toml import parsed
 from thalweg.agents.worlds import WORLDS, Chance, Strict, World, WorldKind
 from thalweg.errors import InputError, guarded, shown
 from thalweg.irl import SHARPEST
@@ -221,13 +221,3 @@ def _of_choices(told: Choices) -> Iterator[str]:
         yield "choices.features: give one letter of the map, or more"
     if isinstance(told.features, list) and len(set(told.features)) < len(told.features):
         yield "choices.features: a letter stands twice, and a feature that is a sum of others tells nothing"
-
-
-__all__ = [
-    "AgentFile",
-    "Answers",
-    "Choices",
-    "Departs",
-    "Values",
-    "agent_file",
-]

@@ -51,6 +51,3 @@ WORLDS: Registry[type[WorldKind]] = Registry(
     lambda thing: isinstance(thing, type) and issubclass(thing, WorldKind),
     "a class that inherits from thalweg.agents.WorldKind",
 )
-
-
-__all__ = ["WORLDS", "Chance", "Strict", "World", "WorldKind"]

@@ -2,36 +2,30 @@
 
 from thalweg.certificates.certificate import STATEMENT, Assumption, Certificate
 from thalweg.certificates.certify import certify
-from thalweg.certificates.confidence_set import (
+from thalweg.certificates.confidence_set.cost import check_class
+from thalweg.certificates.confidence_set.cover import Cover, covered
+from thalweg.certificates.confidence_set.finite import FiniteSet, finite_set, predicted_evidence
+from thalweg.certificates.confidence_set.quantities import (
     BesideSafe,
     Composed,
-    Cover,
     Departed,
-    FiniteSet,
     FromStarts,
     NearlyOptimal,
     Quantity,
     Regret,
-    Worst,
-    check_class,
-    check_ranges,
-    covered,
-    finite_set,
-    predicted_evidence,
-    supremum,
 )
+from thalweg.certificates.confidence_set.supremum import Worst, supremum
+from thalweg.certificates.confidence_set.tangents import check_ranges
 from thalweg.certificates.files import certify_agents, certify_files, read_agents
-from thalweg.certificates.generalisation import (
-    Gap,
-    certified_gap,
-    drawn,
+from thalweg.certificates.generalisation.bound import Gap
+from thalweg.certificates.generalisation.free_energy import gibbs_bound, predicted_gap
+from thalweg.certificates.generalisation.gaussian import certified_gap, drawn
+from thalweg.certificates.generalisation.pac_bayes import (
     empirical_bernstein,
     gaussian_divergence,
-    gibbs_bound,
     hoeffding,
     kl_inverse,
     pac_bayes_kl,
-    predicted_gap,
     split_delta,
     truncation_tail,
 )

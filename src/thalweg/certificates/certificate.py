@@ -148,6 +148,3 @@ class Certificate(Reasoned):
             "tighter": list(self.tighter) if self.issued else [],
             "statement": self.statement if self.issued else STATEMENT,
         }
-
-
-__all__ = ["STATEMENT", "Assumption", "Certificate"]

@@ -8,14 +8,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from thalweg.certificates.assumptions import PLANNER, by_rule, proven, recorded, seen
+from thalweg.certificates._assumptions import PLANNER, by_rule, proven, recorded, seen
+from thalweg.certificates._deployment import Deployed, deployed
+from thalweg.certificates._distance import apart
+from thalweg.certificates._inputs import one_reward
+from thalweg.certificates._relative_regret import Shares, largest, of_cover, of_reward
 from thalweg.certificates.certificate import Assumption, Certificate
-from thalweg.certificates.confidence_set import covered, finite_set
-from thalweg.certificates.deployment import Deployed, deployed
-from thalweg.certificates.distance import apart
-from thalweg.certificates.inputs import one_reward
+from thalweg.certificates.confidence_set.cover import covered
+from thalweg.certificates.confidence_set.finite import finite_set
 from thalweg.certificates.parties import Alice, Asked, Bob, Candidates, Contextual, Counted, Drift, Known, Observed
-from thalweg.certificates.relative_regret import Shares, largest, of_cover, of_reward
 from thalweg.effort import affordable, announce, seconds_of
 from thalweg.errors import InputError, UnhealthyError
 from thalweg.irl import bounded_density_regret, implied_reward
@@ -293,6 +294,3 @@ def _tighter(parts: dict[str, float | None]) -> tuple[str, ...]:
     }
     known = sorted(((x, name) for name, x in parts.items() if x is not None and x > 0), reverse=True)
     return tuple(f"{remedies[name]} ({x:.3g})" for x, name in known)
-
-
-__all__ = ["certify"]

@@ -9,11 +9,12 @@ from pathlib import Path
 from torch import Tensor
 
 from thalweg.agents import Agent, Seen, agent_file, check_roles
+from thalweg.certificates._deployment import deployed
+from thalweg.certificates._inputs import one_reward
 from thalweg.certificates.certificate import Assumption, Certificate
 from thalweg.certificates.certify import certify
-from thalweg.certificates.confidence_set import check_class, check_ranges
-from thalweg.certificates.deployment import deployed
-from thalweg.certificates.inputs import one_reward
+from thalweg.certificates.confidence_set.cost import check_class
+from thalweg.certificates.confidence_set.tangents import check_ranges
 from thalweg.certificates.parties import Alice, Asked, Bob, Candidates, Contextual, Counted, Drift, Known, Observed
 from thalweg.errors import InputError
 from thalweg.irl import calibrate
@@ -106,6 +107,3 @@ def _read(seen: Seen, reward: Tensor | None, untested: bool) -> Alice:
     found = [calibrate(part, values, rule) for part in parts]
     both = zip(parts, found, strict=True)
     return Contextual(tuple(Observed(part, values, rule, each, one, untested=untested) for part, one in both))
-
-
-__all__ = ["certify_agents", "certify_files", "read_agents"]

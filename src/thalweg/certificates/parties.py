@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import Tensor
 
-from thalweg.certificates.generalisation import Gap
+from thalweg.certificates.generalisation.bound import Gap
 from thalweg.irl import Behaviour, Boltzmann, Calibration, Linear, Rule
 
 
@@ -142,6 +142,3 @@ class Drift:
     transitions: float = 0.0
     reward: float = 0.0
     bob_reward: float = 0.0
-
-
-__all__ = ["Alice", "Asked", "Bob", "Candidates", "Contextual", "Counted", "Drift", "Known", "Observed"]

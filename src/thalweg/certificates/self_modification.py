@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
 
-from thalweg.certificates.distance import composed
+from thalweg.certificates._distance import composed
 from thalweg.errors import InputError
 from thalweg.mdp import MDP, single, valuation
 
@@ -234,6 +234,3 @@ def _composed(mdp: MDP, alice: Tensor, bob: Tensor, suboptimality: float) -> flo
     """T1; without a range nothing is lost by Bob's reward, and d is 1."""
     her, his = valuation(mdp, alice), valuation(mdp, bob)
     return composed(her, his, suboptimality).high if his.range.low > 0 else 1.0
-
-
-__all__ = ["Planner", "Reflection", "reflect"]

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from scipy.special import logsumexp
 
-from thalweg.certificates.generalisation import Gap
+from thalweg.certificates.generalisation.bound import Gap
 from thalweg.errors import InputError
 from thalweg.mdp import MDP, model_error, valuation
 
@@ -252,6 +252,3 @@ def _tilt(off: np.ndarray, chances: np.ndarray, kappa: float) -> float:
         middle = math.sqrt(low) * math.sqrt(high)
         low, high = (middle, high) if _divergence(off, chances, middle) <= kappa else (low, middle)
     return low  # not further than kappa
-
-
-__all__ = ["Along", "Continued", "along", "continued", "drifted"]

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from thalweg import theory
-from thalweg.check import models
+from thalweg.check import _models as models
 from thalweg.errors import InputError
 from thalweg.landscape import Landscape, potential
 from thalweg.theory import Coefficient, UpperBound, finite, superposition_loss

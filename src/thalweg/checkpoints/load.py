@@ -15,7 +15,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from thalweg.checkpoints.door import (
+from thalweg.checkpoints._door import (
     CUT,
     LEAVE,
     PICKLE,
@@ -29,8 +29,8 @@ from thalweg.checkpoints.door import (
     pieces,
     refusing,
 )
-from thalweg.checkpoints.pickles import check_pickles
-from thalweg.checkpoints.steps import Stated, stated
+from thalweg.checkpoints._pickles import check_pickles
+from thalweg.checkpoints._steps import Stated, stated
 from thalweg.errors import InputError, shown
 from thalweg.registry import Registry
 from thalweg.tree import check_plain

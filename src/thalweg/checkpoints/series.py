@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from thalweg.checkpoints.door import refusing
+from thalweg.checkpoints._door import refusing
+from thalweg.checkpoints._steps import STEPS, WHOLE, Stated, named, told
 from thalweg.checkpoints.load import LOADERS, read, step_stated
-from thalweg.checkpoints.steps import STEPS, WHOLE, Stated, named, told
 from thalweg.errors import InputError
 from thalweg.types import Params
 

@@ -14,10 +14,12 @@ from thalweg.atlas import atlas, check_page, plot
 from thalweg.certificates import certify_agents, read_agents
 from thalweg.check import BUDGET, RTOL, Line, check, page
 from thalweg.checkpoints import checkpoints
-from thalweg.cli import certificates, names, surfaces
-from thalweg.cli.announced import say_what_is_long
-from thalweg.cli.aside import aside
-from thalweg.cli.ending import ended
+from thalweg.cli import _certificates as certificates
+from thalweg.cli import _names as names
+from thalweg.cli import _surfaces as surfaces
+from thalweg.cli._announced import say_what_is_long
+from thalweg.cli._aside import aside
+from thalweg.cli._ending import ended
 from thalweg.recipes import RECIPES, UNHEALTHY_SHARE, find
 from thalweg.store import Survey, open_survey
 from thalweg.survey import survey
@@ -298,6 +300,3 @@ def _run() -> None:
 def main() -> None:
     """Run the command line."""
     sys.exit(ended(_run))
-
-
-__all__ = ["app", "main"]

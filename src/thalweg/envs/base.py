@@ -270,6 +270,3 @@ class _Plays:
     def only(self, keep: Tensor) -> "_Plays":
         """Some of them."""
         return _Plays(self.levels, self.level[keep], self.state[keep], self.ended[keep])
-
-
-__all__ = ["Box", "CartPole", "Discrete", "Environment", "Episodes", "Played"]

@@ -91,6 +91,3 @@ def gridworld(rows: Sequence[str], *, discount: float, slip: float = 0.0) -> Gri
     standing = {str(x): torch.as_tensor(names == x) for x in letters}
     whole = np.stack([m.toarray() for m in moves], 1) if len(states) <= DENSE else moves
     return Gridworld(MDP(whole, first / first.sum(), discount), standing)
-
-
-__all__ = ["Gridworld", "gridworld"]

@@ -113,6 +113,3 @@ def _done(flag: tuple[int, ...], keys: int) -> bool:
 def _ended(flags: list[tuple[int, ...]], cells: int, keys: int) -> torch.Tensor:
     """(S,) states in which the episode is over."""
     return torch.tensor([_done(flag, keys) for flag in flags]).repeat_interleave(cells)
-
-
-__all__ = ["keys_and_chests"]

@@ -86,6 +86,3 @@ def _observations(cheese: Tensor, hot: Tensor) -> Tensor:
     mouse = torch.eye(cells).expand(levels, -1, -1)
     rest = torch.cat([cheese, hot], 1).to(torch.float32)[:, None].expand(-1, cells, -1)
     return torch.cat([mouse, rest], -1)
-
-
-__all__ = ["lava_world"]

@@ -75,7 +75,7 @@ def diagnose(excess: np.ndarray, burn_in: np.ndarray, slope: np.ndarray | None =
         "stderr": stderr,
         "ess": ess,
         "rhat": split_rhat(excess),
-        "share_below": share_below(excess),
+        "share_below": _share_below(excess),
         "drift": _drift(excess),
     }
     found = [*_tilted(np.zeros((1, 1)) if slope is None else slope, excess.mean()), *_found(excess, **health)]
@@ -139,7 +139,7 @@ def _tilted(slope: np.ndarray, mean: float) -> list[tuple[Verdict, str]]:
     return [(Verdict.BELOW_BASELINE, reason)]
 
 
-def share_below(excess: np.ndarray) -> float:
+def _share_below(excess: np.ndarray) -> float:
     """Share of blocks of draws whose mean lies significantly below zero, BLOCKS equal blocks a chain.
 
     Batch noise is independent from draw to draw, so a block's own spread bounds the error of its mean: with few

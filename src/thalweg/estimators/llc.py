@@ -10,9 +10,11 @@ from typing import Any, Literal
 import numpy as np
 
 from thalweg.errors import InputError
-from thalweg.estimators.adaptation import Auto, counted, settle
+from thalweg.estimators._progress import bar
+from thalweg.estimators.adaptation.auto import Auto
+from thalweg.estimators.adaptation.pace import counted
+from thalweg.estimators.adaptation.settle import settle
 from thalweg.estimators.diagnostics import Health, diagnose
-from thalweg.estimators.progress import bar
 from thalweg.landscape import Center, Estimate, Landscape, Trace, announce, checked_gradients, measure, said
 from thalweg.samplers import Block, Engine, Settings, advance, chunks, known, start, threads, width
 from thalweg.types import Verdict

@@ -6,7 +6,8 @@ import numpy as np
 import torch
 
 from thalweg.errors import InputError
-from thalweg.estimators.adaptation import Auto, counted
+from thalweg.estimators.adaptation.auto import Auto
+from thalweg.estimators.adaptation.pace import counted
 from thalweg.estimators.llc import choice, estimate_auto
 from thalweg.landscape import Data, Landscape, announce, checked_gradients, measure, other_data
 from thalweg.samplers import Engine, Settings, State, chunks, move, place, start, threads, width

@@ -3,7 +3,7 @@
 from thalweg.irl.choice_models import SHARPEST, Boltzmann, Rule, Soft
 from thalweg.irl.contextual import Contexts, by_context, prefers, worst_context
 from thalweg.irl.demonstrations import Behaviour
-from thalweg.irl.goodness_of_fit import Calibration, Statistic, calibrate, dimensions_tested
+from thalweg.irl.goodness_of_fit.held_out import Calibration, Statistic, calibrate, dimensions_tested
 from thalweg.irl.identifiability import Direction, Identifiability, identifiability, reward_kind
 from thalweg.irl.likelihood import Likelihood
 from thalweg.irl.llc import Radius, behaviour_llc, predicted_radius

@@ -81,6 +81,3 @@ class Soft:
         gain = mdp.mean_reward(reward)
         values = mdp.backup(gain, mdp.soft_optimal(Gains(gain), self.temperature).value)
         return torch.log_softmax(values / self.temperature, -1)
-
-
-__all__ = ["Boltzmann", "Rule", "Soft"]

@@ -131,6 +131,3 @@ def worst_context(mdp: MDP, rewards: Sequence[Any], policy: Tensor) -> tuple[flo
     known = ranged(mdp, each_of(mdp, rewards))
     least, most = shares(known, [one.returns(policy) for one in known])
     return min(float(most.max()), 1.0), int(np.flatnonzero(most >= least.max())[-1])
-
-
-__all__ = ["Contexts", "by_context", "prefers", "worst_context"]

@@ -79,6 +79,3 @@ def _within(name: str, numbers: Tensor, sizes: Tensor) -> None:
         raise InputError(
             f"choice {at} of the behaviour: {name} {int(numbers[at])} of {int(sizes[at])}: number them from 0"
         )
-
-
-__all__ = ["Behaviour"]

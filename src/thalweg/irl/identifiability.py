@@ -196,11 +196,3 @@ def _stake(likelihood: Likelihood, vector: Tensor, deployment: MDP | None) -> fl
     if deployment is None:
         return None
     return float(return_range(deployment, likelihood.values.reward(vector, deployment.actions)))
-
-
-__all__ = [
-    "Direction",
-    "Identifiability",
-    "identifiability",
-    "reward_kind",
-]

@@ -196,6 +196,3 @@ def _stated(world: MDP, table: Any) -> Tensor:
             " actions of a state, or NaN for all"
         )
     return found
-
-
-__all__ = ["Likelihood"]

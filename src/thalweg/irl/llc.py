@@ -11,7 +11,7 @@ from torch import Tensor
 
 from thalweg.errors import InputError
 from thalweg.estimators import estimate_llc
-from thalweg.irl.batched_likelihood import Scored
+from thalweg.irl._batched_likelihood import Scored
 from thalweg.irl.choice_models import Boltzmann, Soft
 from thalweg.irl.likelihood import Likelihood
 from thalweg.irl.scoring import most_likely
@@ -143,6 +143,3 @@ def predicted_radius(llc: float | Estimate, choices: int, delta: float) -> Radiu
             f"llc {size}, choices {choices}, delta {delta}: give at least 0, at least 2, and one in (0, 1)"
         )
     return Radius(size * math.log(choices) + math.log(1 / delta), size, choices, delta)
-
-
-__all__ = ["Radius", "behaviour_llc", "predicted_radius"]

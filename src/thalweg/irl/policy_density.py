@@ -195,13 +195,3 @@ def _checked(log_policy: Any) -> Tensor:
     if ((torch.logsumexp(logs, -1)).abs() > 1e-6).any():
         raise InputError("log probabilities do not sum to 1 as probabilities: take log_softmax of logits")
     return logs
-
-
-__all__ = [
-    "DensityBound",
-    "Design",
-    "bounded_density_regret",
-    "density_regret",
-    "implied_reward",
-    "probability_bounds",
-]

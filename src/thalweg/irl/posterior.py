@@ -279,6 +279,3 @@ def hmc(
 def _worst_rhat(value: Tensor, points: Tensor) -> float:
     """Largest split R-hat of (C, N) and of each column of (C, N, width)."""
     return max(split_rhat(trace.numpy()) for trace in (value, *points.unbind(-1)))
-
-
-__all__ = ["Posterior", "hmc", "smc"]

@@ -55,6 +55,3 @@ class Linear:
         """(D, S, A): the features as rewards."""
         found = self.features if self.features.ndim == 3 else self.features[:, None].expand(-1, actions, -1)
         return found.permute(2, 0, 1)
-
-
-__all__ = ["Linear"]

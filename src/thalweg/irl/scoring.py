@@ -98,6 +98,3 @@ def _inside(likelihood: Likelihood, points: Tensor) -> Tensor:
     if values.bound is None:
         return torch.cat([own / own.abs().sum(-1, keepdim=True), rest], -1)
     return torch.cat([own.clamp(-values.bound, values.bound), rest], -1)
-
-
-__all__ = ["climbed", "information", "jacobians", "most_likely"]

@@ -11,7 +11,7 @@ from torch.nn.parameter import is_lazy
 from torch.nn.utils import parametrize
 
 from thalweg.errors import InputError, first_line, guarded, shown
-from thalweg.landscape.held import things
+from thalweg.landscape._held import things
 
 WRAPPERS = {"DataParallel": "module", "DistributedDataParallel": "module", "OptimizedModule": "_orig_mod"}
 SHARDED = ("FullyShardedDataParallel", "FSDPModule")

@@ -17,8 +17,8 @@ from torch.utils.data import (
 )
 
 from thalweg.errors import InputError
-from thalweg.landscape.arrays import tensors
-from thalweg.landscape.samples import length, read, read_collated
+from thalweg.landscape._arrays import tensors
+from thalweg.landscape._samples import length, read, read_collated
 from thalweg.tree import leaves, map_tensors
 from thalweg.types import Tree
 

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from thalweg.errors import InputError, shown
-from thalweg.landscape.differences import Differences, Seen, compared, drawn
-from thalweg.landscape.halving import depended, guilty
+from thalweg.landscape._differences import Differences, Seen, compared, drawn
+from thalweg.landscape._halving import depended, guilty
 from thalweg.landscape.landscape import Landscape
 
 DRAWS = 3  # a fault shows at two of them at least

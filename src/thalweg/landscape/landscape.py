@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from thalweg.errors import InputError, shown
+from thalweg.landscape._fit import by_own_names, fitted
 from thalweg.landscape.data import Data
-from thalweg.landscape.fit import by_own_names, fitted
 from thalweg.landscape.posterior import Restriction
 from thalweg.tree import Layout
 from thalweg.types import Params, Tree

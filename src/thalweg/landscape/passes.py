@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from thalweg.errors import InputError, shown
+from thalweg.landscape._held import Place, Scratch, things
 from thalweg.landscape.copies import LOCKS, stand_ins
-from thalweg.landscape.held import Place, Scratch, things
 from thalweg.landscape.landscape import Losses
 from thalweg.landscape.loss import PerSample
 from thalweg.types import Params, Tree

@@ -16,7 +16,8 @@ from thalweg.mdp.rows import DENSE, Visited, from_rows, mixture, visited
 from thalweg.mdp.scaled_reward import Earned, combined
 from thalweg.mdp.valuation import FINEST, Sides, Valuation, valuation
 from thalweg.mdp.value_bounds import returned, shortfall, spans
-from thalweg.mdp.worst_regret import WorstRegret, composed_bound, worst_inversion, worst_regret, worst_regrets
+from thalweg.mdp.worst_regret.batch import worst_regrets
+from thalweg.mdp.worst_regret.worst_regret import WorstRegret, composed_bound, worst_inversion, worst_regret
 
 __all__ = [
     "DENSE",

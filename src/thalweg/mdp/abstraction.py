@@ -244,6 +244,3 @@ def _largest(apart: Tensor) -> Departure:
     """The largest of (S, A), and where."""
     state, action = divmod(int(apart.argmax()), apart.shape[1])
     return Departure(float(apart[state, action]), state, action)
-
-
-__all__ = ["Abstraction"]

@@ -156,6 +156,3 @@ def backed_up(gain: Tensor, moves: Tensor, after: Tensor, horizon: int) -> Tenso
     for _ in range(horizon):
         value = gain + (moves * value.gather(1, after).reshape(moves.shape)).sum(-1)
     return value
-
-
-__all__ = ["Levels", "backed_up"]

@@ -138,6 +138,3 @@ def _likeliest(source: np.ndarray, into: np.ndarray, logs: np.ndarray, first: np
     keep = order[last]
     graph = sparse.csr_matrix((lengths[keep], (tails[keep], heads[keep])), shape=(states + 1, states + 1))
     return -dijkstra(graph, indices=states)[:-1]
-
-
-__all__ = ["Scaled", "chances_of", "lost_of", "policy_of", "scaled", "solved", "visits_of"]

@@ -209,6 +209,3 @@ def _normalised(given: np.ndarray) -> np.ndarray:
     """At least 0, sum 1; even where all are 0, as duals are where no context costs another anything."""
     positive = np.maximum(given, 0.0)
     return positive / positive.sum() if positive.any() else np.full(len(given), 1 / len(given))
-
-
-__all__ = ["Floor", "contextual_floor", "each_of", "ranged", "shares"]

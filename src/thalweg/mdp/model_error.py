@@ -121,6 +121,3 @@ def _width(found: Planned) -> float:
     """Above the span of values."""
     low, high = found.bounds
     return float(high.max() - low.min())
-
-
-__all__ = ["Departure", "Mismatch", "ModelError", "Pushed", "model_error", "two_policy_error", "value_span"]

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from thalweg.errors import InputError
 from thalweg.mdp.process import MDP
-from thalweg.mdp.rows import Visited, visited
+from thalweg.mdp.rows import visited
 
 
 def mean_gain(mdp: MDP, reward: Any) -> Tensor:
@@ -106,15 +106,3 @@ def _off_shaping(part: MDP, gain: Tensor) -> Tensor:
     for _ in range(2):
         left = left - matrix.T @ factors.solve(matrix @ left)
     return torch.as_tensor(np.ascontiguousarray(left.T)).reshape(gain.shape)
-
-
-__all__ = [
-    "Visited",
-    "flow",
-    "hull_basis",
-    "hull_dimension",
-    "mean_gain",
-    "project",
-    "single_gain",
-    "visited",
-]

@@ -26,10 +26,10 @@ from scipy.sparse.linalg import aslinearoperator, bicgstab
 from thalweg.effort import affordable
 from thalweg.errors import InputError
 from thalweg.mdp import value_bounds as bracket
+from thalweg.mdp._sparse import in_single, most_terms
 from thalweg.mdp.probabilities import EPS
 from thalweg.mdp.process import MDP
 from thalweg.mdp.rows import filled
-from thalweg.mdp.sparse import in_single, most_terms
 
 TOLERANCE = 1e-9  # of the largest range that returns could have
 ROUNDS = 10_000  # greedy backups
@@ -377,6 +377,3 @@ class _Edges:
         error = self.error * (self.reward + size) + self.paid + 2 * self.moved * size
         low, high = (float(residual.min()) - error) / self.least, (float(residual.max()) + error) / self.least
         return low, high, 4 * error / self.least
-
-
-__all__ = ["EPS", "Planned", "follow", "plan"]

@@ -13,8 +13,8 @@ from torch import Tensor
 from torch.nn.functional import one_hot
 
 from thalweg.errors import InputError
+from thalweg.mdp._transitions import Transitions
 from thalweg.mdp.probabilities import EPS
-from thalweg.mdp.transitions import Transitions
 
 STEADY = 50  # rounds of policy iteration after which ever larger gains count as ties: rounding must not go round
 ROUNDS = 200  # of policy iteration
@@ -128,6 +128,3 @@ def _ahead(moves: Transitions, discount: float, gain: Tensor, value: Tensor, cho
 def _greedy(values: Tensor, choice: Tensor) -> tuple[torch.return_types.max, Tensor]:
     """The best action values and actions, and the action values of a choice."""
     return values.max(-1), values.gather(-1, choice[..., None])[..., 0]
-
-
-__all__ = ["Plan", "backup", "entropy", "improved", "log_entropy", "noise", "softly_improved"]

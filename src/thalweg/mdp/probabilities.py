@@ -132,6 +132,3 @@ def _off(what: str, place: Any, total: float) -> str:
     where = f" at {', '.join(str(int(i)) for i in place)}" if len(place) else ""
     shown = f"{total:.6g}" if abs(total - 1) > 1e-5 else f"1 {'+' if total > 1 else '-'} {abs(total - 1):.3g}"
     return f"{what}{where} sums to {shown}: make it sum to 1"
-
-
-__all__ = ["EPS", "POLICY", "SUM", "distributions", "half_unit", "numbers", "one_number", "thinned"]

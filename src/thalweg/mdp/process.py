@@ -20,9 +20,9 @@ from scipy.sparse.csgraph import breadth_first_order
 from torch import Tensor
 
 from thalweg.errors import InputError
+from thalweg.mdp._transitions import Transitions, read
 from thalweg.mdp.policy_iteration import Plan, backup, entropy, improved, log_entropy, noise, softly_improved
 from thalweg.mdp.probabilities import EPS, POLICY, distributions, numbers, one_number
-from thalweg.mdp.transitions import Transitions, read
 
 FLAT = 4.0  # times what the rounding of a range may be, up to which it is 0
 HORIZON = 64  # steps that `usual` looks ahead
@@ -348,6 +348,3 @@ class MDP:
 def _moving(gain: Tensor) -> bool:
     """Whether gradients in a reward are asked for."""
     return gain.requires_grad and torch.is_grad_enabled()
-
-
-__all__ = ["MDP", "Gains"]

@@ -227,5 +227,3 @@ UNITS = {  # kind -> what scales a reward to 1, what measures a difference
     **{kind: (_unit_by(form, _norm), _norm) for kind, form in CANONICAL.items()},
 }
 KINDS = (*UNITS, "epic", "dard")  # of distances between rewards
-
-__all__ = ["KINDS", "levelled", "regret_bound", "return_range", "reward_distance"]

@@ -96,6 +96,3 @@ def mixture(levels: Sequence[MDP], weights: Any = None) -> MDP:
     rows = sparse.block_diag([level.dynamics.rows for level in levels], format="csr")
     off = max(level.rounding for level in levels)
     return from_rows(rows, start, levels[0].discount, dense=len(start) <= DENSE, rounding=off)
-
-
-__all__ = ["DENSE", "Visited", "everywhere", "filled", "from_rows", "mixture", "visited"]

@@ -126,6 +126,3 @@ def _scaled(mdp: MDP, part: Visited, gain: Tensor, error: Tensor, level: float) 
     unit = 2.0 ** math.frexp(largest)[1] if largest > 0 else 1.0
     unit = max(unit, 2.0**-1000)
     return Earned(mdp, part, gain / unit, error / unit + TINY, level, unit)
-
-
-__all__ = ["Earned", "combined", "earned"]

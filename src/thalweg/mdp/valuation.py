@@ -250,6 +250,3 @@ def _down(x: float) -> float:
 def _up(x: float) -> float:
     """The next number above."""
     return math.nextafter(x, math.inf)
-
-
-__all__ = ["Sides", "Valuation", "valuation"]

@@ -19,10 +19,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from thalweg.mdp._transitions import Summed
 from thalweg.mdp.policy_iteration import Plan
 from thalweg.mdp.probabilities import EPS
 from thalweg.mdp.process import MDP, Gains
-from thalweg.mdp.transitions import Summed
 
 REFINED = 2  # corrections of a solution by its residual
 REPAIRS = 3  # of a w that misses its inequality
@@ -221,6 +221,3 @@ def _shifted(value: Tensor, shift: Tensor, below: Tensor, above: Tensor, policy:
     whole = value + shift[..., None]
     rounded = 2 * EPS * (whole.abs() + shift.abs()[..., None])
     return Bracket(whole, below + rounded, above + rounded, policy)
-
-
-__all__ = ["Bracket", "best", "own", "returned", "shortfall", "spans"]

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from thalweg.errors import InputError
-from thalweg.phases.numbers import ascending, columns
+from thalweg.phases._numbers import ascending, columns
 
 SURE = 2.0  # standard errors
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from thalweg.errors import InputError
-from thalweg.phases.numbers import ascending, given
-from thalweg.phases.segments import fit
+from thalweg.phases._numbers import ascending, given
+from thalweg.phases._segments import fit
 
 GRAIN = 0.01  # of the range of the loss: smaller turns are no turns
 FLAT = 0.05  # of the range: a piece that changes by more is no plateau

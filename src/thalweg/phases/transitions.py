@@ -19,9 +19,9 @@ import numpy as np
 from scipy.stats import norm, ttest_ind
 
 from thalweg.errors import InputError
-from thalweg.phases.errors import Errors, read, scatter
-from thalweg.phases.numbers import ascending, columns
-from thalweg.phases.segments import Pieces, fit, redrawn_knots
+from thalweg.phases._errors import Errors, read, scatter
+from thalweg.phases._numbers import ascending, columns
+from thalweg.phases._segments import Pieces, fit, redrawn_knots
 
 FEWEST = 5  # checkpoints
 REDRAWS = 400
@@ -132,7 +132,7 @@ def transitions(
         InputError: too few checkpoints, unsorted steps, NaN, lengths that differ, negative errors, no such errors.
 
     Source:
-        The model of shared errors is ours; see `thalweg.phases.errors`.
+        The model of shared errors is ours; see `thalweg.phases._errors`.
     """
     named = {"loss": loss, "llc": llc, **(others or {})}
     _check(errors, llc_stderr is not None)

@@ -21,7 +21,7 @@ from thalweg.atlas import Section, Table, contour_map, line_map, report
 from thalweg.envs import CartPole, Environment, Played, corner
 from thalweg.landscape import Landscape
 from thalweg.mdp import Levels
-from thalweg.recipes.policy_checkpoints import maps, taught
+from thalweg.recipes._policy_checkpoints import maps, taught
 from thalweg.recipes.recipe import Outcome, Recipe, Stages
 from thalweg.rl import PPO, Ascent, Reinforce, ascend, learn, regret_landscape, sampled_landscape
 from thalweg.samplers import Settings
@@ -115,7 +115,7 @@ def tiny() -> Config:
 
 
 @dataclass(frozen=True, eq=False)
-class Found:
+class _Found:
     """One learner in one world.
 
     Attributes:
@@ -142,7 +142,7 @@ class Found:
         return 100 * len(self.cliffs) / len(self.lines)
 
 
-def run(config: Config, out: Path, seed: int, stages: Stages) -> Outcome:
+def _run(config: Config, out: Path, seed: int, stages: Stages) -> Outcome:
     """Train every learner, follow its gradient at every checkpoint, draw."""
     levels = corner.corner(config.size, alpha=config.alpha, discount=config.discount, horizon=config.horizon)
     build = lambda: corner.Mouse(config.size, config.hidden)  # noqa: E731
@@ -213,7 +213,7 @@ def _follow(
     out: Path,
     seed: int,
     stages: Stages,
-) -> Found:
+) -> _Found:
     """Train one learner; lines, cliffs, surfaces, and the coefficient where regret is exact."""
     folder = out / world / learner.replace(" ", "-")
     stages.say(f"{learner} teaches the {world}")
@@ -225,10 +225,10 @@ def _follow(
         settings = config.sampler.model_copy(update={"seed": seed})
         restricted = scape.restrict(orthogonal_to_gradient=True)
         read = survey(restricted, series, folder / "survey.zarr", settings=settings, progress=stages.visible)
-    return Found(world, learner, series.steps, lines, cliffs(lines), maps(scape, series, config.plane, seed), read)
+    return _Found(world, learner, series.steps, lines, cliffs(lines), maps(scape, series, config.plane, seed), read)
 
 
-def _count(found: list[Found]) -> Section:
+def _count(found: list[_Found]) -> Section:
     """How many cliffs, and the coefficient beside the flatness of the surface."""
     header = ("world", "learner", "checkpoints", "cliffs", "per 100", "λ̂ and fall along the line")
     rows = tuple(
@@ -246,7 +246,7 @@ def _count(found: list[Found]) -> Section:
     return Section("Cliffs per hundred checkpoints", words, _panel(found), Table(header, rows))
 
 
-def _agreement(found: Found) -> str:
+def _agreement(found: _Found) -> str:
     """Rank correlation of lambda with the largest fall along the line."""
     if found.survey is None or found.survey.healthy.sum() < 5:
         return "–"
@@ -258,7 +258,7 @@ def _agreement(found: Found) -> str:
     return f"{rank:+.2f}"
 
 
-def _sections(found: Found) -> list[Section]:
+def _sections(found: _Found) -> list[Section]:
     """Lines and surfaces of one learner."""
     title = f"{found.world}: {found.learner}"
     told = tuple(cliff.sentence() for cliff in found.cliffs[:3])
@@ -270,7 +270,7 @@ def _sections(found: Found) -> list[Section]:
     return parts
 
 
-def _results(found: Found) -> dict[str, Any]:
+def _results(found: _Found) -> dict[str, Any]:
     """One learner in the document's `results`; `docs/recipes/cliffs.md` explains each name."""
     read = found.survey.to_dict() if found.survey is not None else {}
     return {
@@ -284,7 +284,7 @@ def _results(found: Found) -> dict[str, Any]:
     }
 
 
-def _panel(found: list[Found]) -> Figure:
+def _panel(found: list[_Found]) -> Figure:
     """Coefficient of regret along training, cliffs as hazards on the axis of time."""
     figure = Figure(figsize=(8.4, 3.4), layout="constrained")
     axes = figure.subplots()
@@ -310,5 +310,5 @@ RECIPE = Recipe(
     summary="A mouse and a pole taught three ways: does the return collapse a step ahead along the gradient?",
     paper=paper,
     tiny=tiny,
-    run=run,
+    run=_run,
 )

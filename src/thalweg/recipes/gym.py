@@ -18,7 +18,7 @@ from torch import eye, nn
 from thalweg.atlas import Section, Table, contour_map, line_map, report
 from thalweg.envs import CartPole, Environment, GymEnvironment, Played, grid_levels, process
 from thalweg.landscape import Landscape
-from thalweg.recipes.policy_checkpoints import maps, taught
+from thalweg.recipes._policy_checkpoints import maps, taught
 from thalweg.recipes.recipe import Outcome, Recipe, Stages
 from thalweg.rl import PPO, learn, regret_landscape, sampled_landscape
 from thalweg.samplers import Settings
@@ -104,7 +104,7 @@ def tiny() -> Config:
 
 
 @dataclass(frozen=True, eq=False)
-class Study:
+class _Study:
     """One environment.
 
     Attributes:
@@ -139,10 +139,10 @@ class Study:
 
 
 @dataclass(frozen=True, eq=False)
-class Found:
+class _Found:
     """What one environment gave."""
 
-    study: Study
+    study: _Study
     steps: list[int]
     survey: Survey
     surfaces: dict[str, Surface]
@@ -150,16 +150,16 @@ class Found:
     cliffs: list[Cliff]
 
 
-def studies(config: Config) -> list[tuple[Study, Landscape]]:
+def _studies(config: Config) -> list[tuple[_Study, Landscape]]:
     """The three environments, each with the landscape that is surveyed."""
-    pole = Study("CartPole-v1", 4, 2, CartPole(), config.pole, config.pole_sampler, config.hidden)
-    lake = Study(
+    pole = _Study("CartPole-v1", 4, 2, CartPole(), config.pole, config.pole_sampler, config.hidden)
+    lake = _Study(
         "FrozenLake-v1", 16, 4, GymEnvironment("FrozenLake-v1", discount=0.95), config.lake, config.lake_sampler,
         config.hidden,
     )  # fmt: skip
     table, reward = process("FrozenLake-v1", 0.95)
     walked = grid_levels("MiniGrid-Empty-5x5-v0", discount=0.95)
-    room = Study(
+    room = _Study(
         "MiniGrid-Empty-5x5-v0", walked.observations.shape[-1], walked.actions, Played(walked), config.room,
         config.room_sampler, config.hidden,
     )  # fmt: skip
@@ -172,15 +172,15 @@ def studies(config: Config) -> list[tuple[Study, Landscape]]:
     ]
 
 
-def run(config: Config, out: Path, seed: int, stages: Stages) -> Outcome:
+def _run(config: Config, out: Path, seed: int, stages: Stages) -> Outcome:
     """Train, survey, map, draw: each environment after the other."""
-    found = [_study(study, scape, config, out, seed, stages) for study, scape in studies(config)]
+    found = [_study(study, scape, config, out, seed, stages) for study, scape in _studies(config)]
     html = report(out / "gym.html", "Regret along training with PPO", [part for f in found for part in _sections(f)])
     unhealthy = float(np.mean(np.concatenate([~f.survey.healthy for f in found])))
     return Outcome({f.study.name: _results(f) for f in found}, html, unhealthy)
 
 
-def _study(study: Study, scape: Landscape, config: Config, out: Path, seed: int, stages: Stages) -> Found:
+def _study(study: _Study, scape: Landscape, config: Config, out: Path, seed: int, stages: Stages) -> _Found:
     """One environment."""
     folder = out / study.name
 
@@ -197,10 +197,10 @@ def _study(study: Study, scape: Landscape, config: Config, out: Path, seed: int,
     stages.say(f"surfaces of {study.name}")
     mapped = maps(scape, series, config.size, seed)
     lines = along(scape, ((item.step, item.load()) for item in series))
-    return Found(study, series.steps, read, mapped, lines, cliffs(lines))
+    return _Found(study, series.steps, read, mapped, lines, cliffs(lines))
 
 
-def _sections(found: Found) -> list[Section]:
+def _sections(found: _Found) -> list[Section]:
     """Curves; surface and lines."""
     figure = Figure(figsize=(8.4, 4.8), layout="constrained")
     above, below = figure.subplots(2, 1, sharex=True)
@@ -239,7 +239,7 @@ def _sections(found: Found) -> list[Section]:
     return parts
 
 
-def _results(found: Found) -> dict[str, Any]:
+def _results(found: _Found) -> dict[str, Any]:
     """The document's `results` of one environment; `docs/recipes/gym.md` explains each name."""
     read = found.survey.to_dict()
     return {
@@ -256,5 +256,5 @@ RECIPE = Recipe(
     summary="CartPole, FrozenLake and an empty room with PPO: the coefficient of regret, surfaces, cliffs.",
     paper=paper,
     tiny=tiny,
-    run=run,
+    run=_run,
 )

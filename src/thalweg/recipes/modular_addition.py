@@ -19,8 +19,8 @@ from thalweg.atlas import atlas, plot
 from thalweg.checkpoints import checkpoints
 from thalweg.estimators import LOGGED, Auto
 from thalweg.landscape import landscape
+from thalweg.recipes._training import Training, train
 from thalweg.recipes.recipe import Outcome, Recipe, Stages
-from thalweg.recipes.training import Training, train
 from thalweg.rng import stream
 from thalweg.samplers import Settings
 from thalweg.store import Survey
@@ -110,7 +110,7 @@ def sums(modulus: int, train_share: float, seed: int) -> tuple[tuple[Tensor, Ten
     return (inside, inside.sum(1) % modulus), (outside, outside.sum(1) % modulus)
 
 
-def run(config: Config, out: Path, seed: int, stages: Stages) -> Outcome:
+def _run(config: Config, out: Path, seed: int, stages: Stages) -> Outcome:
     """Train, survey three times, survey the control, draw."""
     p = config.modulus
     inside, outside = sums(p, config.train_share, seed)
@@ -182,5 +182,5 @@ RECIPE = Recipe(
     summary="A network learns addition mod 53: its learning coefficient rises, peaks and falls.",
     paper=paper,
     tiny=tiny,
-    run=run,
+    run=_run,
 )

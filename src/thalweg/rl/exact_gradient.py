@@ -92,6 +92,3 @@ def ascend(build: Callable[[], nn.Module], levels: Levels, ascent: Ascent, seeds
 def _draw(weight: Tensor, count: int, generator: torch.Generator) -> Tensor:
     """Levels by their weights."""
     return torch.multinomial(weight, count, replacement=True, generator=generator)
-
-
-__all__ = ["Ascent", "Moment", "ascend"]

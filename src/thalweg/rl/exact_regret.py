@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from thalweg.errors import InputError, guarded
 from thalweg.landscape import Data, Landscape, ModuleLosses, PerSample, copied, of_losses, one_path
 from thalweg.mdp import MDP, Levels, backed_up, log_entropy
-from thalweg.rl.finite_minimum import AHEAD, BEFORE, fall, sentence, ways
+from thalweg.rl._finite_minimum import AHEAD, BEFORE, fall, sentence, ways
 from thalweg.types import Params, Tree
 
 ROUNDING = 64.0  # roundings of a return
@@ -233,6 +233,3 @@ def _check_policy(module: nn.Module, seen: Tensor, actions: int) -> None:
     if not isinstance(logits, Tensor) or logits.shape != (1, actions):
         shape = tuple(logits.shape[1:]) if isinstance(logits, Tensor) else type(logits).__name__
         raise InputError(f"policy gives {shape} an observation, the world has {actions} actions: give their logits")
-
-
-__all__ = ["LevelRegret", "PolicyLosses", "Tabular", "regret_landscape"]

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from thalweg.envs import Environment
 from thalweg.errors import InputError, guarded
-from thalweg.rl.policy_gradients import FLOOR, advantages, mean_of_others, ppo_loss, reinforce_loss, rewards_to_go
+from thalweg.rl._policy_gradients import FLOOR, advantages, mean_of_others, ppo_loss, reinforce_loss, rewards_to_go
 from thalweg.rl.rollouts import Trajectories, rollout
 from thalweg.rng import seeded, stream
 from thalweg.types import Params
@@ -283,6 +283,3 @@ def _check_numbers(settings: Reinforce | PPO, above: tuple[str, ...], least: tup
         given = getattr(settings, name)
         if not 0 <= given < inf or (name in above and not given):
             raise InputError(f"{name} = {given!r}: give a number {'above' if name in above else 'of at least'} 0")
-
-
-__all__ = ["PPO", "Progress", "Reinforce", "learn"]

@@ -125,6 +125,3 @@ def _gather(kept: list[tuple[Tensor, ...]], batch: int, ended: Tensor, last: Ten
         columns.append(whole)
     seen, actions, rewards, log_prob, alive = columns
     return Trajectories(seen, actions, rewards * alive, log_prob * alive, alive, ended, last)
-
-
-__all__ = ["Trajectories", "check_replay", "rollout"]

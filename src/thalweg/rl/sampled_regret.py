@@ -26,8 +26,8 @@ from torch import Tensor, nn
 from thalweg.envs import Discrete, Environment
 from thalweg.errors import InputError
 from thalweg.landscape import Data, Landscape, ModuleLosses, PerSample, copied, of_losses, one_path
-from thalweg.rl.finite_minimum import sentence, ways
-from thalweg.rl.policy_gradients import mean_of_others
+from thalweg.rl._finite_minimum import sentence, ways
+from thalweg.rl._policy_gradients import mean_of_others
 from thalweg.rl.rollouts import Trajectories, check_replay, rollout
 from thalweg.types import Params, Tree
 
@@ -228,6 +228,3 @@ def _effective(logs: Tensor, played: Trajectories) -> float:
     """(sum rho)^2 / sum rho^2 of the whole episodes' ratios, as a share of their number."""
     whole = torch.clamp((logs - played.log_prob).sum(1).exp(), max=TRUNCATION).to(torch.float64)
     return float(whole.sum().square() / whole.square().sum() / len(whole))
-
-
-__all__ = ["sampled_landscape"]

@@ -157,6 +157,3 @@ def _pause() -> Any:
             return True
 
     return Pause()
-
-
-__all__ = ["from_sb3", "learn_sb3"]

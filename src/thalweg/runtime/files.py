@@ -82,6 +82,3 @@ def _replace(new: Path, place: Path) -> None:
 def _is_folder(path: Path) -> bool:
     """Whether a folder itself, no link to one."""
     return path.is_dir() and not path.is_symlink()
-
-
-__all__ = ["atomic_write", "remove", "temporary"]

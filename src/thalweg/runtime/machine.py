@@ -32,6 +32,3 @@ def memory_left(needed: int, budget: int | None, *, what: str, remedy: str) -> i
     if left < needed:
         raise InputError(f"{told} is too small, {what} needs about {needed >> 20} MiB: {remedy}")
     return left
-
-
-__all__ = ["cores", "memory_left"]

@@ -12,6 +12,3 @@ def finite(number: float | None) -> float | None:
 def all_finite(numbers: Iterable[float]) -> list[float | None]:
     """Numbers for JSON, of an array or several: None where one is infinite or NaN."""
     return [finite(float(number)) for number in numbers]
-
-
-__all__ = ["all_finite", "finite"]

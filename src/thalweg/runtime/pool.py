@@ -273,6 +273,3 @@ def _interrupts_held() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-__all__ = ["Here", "Workers", "ended", "outcome", "pool"]

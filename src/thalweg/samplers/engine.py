@@ -16,7 +16,7 @@ from torch.func import grad_and_value, vmap
 
 from thalweg.errors import InputError, first_line
 from thalweg.landscape import Landscape
-from thalweg.samplers.graph import trace
+from thalweg.samplers._graph import trace
 from thalweg.samplers.target import Gradient
 from thalweg.types import Params
 

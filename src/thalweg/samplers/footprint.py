@@ -44,6 +44,3 @@ def check_memory(weights: int, item: int, held: int, budget: int | None) -> None
     """
     if budget is not None:
         spare_memory(item * weights * (1 + COPIES) + held, budget)
-
-
-__all__ = ["check_memory", "memory", "spare_memory"]

@@ -13,8 +13,6 @@ from thalweg.samplers.algorithm import Algorithm, Dial
 from thalweg.samplers.hmc import State, init
 from thalweg.samplers.target import Draw, Gradient, Info
 
-__all__ = ["ALGORITHM", "State", "init", "step"]
-
 
 def step(
     state: State, draw: Draw, *, gradient: Gradient, posterior: Posterior, step_size: Tensor

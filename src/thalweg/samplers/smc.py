@@ -26,7 +26,7 @@ WANTED = {"walk": 0.3, "hmc": 0.8}  # acceptance that the pilot finds steps for
 STAGES = 200  # of a pilot at most
 
 
-class Stage(NamedTuple):
+class _Stage(NamedTuple):
     """A temperature and how particles move at it.
 
     Attributes:
@@ -65,7 +65,7 @@ def pilot(
     move: Move,
     moves: int,
     own: torch.Generator,
-) -> tuple[Stage, ...]:
+) -> tuple[_Stage, ...]:
     """Find stages, or moves for stages that are given.
 
     Args:
@@ -93,14 +93,14 @@ def pilot(
         factor = _factor(z)
         size = 2.38 / math.sqrt(width) if move == "walk" else 0.5
         for _ in range(max(2 * moves, 8)):  # twice: steps are being found
-            z, value, chance = _moved(target, z, value, Stage(beta, factor, size), move, own)
+            z, value, chance = _moved(target, z, value, _Stage(beta, factor, size), move, own)
             size *= math.exp(chance - WANTED[move])
-        stages.append(Stage(beta, factor, size))
+        stages.append(_Stage(beta, factor, size))
     return tuple(stages)
 
 
 def travel(
-    target: Target, width: int, particles: int, stages: Sequence[Stage], move: Move, moves: int, own: torch.Generator
+    target: Target, width: int, particles: int, stages: Sequence[_Stage], move: Move, moves: int, own: torch.Generator
 ) -> Cloud:
     """Run once through fixed stages with fixed moves."""
     z = torch.randn(particles, width, generator=own, dtype=torch.float64)
@@ -160,7 +160,7 @@ def _factor(z: Tensor) -> Tensor:
 
 
 def _moved(
-    target: Target, z: Tensor, value: Tensor, stage: Stage, move: Move, own: torch.Generator
+    target: Target, z: Tensor, value: Tensor, stage: _Stage, move: Move, own: torch.Generator
 ) -> tuple[Tensor, Tensor, float]:
     """One move that leaves exp(beta l) N(0, I) as it is: places, log likelihoods, share accepted."""
     speed = torch.randn(z.shape, generator=own, dtype=z.dtype)
@@ -176,7 +176,7 @@ def _moved(
     return torch.where(taken[:, None], to, z), torch.where(taken, seen, value), float(chance.mean())
 
 
-def _leapt(target: Target, z: Tensor, speed: Tensor, stage: Stage, leaps: int) -> tuple[Tensor, Tensor, Tensor]:
+def _leapt(target: Target, z: Tensor, speed: Tensor, stage: _Stage, leaps: int) -> tuple[Tensor, Tensor, Tensor]:
     """Leapfrog in coordinates y from here, z + factor y: places, log likelihoods, speeds."""
 
     def force(y: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:
@@ -190,6 +190,3 @@ def _leapt(target: Target, z: Tensor, speed: Tensor, stage: Stage, leaps: int) -
     here, size = torch.zeros_like(z), torch.tensor(stage.size, dtype=z.dtype)
     _, speed, _, (to, seen) = leapfrog(here, speed, force(here)[0], force, size, leaps)
     return to, seen, speed
-
-
-__all__ = ["Cloud", "Move", "Stage", "Target", "pilot", "travel"]

@@ -28,8 +28,8 @@ from torch import Tensor
 
 from thalweg.errors import InputError, first_line
 from thalweg.runtime import atomic_write, remove, temporary
+from thalweg.store._sealed import ROOT, DamagedError, pack, sealed, unpack, unsealed
 from thalweg.store.fingerprint import digest, of_tensors
-from thalweg.store.sealed import ROOT, DamagedError, pack, sealed, unpack, unsealed
 
 PARTIAL = ".partial"
 PARTS = ("shards", "tables")

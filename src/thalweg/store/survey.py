@@ -170,6 +170,3 @@ class Survey:
 def open_survey(path: str | Path) -> Survey:
     """Open a survey that was written before, finished or not."""
     return Survey(path)
-
-
-__all__ = ["Survey", "open_survey"]

@@ -79,6 +79,3 @@ def _first_fall(found: Line, top: float, span: float) -> tuple[float, float, flo
             if deep and drop > SIGMAS * found.error(i, j):
                 return float(found.sizes[j]), float(found.sizes[i]), float(drop / span)
     return None
-
-
-__all__ = ["KEPT", "SHARE", "Cliff", "cliffs"]

@@ -14,7 +14,7 @@ import torch
 
 from thalweg.errors import InputError
 from thalweg.landscape import Landscape, measure
-from thalweg.surfaces.losses import are_drawn, losses_at
+from thalweg.surfaces._losses import are_drawn, losses_at
 from thalweg.types import Params
 
 LENGTH = 0.4  # of a line, in weights
@@ -142,6 +142,3 @@ def _check_line(length: float, points: int, fine: int) -> None:
         raise InputError(f"length {length}: give a number above 0, in weights")
     if points < 1 or fine < 0:
         raise InputError(f"points {points}, fine {fine}: give at least 1 point and no negative number of fine ones")
-
-
-__all__ = ["LENGTH", "Line", "along", "line"]

@@ -15,7 +15,7 @@ import torch
 from thalweg.errors import InputError
 from thalweg.landscape import Landscape, measure
 from thalweg.rng import stream
-from thalweg.surfaces.losses import are_drawn, losses_at, mean_error
+from thalweg.surfaces._losses import are_drawn, losses_at, mean_error
 from thalweg.types import Params
 
 
@@ -130,6 +130,3 @@ def _direction(landscape: Landscape, seed: int, number: int) -> Params:
         scaled = own * torch.where(length > 0, wanted / length, torch.zeros_like(length))
         found[name] = scaled.reshape(w.shape).to(w)
     return found
-
-
-__all__ = ["Surface", "check_plane", "has_plane", "surface"]

@@ -15,10 +15,10 @@ from thalweg.estimators import LOGGED, Auto, choice, counted, describe
 from thalweg.landscape import Landscape, announce, other_data
 from thalweg.samplers import Settings, check_memory, width
 from thalweg.store import RESERVED, Store, Survey, scalars, shard_dataset, table_dataset, versions
-from thalweg.survey.plan import Plan, Shard, checked, plan
-from thalweg.survey.pool import workers_for, workers_of
-from thalweg.survey.schedule import Schedule, Settling
-from thalweg.survey.work import Job
+from thalweg.survey._plan import Plan, Shard, checked, plan
+from thalweg.survey._pool import workers_for, workers_of
+from thalweg.survey._schedule import Schedule, Settling
+from thalweg.survey._work import Job
 
 
 def survey(

@@ -3,7 +3,7 @@
 from fractions import Fraction
 
 from thalweg.errors import InputError
-from thalweg.theory.checks import count
+from thalweg.theory._checks import count
 from thalweg.theory.coefficient import Coefficient, UpperBound
 from thalweg.theory.linear import reduced_rank
 

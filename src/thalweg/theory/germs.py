@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from fractions import Fraction
 
-from thalweg.theory.checks import Rational, count, exponents, positive, prior_powers
+from thalweg.theory._checks import Rational, count, exponents, positive, prior_powers
 from thalweg.theory.coefficient import Coefficient
 
 

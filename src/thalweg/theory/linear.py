@@ -5,7 +5,7 @@ from fractions import Fraction
 from itertools import combinations
 
 from thalweg.errors import InputError
-from thalweg.theory.checks import count, sequence
+from thalweg.theory._checks import count, sequence
 from thalweg.theory.coefficient import Coefficient, sum_of
 
 

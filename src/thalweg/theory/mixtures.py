@@ -3,7 +3,7 @@
 from fractions import Fraction
 
 from thalweg.errors import InputError
-from thalweg.theory.checks import Rational, count, positive
+from thalweg.theory._checks import Rational, count, positive
 from thalweg.theory.coefficient import Coefficient, UpperBound
 
 

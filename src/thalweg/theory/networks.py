@@ -2,7 +2,7 @@
 
 from fractions import Fraction
 
-from thalweg.theory.checks import count
+from thalweg.theory._checks import count
 from thalweg.theory.coefficient import Coefficient
 
 

@@ -3,7 +3,7 @@
 from fractions import Fraction
 
 from thalweg.errors import InputError
-from thalweg.theory.checks import count
+from thalweg.theory._checks import count
 from thalweg.theory.coefficient import Coefficient
 
 GONS = range(4, 9)  # of those there are; none from 9 to 203 but multiples of 4

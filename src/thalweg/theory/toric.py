@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from fractions import Fraction
 
 from thalweg.errors import InputError
-from thalweg.theory.checks import Rational, exponents, prior_powers, sequence
+from thalweg.theory._checks import Rational, exponents, prior_powers, sequence
 from thalweg.theory.coefficient import Coefficient
 
 Row = list[Fraction]

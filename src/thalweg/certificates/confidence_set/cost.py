@@ -9,7 +9,7 @@ from math import lgamma, log
 
 import numpy as np
 
-from thalweg.certificates.confidence_set.simplices import counted
+from thalweg.certificates.confidence_set._simplices import counted
 from thalweg.effort import affordable, announce, plain, seconds_of, spoken
 from thalweg.errors import InputError
 from thalweg.irl import Linear
@@ -77,6 +77,3 @@ def check_time(read: Callable[[np.ndarray], object], values: Linear, budget: int
         f" {1e3 * each:.2g} ms, and as much again for each bound",
         most,
     )
-
-
-__all__ = ["CROWD", "POINTS", "check_class", "check_time"]

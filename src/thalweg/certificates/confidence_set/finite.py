@@ -93,6 +93,3 @@ def check_delta(delta: float) -> None:
     """
     if not 0 < delta < 1:
         raise InputError(f"delta {delta}: give a number between 0 and 1, the chance that the set misses")
-
-
-__all__ = ["FiniteSet", "check_delta", "finite_set", "predicted_evidence"]

@@ -242,6 +242,3 @@ def _above(mdp: MDP, first: np.ndarray, second: np.ndarray, off: np.ndarray) -> 
     """The sum of two and what they may be off, above its own rounding and that of two means over states."""
     size = np.abs(first) + np.abs(second) + off
     return first + second + off + ((mdp.states + 16) * EPS + 2 * mdp.rounding) * size
-
-
-__all__ = ["BesideSafe", "Composed", "Departed", "FromStarts", "NearlyOptimal", "Quantity", "Regret"]

@@ -9,10 +9,10 @@ from functools import reduce
 
 import numpy as np
 
+from thalweg.certificates.confidence_set._simplices import slices
 from thalweg.certificates.confidence_set.cost import CROWD, POINTS
 from thalweg.certificates.confidence_set.cover import NARROW, Cover
 from thalweg.certificates.confidence_set.quantities import Quantity
-from thalweg.certificates.confidence_set.simplices import slices
 from thalweg.certificates.confidence_set.tangents import Tangents, plan_size, tangent
 from thalweg.errors import UnhealthyError
 
@@ -87,6 +87,3 @@ def _above(
     found = np.full(len(corners), quantity.most)
     found[sound] = quantity.above(top[corners[sound]], under.value[corners[sound]], low[sound])
     return np.minimum(found, quantity.most)
-
-
-__all__ = ["Worst", "supremum"]

@@ -120,14 +120,3 @@ def check_ranges(values: Linear, world: MDP, number: int) -> None:
             f"the class holds a reward that changes no return in process {number}, of weights ({weights}): leave out"
             " a feature, or give a process that reaches it"
         )
-
-
-__all__ = [
-    "Tangents",
-    "check_ranges",
-    "features",
-    "plan_size",
-    "planned",
-    "rewards",
-    "tangent",
-]

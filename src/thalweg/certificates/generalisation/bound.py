@@ -39,6 +39,3 @@ class Gap(Result):
             "assumptions": list(self.assumptions),
             "terms": {name: finite(number) for name, number in self.terms.items()},
         }
-
-
-__all__ = ["Gap", "Kind"]

@@ -129,6 +129,3 @@ def _doubts(seen: np.ndarray, means: np.ndarray, errors: np.ndarray) -> tuple[st
         if max(mixed) > RHAT_CUT:
             found.append(f"chains disagree at rung {int(np.argmax(mixed))}: R-hat {max(mixed):.3f} > {RHAT_CUT}")
     return tuple(found)
-
-
-__all__ = ["gibbs_bound", "predicted_gap"]

@@ -226,6 +226,3 @@ def _distinct(landscape: Landscape) -> tuple[Tensor, Tensor]:
         seen.setdefault(content.digest(), []).append(i)
     rows, counts = zip(*((same[0], len(same)) for same in seen.values()), strict=True)
     return torch.tensor(rows), torch.tensor(counts, dtype=torch.float64) / len(data)
-
-
-__all__ = ["certified_gap", "drawn"]

@@ -258,15 +258,3 @@ def _fixed(terms: dict[str, float], delta: float, lower: float, upper: float) ->
     if terms["tail"]:
         assumed += (f"an episode loses at most {terms['tail']:.3g} after it was cut",)
     return Gap(raw=sum(terms.values()), kind="certified", delta=delta, assumptions=assumed, terms=terms)
-
-
-__all__ = [
-    "empirical_bernstein",
-    "gaussian_divergence",
-    "hoeffding",
-    "kl_inverse",
-    "outside",
-    "pac_bayes_kl",
-    "split_delta",
-    "truncation_tail",
-]

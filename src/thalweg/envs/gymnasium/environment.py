@@ -16,9 +16,9 @@ import torch
 from torch import Tensor
 
 from thalweg.envs.base import Box, Discrete
-from thalweg.envs.gymnasium.interface import difference, played, started, stepped
+from thalweg.envs.gymnasium._interface import difference, played, started, stepped
+from thalweg.envs.gymnasium._streams import Streams, of_seed, watched
 from thalweg.envs.gymnasium.spaces import action_of, check_seen, choices, name, see
-from thalweg.envs.gymnasium.streams import Streams, of_seed, watched
 from thalweg.errors import InputError, guarded
 
 WATCH = 16  # steps from the first on, and then one in as many, at which the global streams are looked at
@@ -215,6 +215,3 @@ def limit(one: Any) -> int:
     clocks = getattr(one.spec, "max_episode_steps", None), getattr(one.unwrapped, "max_steps", None)
     steps = [float(clock) for clock in clocks if isinstance(clock, Real)]
     return min((int(clock) for clock in steps if math.isfinite(clock) and clock >= 1), default=0)
-
-
-__all__ = ["GymEnvironment", "limit", "made", "name", "see"]

@@ -178,6 +178,3 @@ def _inside(space: Any, kind: str, numbers: np.ndarray) -> bool:
 def short(given: Any) -> str:
     """A value in one short line."""
     return " ".join(repr(given).split())[:40]
-
-
-__all__ = ["action_of", "check_seen", "choices", "kind_of", "name", "see", "short"]

@@ -7,10 +7,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from thalweg.envs.gymnasium._interface import started, stepped
+from thalweg.envs.gymnasium._toy_text import read_table
 from thalweg.envs.gymnasium.environment import limit, made
-from thalweg.envs.gymnasium.interface import started, stepped
 from thalweg.envs.gymnasium.spaces import name, see
-from thalweg.envs.gymnasium.toy_text import read_table
 from thalweg.errors import InputError
 from thalweg.mdp import MDP, Levels
 
@@ -174,6 +174,3 @@ def _standing(room: Any) -> Standing:
 def _put(room: Any, place: Standing) -> None:
     """Stand somewhere, at the beginning of time."""
     room.agent_pos, room.agent_dir, room.step_count = np.array(place[0]), place[1], 0
-
-
-__all__ = ["grid_levels", "process"]

@@ -12,10 +12,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from thalweg.estimators.adaptation._course import Course, Task, Tick
+from thalweg.estimators.adaptation._exact import run_exact
+from thalweg.estimators.adaptation._noisy import run_noisy
 from thalweg.estimators.adaptation.auto import Auto
-from thalweg.estimators.adaptation.course import Course, Task, Tick
-from thalweg.estimators.adaptation.exact import run_exact
-from thalweg.estimators.adaptation.noisy import run_noisy
 from thalweg.estimators.diagnostics import Health
 from thalweg.landscape import Center
 from thalweg.samplers import Engine, Settings

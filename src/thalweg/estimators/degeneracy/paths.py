@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from thalweg.errors import InputError
-from thalweg.estimators.degeneracy.coordinates import Chart, closed_direction, output_losses
-from thalweg.estimators.degeneracy.derivatives import DENSE
-from thalweg.estimators.degeneracy.fields import FunctionField, LossField, refuse_slope
+from thalweg.estimators.degeneracy._coordinates import Chart, closed_direction, output_losses
+from thalweg.estimators.degeneracy._derivatives import DENSE
+from thalweg.estimators.degeneracy._fields import FunctionField, LossField, refuse_slope
 from thalweg.estimators.degeneracy.rank import Rank
 from thalweg.landscape import Landscape, ModuleLosses
 

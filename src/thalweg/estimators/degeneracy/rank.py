@@ -21,8 +21,8 @@ import numpy as np
 import torch
 
 from thalweg.errors import InputError
-from thalweg.estimators.degeneracy.coordinates import Chart, closed_direction, output_losses
-from thalweg.estimators.degeneracy.derivatives import hessian, refuse_vanishing, triangle_of
+from thalweg.estimators.degeneracy._coordinates import Chart, closed_direction, output_losses
+from thalweg.estimators.degeneracy._derivatives import hessian, refuse_vanishing, triangle_of
 from thalweg.landscape import Landscape
 
 Kind = Literal["fisher", "jacobian", "hessian"]
@@ -82,10 +82,10 @@ def rank(landscape: Landscape, kind: Kind = "fisher", cut: float | None = None) 
     chart = Chart(landscape, closed_direction(landscape))
     if kind == "hessian":
         eigenvalues = torch.linalg.eigvalsh(hessian(chart, chart.origin)).cpu().numpy()
-        cut = cut_of(cut, chart.width, chart)
+        cut = _cut_of(cut, chart.width, chart)
         largest = float(np.abs(eigenvalues).max())
         negative = int((eigenvalues < -cut * largest).sum())
-        return counted(np.sort(np.abs(eigenvalues))[::-1], cut, chart.width, kind, negative)
+        return _counted(np.sort(np.abs(eigenvalues))[::-1], cut, chart.width, kind, negative)
     if kind not in ("fisher", "jacobian"):
         raise InputError(f"kind {kind!r}: one of fisher, jacobian, hessian")
     if landscape.data is None:
@@ -96,7 +96,7 @@ def rank(landscape: Landscape, kind: Kind = "fisher", cut: float | None = None) 
     if kind == "fisher":
         refuse_vanishing(chart, triangle, samples)
     values = torch.linalg.svdvals(triangle).cpu().numpy() / sqrt(samples)
-    return counted(values, cut_of(cut, rows, chart), chart.width, kind, 0)
+    return _counted(values, _cut_of(cut, rows, chart), chart.width, kind, 0)
 
 
 def bounds(rank: int, d: int) -> tuple[float, float]:
@@ -115,7 +115,7 @@ def bounds(rank: int, d: int) -> tuple[float, float]:
     return rank / 2, d / 2
 
 
-def cut_of(cut: float | None, rows: int, chart: Chart) -> float:
+def _cut_of(cut: float | None, rows: int, chart: Chart) -> float:
     """The given cut, or rounding."""
     if cut is None:
         entries = DIGITS * sqrt(min(rows, chart.width)) * torch.finfo(chart.flat.dtype).eps
@@ -125,7 +125,7 @@ def cut_of(cut: float | None, rows: int, chart: Chart) -> float:
     return float(cut)
 
 
-def counted(values: np.ndarray, cut: float, width: int, kind: Kind, negative: int) -> Rank:
+def _counted(values: np.ndarray, cut: float, width: int, kind: Kind, negative: int) -> Rank:
     """Count the values (K,) above the cut."""
     kept = int((values > cut * values[0]).sum())
     separated = 0 < kept < len(values) and values[kept] > 0

@@ -19,8 +19,8 @@ from torch import Tensor
 from thalweg.errors import InputError
 from thalweg.irl.choice_models import Boltzmann, Rule
 from thalweg.irl.demonstrations import Behaviour
-from thalweg.irl.goodness_of_fit.counts import Compared, by_counts
-from thalweg.irl.goodness_of_fit.order import by_order
+from thalweg.irl.goodness_of_fit._counts import Compared, by_counts
+from thalweg.irl.goodness_of_fit._order import by_order
 from thalweg.irl.likelihood import Likelihood
 from thalweg.irl.reward_class import Linear
 from thalweg.irl.scoring import jacobians
@@ -200,6 +200,3 @@ def _holm(found: Sequence[tuple[str, float, float]], shares: Mapping[str, float]
         largest = max(largest, min(1.0, left * found[i][2] / share[i]))
         adjusted[i], left = largest, left - share[i]
     return [Statistic(*one, adjusted[i]) for i, one in enumerate(found)]
-
-
-__all__ = ["Calibration", "Statistic", "calibrate", "dimensions_tested"]

@@ -77,6 +77,3 @@ def worst_regrets(mdp: MDP, alice: Tensor, bob: Any, suboptimality: float) -> Te
         done = (best[rows] - floor_here <= TOLERANCE) | ((up < 0) & (high >= LARGEST)) & ~move_left
         going[rows] = ~done
     return best * span
-
-
-__all__ = ["worst_regrets"]

@@ -17,8 +17,8 @@ from thalweg.mdp.probabilities import EPS, one_number
 from thalweg.mdp.process import MDP
 from thalweg.mdp.rows import visited
 from thalweg.mdp.valuation import valuation
-from thalweg.mdp.worst_regret.dual import Dual
-from thalweg.mdp.worst_regret.programme import inversion, programmed
+from thalweg.mdp.worst_regret._dual import Dual
+from thalweg.mdp.worst_regret._programme import inversion, programmed
 
 TOLERANCE = 1e-6  # of Alice's range, between the two bounds
 EVALUATIONS = 60  # multipliers
@@ -175,6 +175,3 @@ def _chances(mdp: MDP, states: Tensor, policy: np.ndarray) -> Tensor:
     whole[:, 0] = 1.0
     whole[states] = given
     return whole
-
-
-__all__ = ["WorstRegret", "composed_bound", "worst_inversion", "worst_regret"]

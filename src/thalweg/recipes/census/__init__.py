@@ -1,5 +1,7 @@
 """A census of transitions."""
 
-from thalweg.recipes.census.study import RECIPE
+from thalweg.recipes.census._study import RECIPE
 
-__all__ = ["RECIPE"]
+__all__ = [
+    "RECIPE",
+]

@@ -1,5 +1,7 @@
 """Cheese in the corner."""
 
-from thalweg.recipes.corner.study import RECIPE
+from thalweg.recipes.corner._study import RECIPE
 
-__all__ = ["RECIPE"]
+__all__ = [
+    "RECIPE",
+]

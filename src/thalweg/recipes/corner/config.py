@@ -11,7 +11,7 @@ from thalweg.samplers import Settings
 
 
 @dataclass(frozen=True)
-class Grid:
+class _Grid:
     """What is swept.
 
     Attributes:
@@ -57,7 +57,7 @@ class Config(BaseModel):
     n: int
     sampler: Settings
     rises: tuple[Settings, ...]
-    grid: Grid
+    grid: _Grid
     workers: int | None = None
 
     def levels(self, alpha: float | None = None, discount: float | None = None) -> Levels:
@@ -91,7 +91,7 @@ def paper() -> Config:
         n=10_000,
         sampler=_sampler(1000),
         rises=(_sampler(300), _sampler(1000), _sampler(2000, 800)),
-        grid=Grid(alphas=(0.005, 0.02, 0.05, 0.1, 0.2), discounts=(0.8, 0.9, 0.95), runs=10, picks=2),
+        grid=_Grid(alphas=(0.005, 0.02, 0.05, 0.1, 0.2), discounts=(0.8, 0.9, 0.95), runs=10, picks=2),
     )
 
 
@@ -109,6 +109,6 @@ def tiny() -> Config:
         n=1000,
         sampler=sampler,
         rises=(sampler,),
-        grid=Grid(alphas=(0.03, 0.1), discounts=(0.9,), runs=2, picks=1),
+        grid=_Grid(alphas=(0.03, 0.1), discounts=(0.9,), runs=2, picks=1),
         workers=1,
     )

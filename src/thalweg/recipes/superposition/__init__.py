@@ -1,5 +1,7 @@
 """The toy model of superposition."""
 
-from thalweg.recipes.superposition.study import RECIPE
+from thalweg.recipes.superposition._study import RECIPE
 
-__all__ = ["RECIPE"]
+__all__ = [
+    "RECIPE",
+]

@@ -3,9 +3,9 @@
 from pydantic import BaseModel, ConfigDict
 
 from thalweg.estimators import Auto
-from thalweg.recipes.superposition.posterior import Tempering
-from thalweg.recipes.superposition.runs import Descent
-from thalweg.recipes.superposition.table import Phases
+from thalweg.recipes.superposition._posterior import Tempering
+from thalweg.recipes.superposition._runs import Descent
+from thalweg.recipes.superposition._table import Phases
 from thalweg.samplers import Settings
 
 

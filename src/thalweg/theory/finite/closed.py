@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from math import log
 
 from thalweg.errors import InputError
-from thalweg.theory.checks import real, sequence
+from thalweg.theory._checks import real, sequence
 from thalweg.theory.coefficient import Coefficient
 
 

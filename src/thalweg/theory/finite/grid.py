@@ -6,7 +6,7 @@ from math import asinh, log, sqrt
 import numpy as np
 
 from thalweg.errors import InputError, guarded
-from thalweg.theory.checks import count, real, sequence
+from thalweg.theory._checks import count, real, sequence
 
 Rule = tuple[np.ndarray, np.ndarray]  # nodes, weights
 Integrand = Callable[..., tuple[np.ndarray, np.ndarray]]  # coordinates -> what is averaged, minus log density

@@ -16,7 +16,7 @@ from scipy.optimize import fminbound
 from scipy.special import loggamma
 
 from thalweg.errors import InputError
-from thalweg.theory.checks import Rational, count, exponents, real, sequence
+from thalweg.theory._checks import Rational, count, exponents, real, sequence
 
 FLOOR = 45.0  # e^-45 is below float64
 HALVES = 40  # doublings of the line before it counts as endless

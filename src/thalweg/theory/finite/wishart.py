@@ -7,7 +7,7 @@ from scipy.linalg import matmul_toeplitz
 from scipy.special import sici
 
 from thalweg.errors import InputError
-from thalweg.theory.checks import count, real
+from thalweg.theory._checks import count, real
 
 EDGE = 45.0  # e^-45 is below float64
 MOST = 50  # eigenvalues; with more, rounding is seen between routes but not always between grids

@@ -1,0 +1,48 @@
+"""Distance of values and learning error, proven: the two sides of d and of what is composed of it.
+
+    d = rho(R_A / rho_A - R_B / rho_B),        Reg_A / rho_A <= d + suboptimality / rho_B
+
+`composed_bound` has the proof; here each number takes the safe side.
+"""
+
+import math
+
+from thalweg.mdp import EPS, Earned, Sides, Valuation
+
+ENOUGH = 0.1  # of the share to which ranges are known, to which a distance is planned for
+
+
+def apart(her: Valuation, his: Valuation) -> Sides:
+    """d, in [0, 2], of two rewards of one process.
+
+    A range that is known to w of itself moves R / rho by w of a unit.
+
+    Raises:
+        InputError: a return range that cannot be told from 0.
+    """
+    hers, own = her.known_range("Alice's reward"), his.known_range("Bob's reward")
+    one, other = her.reward, his.reward
+    a, b = one.gain / hers.low, other.gain / own.low
+    gain = a - b
+    level = one.mdp.level(gain)
+    error = one.error / hers.low + other.error / own.low + 4 * EPS * (a.abs() + b.abs() + level.abs())
+    found = Valuation(Earned(one.whole, one.part, gain - level, error, float(level), 1.0))
+    low, high = found.ranged(0.0, ENOUGH * her.fine)
+    off = Sides(hers.width, hers.width).over(hers).high + Sides(own.width, own.width).over(own).high
+    return Sides(max(low - off, 0.0), min(math.nextafter(high + off, math.inf), 2.0))
+
+
+def composed(her: Valuation, his: Valuation, suboptimality: Sides | float) -> Sides:
+    """D + suboptimality / rho_B.
+
+    Args:
+        her: of Alice's reward.
+        his: of Bob's.
+        suboptimality: V_B - J_B at most, in units of his reward as it was given.
+
+    Raises:
+        InputError: a return range that cannot be told from 0.
+    """
+    given = suboptimality if isinstance(suboptimality, Sides) else Sides(suboptimality, suboptimality)
+    unit = his.reward.unit
+    return apart(her, his).plus(Sides(given.low / unit, given.high / unit).over(his.known_range("Bob's reward")))

@@ -1,0 +1,85 @@
+"""Simulated Alices: Boltzmann choosers with rewards linear in features, off any grid, in random processes."""
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from thalweg.certificates import Cover
+from thalweg.irl import Behaviour, Boltzmann, Linear
+from thalweg.mdp import MDP, Gains
+
+
+class Simulated(NamedTuple):
+    """One Alice.
+
+    Attributes:
+        behaviour: her choices.
+        values: class of her values.
+        rule: by which she chooses.
+        theta: (D,) her weights.
+    """
+
+    behaviour: Behaviour
+    values: Linear
+    rule: Boltzmann
+    theta: np.ndarray
+
+
+def alice(
+    seed: int,
+    choices: int,
+    sharpness: float = 50.0,
+    environments: int = 1,
+    states: int = 10,
+    actions: int = 3,
+    features: int = 3,
+    discount: float = 0.9,
+) -> Simulated:
+    """Behaviour of one, the class of her values, her rule, and her weights.
+
+    With several environments the next one depends on her last action: the one where she was seen least, or the next.
+    The same seed with fewer choices gives the first of them.
+
+    Args:
+        seed: of all that is random.
+        choices: n.
+        sharpness: b, nats a return range.
+        environments: in which she acts.
+        states: S of each.
+        actions: A.
+        features: D, of the state.
+        discount: in [0, 1).
+    """
+    rng = np.random.default_rng(seed)
+    worlds = tuple(
+        MDP(rng.dirichlet(np.full(states, 0.3), size=(states, actions)), np.full(states, 1 / states), discount)
+        for _ in range(environments)
+    )
+    values, theta = Linear(torch.as_tensor(rng.normal(size=(states, features)))), rng.normal(size=features)
+    rule = Boltzmann(sharpness)
+    policies = [rule.log_policy(w, values.reward(theta, actions)).exp().numpy() for w in worlds]
+    moves = [np.asarray(w.transitions) for w in worlds]
+    seen, here, times = [], 0, np.zeros(environments)
+    state = int(rng.integers(states))
+    for _ in range(choices):
+        chances = policies[here][state]
+        action = int(rng.choice(actions, p=chances / chances.sum()))
+        seen.append((state, action, here))
+        state = int(rng.choice(states, p=moves[here][state, action]))
+        times[here] += 1
+        here = int(times.argmin()) if action == 0 else (here + 1) % environments
+    found = torch.tensor(seen)
+    return Simulated(Behaviour(worlds, found[:, 0], found[:, 1], found[:, 2]), values, rule, theta)
+
+
+def bayes_bob(cover: Cover, mdp: MDP) -> tuple[Tensor, Tensor]:
+    """The policy (S, A) that is best for the mean of the normalised rewards over a cover, and that mean (S, A)."""
+    weight = cover.bounds.mean + cover.cells.share
+    weight = np.exp(weight - weight.max())
+    middle = cover.points.values[cover.cells.corners].mean(1)
+    reward = cover.reader.values.reward(middle, mdp.actions)
+    scaled = reward / mdp.return_range(Gains(reward))[:, None, None]
+    mean = torch.einsum("m,msa->sa", torch.as_tensor(weight / weight.sum()), scaled)
+    return mdp.optimal(mean).policy, mean
