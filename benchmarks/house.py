@@ -8,8 +8,8 @@ in `src/thalweg`; its face is what can be imported as `thalweg.room`. What is co
 circles          groups of files that import each other, straight or by way of others; imports for types alone and in
                  functions count too
 past a face      imports from `thalweg.room.file` in another room: statements, and the names in them
-public names     functions and classes without an underscore at the top of a file whose name has none either;
-                 and those at the top of any file
+public names     functions and classes without an underscore at the top of a file whose name has none either, or that are
+                 offered; and those at the top of any file
 offered names    different things that `__all__` of the package or of a room names, or that a room of one file without
                  `__all__` defines without an underscore; and what README, docs and examples write as
                  `thalweg.room.file.name`, `tw.…` or `from thalweg… import name`; a thing with two names is one
@@ -194,15 +194,20 @@ def _open(tree: ast.Module) -> list[str]:
     return sorted(name for name in _defined(tree) if not name.startswith("_"))
 
 
-def public_names(house: House, *, everywhere: bool = False) -> list[str]:
-    """Functions and classes without an underscore at the top of a file, of files that are no room's own or of all."""
+def open_names(house: House) -> list[str]:
+    """Functions and classes without an underscore at the top of a file."""
     return [
         f"{module}.{node.name}"
         for module, tree in house.trees.items()
-        if everywhere or not any(part.startswith("_") for part in module.split("."))
         for node in tree.body
         if isinstance(node, Function | ast.ClassDef) and not node.name.startswith("_")
     ]
+
+
+def public_names(house: House) -> list[str]:
+    """Those of them in files that are no room's own, and those that are offered all the same."""
+    offered = set(offered_names(house))
+    return [name for name in open_names(house) if name in offered or "._" not in name]
 
 
 def _origin(house: House, module: str, name: str) -> str | None:
@@ -314,8 +319,8 @@ def measure(root: Path) -> dict[str, dict[str, Any]]:
         "circles": ("groups of files that import each other", circles(house), None),
         "past_faces": ("imports past a room's face", [f"{at}: {', '.join(n)}" for at, n in past.items()], None),
         "past_faces_names": ("names in them", [], sum(map(len, past.values()))),
-        "public_names": ("public names: no underscore in theirs or their file's", public_names(house), None),
-        "open_names": ("names without an underscore in all files", [], len(public_names(house, everywhere=True))),
+        "public_names": ("public names: functions and classes that are no room's own", public_names(house), None),
+        "open_names": ("names without an underscore in all files", [], len(open_names(house))),
         "offered_names": ("names that faces offer or docs name", offered_names(house), None),
         "files": ("files", [], len(files)),
         "lines": ("lines", [], sum(files)),

@@ -16,10 +16,10 @@ from thalweg.irl import (
     information,
     most_likely,
 )
+from thalweg.irl._scoring import climbed, jacobians
 from thalweg.irl.goodness_of_fit import _order as order
 from thalweg.irl.goodness_of_fit._order import by_order
 from thalweg.irl.goodness_of_fit.held_out import SHARES, _holm
-from thalweg.irl.scoring import climbed, jacobians
 
 STATES, ACTIONS, FEATURES = 10, 3, 3
 RULE = Boltzmann(50.0)

@@ -7,12 +7,12 @@ import pytest
 from matplotlib.figure import Figure
 
 import thalweg as tw
-from thalweg.atlas import Section, Table, report
+from thalweg.atlas import BANDS, Section, Table, report
+from thalweg.atlas._chart import chart
 from thalweg.atlas._figure import draw
 from thalweg.atlas._page import Row, write
 from thalweg.atlas._plane import plane_of
 from thalweg.atlas._scale import time_of
-from thalweg.atlas.chart import BANDS, chart
 from thalweg.store import VERDICTS
 
 

@@ -27,8 +27,8 @@ from thalweg.irl import (
     smc,
     worst_context,
 )
+from thalweg.mdp import _linear_programmes as programmes
 from thalweg.mdp import contextual_floor, flow, planning
-from thalweg.mdp import linear_programmes as programmes
 from thalweg.mdp import minimax_regret as floors
 
 

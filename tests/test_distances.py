@@ -20,8 +20,8 @@ from thalweg.mdp import (
     levelled,
     project,
     regret_bound,
+    visited,
 )
-from thalweg.mdp.rows import visited
 
 STARC = ("range", "starc", "starc-l2")
 PEARSON = ("epic", "dard")

@@ -8,9 +8,9 @@ import torch
 
 from thalweg import effort
 from thalweg.certificates import Regret, check_class, covered, supremum
+from thalweg.certificates.confidence_set import _cost as foreseen
 from thalweg.certificates.confidence_set import _simplices as simplices
-from thalweg.certificates.confidence_set import cost as foreseen
-from thalweg.certificates.confidence_set.cost import check_time
+from thalweg.certificates.confidence_set._cost import check_time
 from thalweg.cli._announced import say_what_is_long
 from thalweg.errors import InputError
 from thalweg.irl import Boltzmann, Likelihood, Linear, smc

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 import thalweg as tw
 from modules import MODULES, SAMPLES, Case, Locked, net, squares, words
-from thalweg.landscape import ModuleLosses, full_loss, measure, one_path, passes
+from thalweg.landscape import ModuleLosses, full_loss, measure, one_path
+from thalweg.landscape import _passes as passes
 from thalweg.samplers import Engine
 
 REPLICAS, REACH = 16, 0.1  # chains, and how far from w* they stand

@@ -23,8 +23,7 @@ from thalweg.certificates import (
 )
 from thalweg.envs import gridworld
 from thalweg.irl import Behaviour, Boltzmann, Calibration, Linear, calibrate, worst_context
-from thalweg.mdp import Abstraction, Gains, contextual_floor, mixture
-from thalweg.mdp.rows import from_rows
+from thalweg.mdp import Abstraction, Gains, contextual_floor, from_rows, mixture
 from thalweg.mdp.worst_regret.batch import worst_regrets
 from thalweg.recipes.alice_and_bob._alices import alice, bayes_bob
 

@@ -11,8 +11,8 @@ import rationals
 import thalweg as tw
 from exact import Process
 from thalweg.certificates import Bob, Known, certify
+from thalweg.mdp import _value_bounds as bracket
 from thalweg.mdp import planning
-from thalweg.mdp import value_bounds as bracket
 from thalweg.mdp.valuation import Sides, Valuation, valuation
 
 STAY = torch.tensor([[1.0, 0, 0]] * 3, dtype=torch.float64)

@@ -10,7 +10,7 @@ import torch
 import rationals
 import thalweg as tw
 from thalweg.mdp import Planned, composed_bound, flow, planning, worst_inversion, worst_regret
-from thalweg.mdp import linear_programmes as programmes
+from thalweg.mdp import _linear_programmes as programmes
 from thalweg.mdp.worst_regret import _multipliers as multipliers
 from thalweg.mdp.worst_regret import _programme as programme
 

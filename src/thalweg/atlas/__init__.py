@@ -1,8 +1,8 @@
 """Atlas: maps for browsers and papers, drawn from the store; and pages for reports."""
 
+from thalweg.atlas._chart import BANDS
+from thalweg.atlas._render import check_page
 from thalweg.atlas.atlas import atlas, plot
-from thalweg.atlas.chart import BANDS
-from thalweg.atlas.render import check_page
 from thalweg.atlas.report import Section, Table, report
 from thalweg.atlas.surfaces import contour_map, line_map
 

@@ -6,9 +6,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from thalweg.atlas._chart import BANDS, RED, Chart, Curve
 from thalweg.atlas._plane import Plane, plane_of
 from thalweg.atlas._scale import time_of, written
-from thalweg.atlas.chart import BANDS, RED, Chart, Curve
 from thalweg.errors import InputError
 
 SUFFIXES = (".pdf", ".png", ".svg")

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from thalweg.atlas._chart import BANDS, RED, Chart, Curve
 from thalweg.atlas._figure import INTERVAL
 from thalweg.atlas._plane import plane_of
+from thalweg.atlas._render import render
 from thalweg.atlas._scale import Axis, Time, time_of, written
-from thalweg.atlas.chart import BANDS, RED, Chart, Curve
-from thalweg.atlas.render import render
 from thalweg.phases import Transition
 
 LEFT, RIGHT, WIDTH = 64, 16, 960

@@ -10,7 +10,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from thalweg.atlas.chart import BANDS, BLUE, Chart
+from thalweg.atlas._chart import BANDS, BLUE, Chart
 
 LINES = 9  # of equal free energy
 ARROWS = 5  # along the way

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from thalweg.atlas._chart import Chart, Hazard, chart, columns_of
 from thalweg.atlas._figure import draw
 from thalweg.atlas._page import Row, write
-from thalweg.atlas.chart import Chart, Hazard, chart, columns_of
 from thalweg.phases import Forecast
 from thalweg.samplers import ALGORITHMS
 from thalweg.store import VERDICTS, Survey

@@ -9,7 +9,7 @@ from pathlib import Path
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 
-from thalweg.atlas.render import render
+from thalweg.atlas._render import render
 from thalweg.errors import InputError
 
 NUMBER = re.compile(r"[([]?[-−+±≤≥<>~≈]?\s*(\d|\.\d|–|∞|$)")  # what a cell of a column of numbers begins with

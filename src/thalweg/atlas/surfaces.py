@@ -9,7 +9,7 @@ from matplotlib.colors import BoundaryNorm, LinearSegmentedColormap, Normalize, 
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from thalweg.atlas.chart import BLUE, ORANGE, RED
+from thalweg.atlas._chart import BLUE, ORANGE, RED
 from thalweg.errors import InputError
 from thalweg.surfaces import Cliff, Line, Surface
 

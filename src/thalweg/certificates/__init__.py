@@ -2,7 +2,8 @@
 
 from thalweg.certificates.certificate import STATEMENT, Assumption, Certificate
 from thalweg.certificates.certify import certify
-from thalweg.certificates.confidence_set.cost import check_class
+from thalweg.certificates.confidence_set._cost import check_class
+from thalweg.certificates.confidence_set._tangents import check_ranges
 from thalweg.certificates.confidence_set.cover import Cover, covered
 from thalweg.certificates.confidence_set.finite import FiniteSet, finite_set, predicted_evidence
 from thalweg.certificates.confidence_set.quantities import (
@@ -15,7 +16,6 @@ from thalweg.certificates.confidence_set.quantities import (
     Regret,
 )
 from thalweg.certificates.confidence_set.supremum import Worst, supremum
-from thalweg.certificates.confidence_set.tangents import check_ranges
 from thalweg.certificates.files import certify_agents, certify_files, read_agents
 from thalweg.certificates.generalisation.bound import Gap
 from thalweg.certificates.generalisation.free_energy import gibbs_bound, predicted_gap

@@ -13,8 +13,8 @@ from thalweg.certificates._deployment import deployed
 from thalweg.certificates._inputs import one_reward
 from thalweg.certificates.certificate import Assumption, Certificate
 from thalweg.certificates.certify import certify
-from thalweg.certificates.confidence_set.cost import check_class
-from thalweg.certificates.confidence_set.tangents import check_ranges
+from thalweg.certificates.confidence_set._cost import check_class
+from thalweg.certificates.confidence_set._tangents import check_ranges
 from thalweg.certificates.parties import Alice, Asked, Bob, Candidates, Contextual, Counted, Drift, Known, Observed
 from thalweg.errors import InputError
 from thalweg.irl import calibrate

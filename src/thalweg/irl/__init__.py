@@ -1,5 +1,6 @@
 """Inverse reinforcement learning: from choices to values, how a choice model fits, what choices cannot tell."""
 
+from thalweg.irl._scoring import information, most_likely
 from thalweg.irl.choice_models import SHARPEST, Boltzmann, Rule, Soft
 from thalweg.irl.contextual import Contexts, by_context, prefers, worst_context
 from thalweg.irl.demonstrations import Behaviour
@@ -16,7 +17,6 @@ from thalweg.irl.policy_density import (
 )
 from thalweg.irl.posterior import Posterior, hmc, smc
 from thalweg.irl.reward_class import Linear
-from thalweg.irl.scoring import information, most_likely
 
 __all__ = [
     "SHARPEST",

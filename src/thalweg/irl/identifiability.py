@@ -22,8 +22,8 @@ import torch
 from torch import Tensor
 
 from thalweg.errors import InputError
+from thalweg.irl._scoring import information, most_likely
 from thalweg.irl.likelihood import Likelihood
-from thalweg.irl.scoring import information, most_likely
 from thalweg.mdp import MDP, Gains, levelled, return_range, single_gain
 
 Kind = Literal["constant", "shaping", "scale", "not visited", "flat", "seen"]

@@ -12,9 +12,9 @@ from torch import Tensor
 from thalweg.errors import InputError
 from thalweg.estimators import estimate_llc
 from thalweg.irl._batched_likelihood import Scored
+from thalweg.irl._scoring import most_likely
 from thalweg.irl.choice_models import Boltzmann, Soft
 from thalweg.irl.likelihood import Likelihood
-from thalweg.irl.scoring import most_likely
 from thalweg.landscape import Estimate, Landscape, PotentialLosses, potential
 
 

@@ -1,13 +1,13 @@
 """Landscapes: the first record, and everything that makes one."""
 
+from thalweg.landscape._copies import copied
+from thalweg.landscape._loss import PerSample
+from thalweg.landscape._passes import ModuleLosses, PotentialLosses, one_path
 from thalweg.landscape.build import landscape, of_losses, other_data, potential
 from thalweg.landscape.center import Center, full_loss, measure
-from thalweg.landscape.copies import copied
 from thalweg.landscape.data import Data, materialise
 from thalweg.landscape.gradients import announce, checked_gradients, said
 from thalweg.landscape.landscape import Landscape, Losses
-from thalweg.landscape.loss import PerSample
-from thalweg.landscape.passes import ModuleLosses, PotentialLosses, one_path
 from thalweg.landscape.posterior import Posterior, Restriction
 from thalweg.landscape.records import Estimate, Trace
 

@@ -7,9 +7,9 @@ from torch import Tensor, nn
 
 from thalweg.errors import InputError, guarded, shown
 from thalweg.landscape._held import changed, put_back, seen, things
+from thalweg.landscape._loss import check
+from thalweg.landscape._passes import ModuleLosses, one_path
 from thalweg.landscape.landscape import Landscape
-from thalweg.landscape.loss import check
-from thalweg.landscape.passes import ModuleLosses, one_path
 from thalweg.tree import leaves
 from thalweg.types import Params, Tree
 

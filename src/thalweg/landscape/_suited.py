@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 
 from thalweg.errors import InputError
+from thalweg.landscape._passes import ModuleLosses
 from thalweg.landscape._targets import CALLS, check_neighbours, check_targets, keeps, type_of
 from thalweg.landscape.data import Data
 from thalweg.landscape.landscape import Landscape
-from thalweg.landscape.passes import ModuleLosses
 from thalweg.tree import leaves, rebuild
 from thalweg.types import Tree
 

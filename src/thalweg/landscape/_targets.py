@@ -11,8 +11,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from thalweg.errors import InputError
+from thalweg.landscape._loss import PerSample, check
 from thalweg.landscape.data import Data
-from thalweg.landscape.loss import PerSample, check
 
 CALLS = {torch.float32: ".float()", torch.float64: ".double()", torch.int64: ".long()"}
 

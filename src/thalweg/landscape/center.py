@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 
 from thalweg.errors import InputError, guarded
+from thalweg.landscape._loss import mean
+from thalweg.landscape._passes import check_mode
 from thalweg.landscape.data import Data
 from thalweg.landscape.landscape import Landscape
-from thalweg.landscape.loss import mean
-from thalweg.landscape.passes import check_mode
 from thalweg.tree import Layout
 from thalweg.types import Params
 

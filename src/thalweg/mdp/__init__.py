@@ -1,21 +1,21 @@
 """Markov decision processes: planning, valuation, occupancies, distances, worst regrets, with bounds."""
 
+from thalweg.mdp._canonical_rewards import dard_canonical, epic_canonical
+from thalweg.mdp._linear_programmes import Scaled, lost_of, scaled, solved
+from thalweg.mdp._policy_iteration import ROUNDS, Plan, entropy, log_entropy
+from thalweg.mdp._rows import DENSE, Visited, from_rows, mixture, visited
+from thalweg.mdp._scaled_reward import Earned, combined
+from thalweg.mdp._value_bounds import returned, shortfall, spans
 from thalweg.mdp.abstraction import Abstraction
-from thalweg.mdp.canonical_rewards import dard_canonical, epic_canonical
 from thalweg.mdp.levels import Levels, backed_up
-from thalweg.mdp.linear_programmes import Scaled, lost_of, scaled, solved
 from thalweg.mdp.minimax_regret import Floor, contextual_floor, each_of, ranged, shares
 from thalweg.mdp.model_error import Departure, Mismatch, ModelError, Pushed, model_error, two_policy_error
 from thalweg.mdp.occupancy import flow, hull_basis, hull_dimension, project, single_gain
 from thalweg.mdp.planning import LARGEST, Planned, follow, plan, planned, scale, single
-from thalweg.mdp.policy_iteration import ROUNDS, Plan, entropy, log_entropy
 from thalweg.mdp.probabilities import EPS, POLICY, distributions, half_unit, numbers, one_number
 from thalweg.mdp.process import MDP, Gains
 from thalweg.mdp.reward_distance import KINDS, levelled, regret_bound, return_range, reward_distance
-from thalweg.mdp.rows import DENSE, Visited, from_rows, mixture, visited
-from thalweg.mdp.scaled_reward import Earned, combined
 from thalweg.mdp.valuation import FINEST, Sides, Valuation, valuation
-from thalweg.mdp.value_bounds import returned, shortfall, spans
 from thalweg.mdp.worst_regret.batch import worst_regrets
 from thalweg.mdp.worst_regret.worst_regret import WorstRegret, composed_bound, worst_inversion, worst_regret
 

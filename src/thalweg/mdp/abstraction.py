@@ -16,10 +16,10 @@ import torch
 from torch import Tensor
 
 from thalweg.errors import InputError
+from thalweg.mdp._rows import from_rows
 from thalweg.mdp.model_error import Departure, Mismatch, Pushed, value_span
 from thalweg.mdp.occupancy import single_gain
 from thalweg.mdp.process import MDP, Gains
-from thalweg.mdp.rows import from_rows
 from thalweg.mdp.valuation import valuation
 
 SAME = 1e-12  # of the largest reward: states that differ by less are not told apart

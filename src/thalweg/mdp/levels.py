@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from thalweg.errors import InputError
-from thalweg.mdp.policy_iteration import entropy
+from thalweg.mdp._policy_iteration import entropy
 
 
 @dataclass(frozen=True, eq=False)

@@ -22,12 +22,12 @@ import torch
 from torch import Tensor
 
 from thalweg.errors import InputError
-from thalweg.mdp.linear_programmes import chances_of, lost_of, policy_of, scaled, solved, visits_of
+from thalweg.mdp._linear_programmes import chances_of, lost_of, policy_of, scaled, solved, visits_of
+from thalweg.mdp._scaled_reward import combined
 from thalweg.mdp.occupancy import mean_gain, single_gain
 from thalweg.mdp.planning import planned
 from thalweg.mdp.probabilities import EPS
 from thalweg.mdp.process import MDP, Gains
-from thalweg.mdp.scaled_reward import combined
 from thalweg.mdp.valuation import Sides, Valuation, valuation
 
 FINE = 1e-9  # between the bounds, at which the search stops

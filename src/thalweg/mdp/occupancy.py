@@ -17,8 +17,8 @@ from scipy.sparse.linalg import splu
 from torch import Tensor
 
 from thalweg.errors import InputError
+from thalweg.mdp._rows import visited
 from thalweg.mdp.process import MDP
-from thalweg.mdp.rows import visited
 
 
 def mean_gain(mdp: MDP, reward: Any) -> Tensor:

@@ -25,11 +25,11 @@ from scipy.sparse.linalg import aslinearoperator, bicgstab
 
 from thalweg.effort import affordable
 from thalweg.errors import InputError
-from thalweg.mdp import value_bounds as bracket
+from thalweg.mdp import _value_bounds as bracket
+from thalweg.mdp._rows import filled
 from thalweg.mdp._sparse import in_single, most_terms
 from thalweg.mdp.probabilities import EPS
 from thalweg.mdp.process import MDP
-from thalweg.mdp.rows import filled
 
 TOLERANCE = 1e-9  # of the largest range that returns could have
 ROUNDS = 10_000  # greedy backups

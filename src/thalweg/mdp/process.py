@@ -20,8 +20,8 @@ from scipy.sparse.csgraph import breadth_first_order
 from torch import Tensor
 
 from thalweg.errors import InputError
+from thalweg.mdp._policy_iteration import Plan, backup, entropy, improved, log_entropy, noise, softly_improved
 from thalweg.mdp._transitions import Transitions, read
-from thalweg.mdp.policy_iteration import Plan, backup, entropy, improved, log_entropy, noise, softly_improved
 from thalweg.mdp.probabilities import EPS, POLICY, distributions, numbers, one_number
 
 FLAT = 4.0  # times what the rounding of a range may be, up to which it is 0

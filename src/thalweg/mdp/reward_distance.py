@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from thalweg.errors import InputError
-from thalweg.mdp.canonical_rewards import (
+from thalweg.mdp._canonical_rewards import (
     coverage,
     dard_canonical,
     dense_transitions,
@@ -29,9 +29,9 @@ from thalweg.mdp.canonical_rewards import (
     is_whole,
     pearson_distance,
 )
+from thalweg.mdp._rows import visited
 from thalweg.mdp.occupancy import mean_gain, project
 from thalweg.mdp.process import MDP, Gains
-from thalweg.mdp.rows import visited
 
 ROUNDING = 256 * 2.0**-52  # of the largest value, over 1 - discount: a range up to that is 0
 

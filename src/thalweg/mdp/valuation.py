@@ -15,10 +15,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from thalweg.errors import InputError
+from thalweg.mdp._scaled_reward import Earned, earned
 from thalweg.mdp.planning import Planned, followed, planned, scale
 from thalweg.mdp.probabilities import EPS
 from thalweg.mdp.process import MDP
-from thalweg.mdp.scaled_reward import Earned, earned
 
 KEPT = 16  # rewards of one process
 FINE, COARSE, MANY = 1e-10, 1e-7, 50_000  # of the return range, to which it is known; in processes of so many states

@@ -1,5 +1,6 @@
 """Samplers: each file one algorithm of the shape `State, Info, init, step`; `run` moves chunks of replicas."""
 
+from thalweg.samplers._target import Draw, Gradient, Info
 from thalweg.samplers.algorithm import BLOCK, Algorithm, Dial
 from thalweg.samplers.engine import ROWS, WIDTH, Engine, threads, width
 from thalweg.samplers.footprint import check_memory, memory, spare_memory
@@ -9,7 +10,6 @@ from thalweg.samplers.run import SEEN, Block, Chunk, State, advance, chunks, mov
 from thalweg.samplers.settings import Choices, Settings, known
 from thalweg.samplers.smc import Cloud, Move, Target, pilot, travel
 from thalweg.samplers.table import ALGORITHMS
-from thalweg.samplers.target import Draw, Gradient, Info
 from thalweg.samplers.tempering import Tempered, temper
 
 __all__ = [

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from torch import Tensor
 
 from thalweg.landscape import Posterior
-from thalweg.samplers.target import Draw, Gradient, Info
+from thalweg.samplers._target import Draw, Gradient, Info
 
 BLOCK = 128  # steps between two saved states
 AnyState = Any  # a sampler's own State: a NamedTuple of tensors (R, ...), the first of them `params`

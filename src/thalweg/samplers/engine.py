@@ -17,7 +17,7 @@ from torch.func import grad_and_value, vmap
 from thalweg.errors import InputError, first_line
 from thalweg.landscape import Landscape
 from thalweg.samplers._graph import trace
-from thalweg.samplers.target import Gradient
+from thalweg.samplers._target import Gradient
 from thalweg.types import Params
 
 WIDTH = 16  # replicas that move together: a chunk is always so wide, so that sums have one order

@@ -15,9 +15,9 @@ import torch
 from torch import Tensor
 
 from thalweg.landscape import Posterior
+from thalweg.samplers._target import Draw, Gradient, Info, force, potential
 from thalweg.samplers.algorithm import BLOCK, Algorithm, Dial
 from thalweg.samplers.leapfrog import acceptance, kinetic, leapfrog
-from thalweg.samplers.target import Draw, Gradient, Info, force, potential
 
 JITTER = 20.0  # steps are drawn log-uniformly over this factor
 

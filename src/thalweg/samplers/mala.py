@@ -9,9 +9,9 @@ from torch import Tensor
 
 from thalweg.landscape import Posterior
 from thalweg.samplers import hmc
+from thalweg.samplers._target import Draw, Gradient, Info
 from thalweg.samplers.algorithm import Algorithm, Dial
 from thalweg.samplers.hmc import State, init
-from thalweg.samplers.target import Draw, Gradient, Info
 
 
 def step(

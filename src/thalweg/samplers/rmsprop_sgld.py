@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 
 from thalweg.landscape import Posterior
+from thalweg.samplers._target import Draw, Gradient, Info
 from thalweg.samplers.algorithm import Algorithm, Dial
-from thalweg.samplers.target import Draw, Gradient, Info
 
 DECAY = 0.99  # b
 FLOOR = 0.1  # a: weights whose gradient is far below it share one step

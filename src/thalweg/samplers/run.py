@@ -16,10 +16,10 @@ from torch import Tensor
 from thalweg.errors import guarded
 from thalweg.landscape import Center, Landscape, Posterior
 from thalweg.rng import stream
+from thalweg.samplers._target import Draw, Gradient
 from thalweg.samplers.algorithm import BLOCK, Dial
 from thalweg.samplers.engine import Engine
 from thalweg.samplers.settings import Settings
-from thalweg.samplers.target import Draw, Gradient
 from thalweg.types import Params
 
 SLAB = 1 << 20  # normal draws held for a replica at a time

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 
 from thalweg.landscape import Posterior
+from thalweg.samplers._target import Draw, Gradient, Info, force
 from thalweg.samplers.algorithm import Algorithm, Dial
-from thalweg.samplers.target import Draw, Gradient, Info, force
 
 
 class State(NamedTuple):

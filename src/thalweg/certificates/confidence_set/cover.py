@@ -30,10 +30,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from thalweg.certificates.confidence_set._cost import CROWD, POINTS, check_class, check_time
 from thalweg.certificates.confidence_set._simplices import Cells, Points, first_cells, slices, split
-from thalweg.certificates.confidence_set.cost import CROWD, POINTS, check_class, check_time
+from thalweg.certificates.confidence_set._tangents import (
+    Tangents,
+    check_ranges,
+    features,
+    plan_size,
+    planned,
+    tangent,
+)
 from thalweg.certificates.confidence_set.finite import check_delta
-from thalweg.certificates.confidence_set.tangents import Tangents, check_ranges, features, plan_size, planned, tangent
 from thalweg.errors import InputError
 from thalweg.irl import Behaviour, Boltzmann, Linear
 from thalweg.mdp import MDP

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from thalweg.certificates.confidence_set.tangents import Tangents, features, planned, rewards
+from thalweg.certificates.confidence_set._tangents import Tangents, features, planned, rewards
 from thalweg.irl import Linear
 from thalweg.mdp import EPS, MDP, Gains, Plan, flow, shortfall, spans, two_policy_error, worst_regrets
 

@@ -9,11 +9,11 @@ from functools import reduce
 
 import numpy as np
 
+from thalweg.certificates.confidence_set._cost import CROWD, POINTS
 from thalweg.certificates.confidence_set._simplices import slices
-from thalweg.certificates.confidence_set.cost import CROWD, POINTS
+from thalweg.certificates.confidence_set._tangents import Tangents, plan_size, tangent
 from thalweg.certificates.confidence_set.cover import NARROW, Cover
 from thalweg.certificates.confidence_set.quantities import Quantity
-from thalweg.certificates.confidence_set.tangents import Tangents, plan_size, tangent
 from thalweg.errors import UnhealthyError
 
 TOLERANCE = 0.02  # relative, between what is proven and what is attained

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from thalweg.envs.base import Box, Discrete
+from thalweg.envs.gymnasium._spaces import action_of, name, see, short
 from thalweg.envs.gymnasium._streams import OWN
-from thalweg.envs.gymnasium.spaces import action_of, name, see, short
 from thalweg.errors import InputError, guarded
 
 PROBE = 64  # steps that two copies are played side by side

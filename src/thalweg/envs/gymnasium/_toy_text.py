@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from thalweg.envs.gymnasium.spaces import kind_of, name, short
+from thalweg.envs.gymnasium._spaces import kind_of, name, short
 from thalweg.errors import InputError
 from thalweg.mdp import MDP, POLICY, distributions
 

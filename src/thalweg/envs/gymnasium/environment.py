@@ -17,8 +17,8 @@ from torch import Tensor
 
 from thalweg.envs.base import Box, Discrete
 from thalweg.envs.gymnasium._interface import difference, played, started, stepped
+from thalweg.envs.gymnasium._spaces import action_of, check_seen, choices, name, see
 from thalweg.envs.gymnasium._streams import Streams, of_seed, watched
-from thalweg.envs.gymnasium.spaces import action_of, check_seen, choices, name, see
 from thalweg.errors import InputError, guarded
 
 WATCH = 16  # steps from the first on, and then one in as many, at which the global streams are looked at

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from thalweg.envs.gymnasium._interface import started, stepped
+from thalweg.envs.gymnasium._spaces import name, see
 from thalweg.envs.gymnasium._toy_text import read_table
 from thalweg.envs.gymnasium.environment import limit, made
-from thalweg.envs.gymnasium.spaces import name, see
 from thalweg.errors import InputError
 from thalweg.mdp import MDP, Levels
 

@@ -16,8 +16,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from thalweg.irl._scoring import climbed, most_likely
 from thalweg.irl.likelihood import Likelihood
-from thalweg.irl.scoring import climbed, most_likely
 from thalweg.rng import seed_of, stream
 
 EDGES = (0.0, 0.001, 0.01, 0.03, 0.1, 0.2, 0.35, 0.5, 0.65, 0.8, 0.9, 0.97, 0.99, 1.0)

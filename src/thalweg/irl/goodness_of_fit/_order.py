@@ -24,10 +24,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from thalweg.irl._scoring import jacobians
 from thalweg.irl.demonstrations import Behaviour
 from thalweg.irl.goodness_of_fit._counts import Compared
 from thalweg.irl.likelihood import Likelihood
-from thalweg.irl.scoring import jacobians
 from thalweg.rng import seed_of
 
 DRAWS = 7999  # data sets; fewer where there are many rows

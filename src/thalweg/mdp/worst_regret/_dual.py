@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from thalweg.mdp._scaled_reward import combined
 from thalweg.mdp.planning import Planned, planned, scale
-from thalweg.mdp.scaled_reward import combined
 from thalweg.mdp.valuation import Sides, Valuation
 from thalweg.mdp.worst_regret._multipliers import Closed, Point, rounded_up, search
 

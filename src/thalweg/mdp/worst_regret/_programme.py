@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sparse
 
-from thalweg.mdp.linear_programmes import Scaled, lost_of, scaled, solved
+from thalweg.mdp._linear_programmes import Scaled, lost_of, scaled, solved
+from thalweg.mdp._scaled_reward import combined
 from thalweg.mdp.planning import Planned, planned
 from thalweg.mdp.probabilities import EPS
 from thalweg.mdp.process import MDP
-from thalweg.mdp.scaled_reward import combined
 from thalweg.mdp.valuation import FINEST, Sides, Valuation, valuation
 from thalweg.mdp.worst_regret._multipliers import Point, rounded_up, search
 

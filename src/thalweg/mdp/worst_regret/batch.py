@@ -10,9 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from thalweg.mdp._value_bounds import returned
 from thalweg.mdp.probabilities import EPS
 from thalweg.mdp.process import MDP, Gains
-from thalweg.mdp.value_bounds import returned
 
 ROUNDS = 40  # multipliers for each Alice at most
 LARGEST = 2.0**20  # multiplier, in Alice's range over Bob's

@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 
 from thalweg.errors import InputError
+from thalweg.mdp._rows import visited
 from thalweg.mdp.probabilities import EPS, one_number
 from thalweg.mdp.process import MDP
-from thalweg.mdp.rows import visited
 from thalweg.mdp.valuation import valuation
 from thalweg.mdp.worst_regret._dual import Dual
 from thalweg.mdp.worst_regret._programme import inversion, programmed

@@ -19,8 +19,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from thalweg.mdp._policy_iteration import Plan
 from thalweg.mdp._transitions import Summed
-from thalweg.mdp.policy_iteration import Plan
 from thalweg.mdp.probabilities import EPS
 from thalweg.mdp.process import MDP, Gains
 

@@ -12,10 +12,10 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from thalweg.errors import InputError, shown
+from thalweg.landscape._copies import LOCKS, stand_ins
 from thalweg.landscape._held import Place, Scratch, things
-from thalweg.landscape.copies import LOCKS, stand_ins
+from thalweg.landscape._loss import PerSample
 from thalweg.landscape.landscape import Losses
-from thalweg.landscape.loss import PerSample
 from thalweg.types import Params, Tree
 
 FLAGS = (  # reads a switch of torch's, sets it, and where it stands while we measure

@@ -16,9 +16,9 @@ import torch
 from torch import Tensor
 
 from thalweg.errors import InputError
+from thalweg.mdp._rows import Visited, everywhere, visited
 from thalweg.mdp.probabilities import EPS, half_unit, numbers
 from thalweg.mdp.process import MDP
-from thalweg.mdp.rows import Visited, everywhere, visited
 
 LARGEST = 2.0**996  # of a return: about 1e300
 TINY = 1e-300  # what scaling may lose of denormal numbers
