@@ -8,7 +8,7 @@ in `src/thalweg`; its face is what can be imported as `thalweg.room`. What is co
 circles          groups of files that import each other, straight or by way of others; imports for types alone and in
                  functions count too
 past a face      imports from `thalweg.room.file` in another room: statements, and the names in them
-public names     functions and classes without an underscore at the top of a file whose name has none either, or that are
+public names     functions and classes without an underscore at the top of a file whose name has none, or that are
                  offered; and those at the top of any file
 offered names    different things that `__all__` of the package or of a room names, or that a room of one file without
                  `__all__` defines without an underscore; and what README, docs and examples write as
