@@ -81,7 +81,7 @@ def identities(widths: tuple[int, ...], rank: int) -> tuple[Tensor, ...]:
 
 
 def start(case: Case, chains: int, generator: Generator) -> list[Tensor]:
-    """Half of the chains at w*, the second half SPREAD tether lengths away from it in every weight."""
+    """Half of the chains at w*, the second half SPREAD localization lengths away from it in every weight."""
     afar = (torch.arange(chains) >= chains // 2).double().reshape(-1, 1, 1) * SPREAD * case.gamma**-0.5
     return [w + afar * _randn(chains, *w.shape, generator=generator) for w in case.center]
 
@@ -139,10 +139,10 @@ def gaussian(
 def orbit(
     pair: list[Tensor], center: tuple[Tensor, ...], gamma: float, generator: Generator
 ) -> tuple[Tensor, Tensor]:
-    """Move W_l -> G W_l, W_{l+1} -> W_{l+1} G^-1; only the tether and the volume change. In a random frame Q:
+    """Move W_l -> G W_l, W_{l+1} -> W_{l+1} G^-1; only the localization and the volume change. In a random frame Q:
 
     stretch: G = Q diag(c) Q^T, c = +-exp(s xi), s of every size, accepted or not for each axis alone;
-    shear:   G = Q (I + X) Q^T, X from the last half of the axes to the first, drawn exactly: the tether is
+    shear:   G = Q (I + X) Q^T, X from the last half of the axes to the first, drawn exactly: the localization is
              quadratic in X, with precisions gamma (q_i + p_j), and det G = 1.
 
     All chains share the frame; given the frames they are still independent, so their spread is honest.
@@ -155,11 +155,11 @@ def orbit(
     sign = 1.0 - 2.0 * (torch.rand(shape, generator=generator) < 0.25).double()
     c = sign * (size * _randn(*shape, generator=generator)).exp()
 
-    def tether(c: Tensor) -> Tensor:
+    def localization(c: Tensor) -> Tensor:
         lower = (c[..., :, None] * low - low0).square().sum(-1)
         return 0.5 * gamma * (lower + (up / c[..., None, :] - up0).square().sum(-2))
 
-    gain = tether(torch.ones_like(c)) - tether(c) + log_jacobian(c, low.shape[-1], up.shape[-2])
+    gain = localization(torch.ones_like(c)) - localization(c) + log_jacobian(c, low.shape[-1], up.shape[-2])
     c = torch.where(torch.rand(shape, generator=generator, dtype=torch.float64).log() < gain, c, 1.0)
     low, up = c[..., :, None] * low, up / c[..., None, :]
     if half := hidden // 2:

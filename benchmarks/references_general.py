@@ -119,13 +119,13 @@ def nonnegative(nbeta: float, rows: int = 3, scales: tuple[float, ...] = (1.0, 0
 def phase(gon: tuple[Tensor, Tensor], nbeta: float) -> Draws:
     """Around a k-gon (W*, b*), on the slice of w that meets each rotation orbit once: tr W'JW* = 0 < z = tr W'W*.
 
-    K does not change along an orbit; the tether averaged over it, and the volume element, leave on the slice
+    K does not change along an orbit; the localization averaged over it, and the volume element, leave on the slice
 
         p ~ exp(-nbeta K - (gamma/2) (|W|^2 + |b - b*|^2)) I_0(gamma z) z.
 
     q: zero columns that are off have K flat around them: their biases from the prior, cut; the columns uniform on a
-    disc. In the other directions, Student's t with the curvature of nbeta K + tether. K is read at the whole of w,
-    so that q only has to cover p.
+    disc. In the other directions, Student's t with the curvature of nbeta K + localization. K is read at the whole
+    of w, so that q only has to cover p.
     """
     (W, b), c = gon, FEATURES
     center, off = torch.cat([W.flatten(), b]), b == superposition.DEAD
@@ -139,7 +139,7 @@ def phase(gon: tuple[Tensor, Tensor], nbeta: float) -> Draws:
         return nbeta * (superposition.loss(w[..., : 2 * c].unflatten(-1, (2, c)), w[..., 2 * c :]) - least)
 
     least = superposition.loss(W, b)
-    tethered = torch.cat([torch.ones(2 * c), (~off).double()])  # biases that are off are drawn from their prior
+    localized = torch.cat([torch.ones(2 * c), (~off).double()])  # biases that are off are drawn from their prior
     curvature = basis.T @ jacrev(grad(excess))(center) @ basis + GAMMA * torch.eye(size)
     factor = WIDER * basis @ torch.linalg.cholesky(torch.linalg.inv(curvature))
 
@@ -155,8 +155,8 @@ def phase(gon: tuple[Tensor, Tensor], nbeta: float) -> Draws:
         inside = (z > 0) & ((bias < CUT) | ~off).all(-1)
         if (value[inside] < 0).any():
             raise SystemExit(f"a draw inside the cut lies below L(w*) by {-value[inside].min():.3g} nats")
-        tether = 0.5 * GAMMA * ((w - center).square() * tethered).sum(-1)
-        log_p = torch.special.i0e(GAMMA * z).log() + z.clamp(min=1e-300).log() - value - tether
+        localization = 0.5 * GAMMA * ((w - center).square() * localized).sum(-1)
+        log_p = torch.special.i0e(GAMMA * z).log() + z.clamp(min=1e-300).log() - value - localization
         log_q = -0.5 * (FREEDOM + size) * (t.square().sum(-1) / FREEDOM).log1p()
         return torch.where(inside, log_p - log_q, -math.inf), value
 

@@ -79,7 +79,7 @@ def test_settings_that_it_found_can_be_taken_by_hand():
     assert abs(again.value - found.value) < 4 * math.hypot(again.stderr, found.stderr)
 
 
-def test_a_point_with_more_singular_ones_near_by_gets_a_stronger_tether_and_its_local_value():
+def test_a_point_with_more_singular_ones_near_by_gets_a_stronger_localization_and_its_local_value():
     center = models.matrices((2, 2, 2), 2)
     center["W0"], center["W1"] = 2 * center["W0"], 0 * center["W1"]
     found = tw.estimate_llc(models.linear_network(center, N))
@@ -87,10 +87,10 @@ def test_a_point_with_more_singular_ones_near_by_gets_a_stronger_tether_and_its_
     assert "chains reach more singular points" in " ".join(found.choices)
     assert found.value == pytest.approx(2.0, rel=0.06)  # the global coefficient is 3/2
     weak = tw.estimate_llc(models.linear_network(center, N), gamma=1.0)
-    assert weak.value < 1.7  # negative control: the tether that is asked for is taken
+    assert weak.value < 1.7  # negative control: the localization that is asked for is taken
 
 
-def test_a_point_that_no_tether_isolates_is_not_localised():
+def test_a_point_that_no_localization_isolates_is_not_localised():
     center = models.matrices((2, 2, 2), 2)
     center["W1"] = 0 * center["W1"]
     found = tw.estimate_llc(models.linear_network(center, 1000))
@@ -199,7 +199,7 @@ def test_the_largest_curvature_is_that_of_the_hessian():
     assert largest_curvature(quartic, measure(quartic), torch.zeros(1).double()) == 0
 
 
-def test_a_rescaled_relu_network_has_its_estimate_back_with_its_tether():
+def test_a_rescaled_relu_network_has_its_estimate_back_with_its_localization():
     g = torch.Generator().manual_seed(0)
     x = torch.randn(200, 2, generator=g).double()
     net = nn.Sequential(nn.Linear(2, 3, bias=False), nn.ReLU(), nn.Linear(3, 1, bias=False)).double()
@@ -212,7 +212,7 @@ def test_a_rescaled_relu_network_has_its_estimate_back_with_its_tether():
         net[0].weight.mul_(10)
         net[2].weight.div_(10)
     scaled = tw.landscape(net, (x, y), models.half_square, n=N)
-    tied = scaled.restrict(tether={"0.weight": 0.1, "2.weight": 10.0})
+    tied = scaled.restrict(localization={"0.weight": 0.1, "2.weight": 10.0})
     before, after, isotropic = (tw.estimate_llc(s, gamma=10.0, chains=64, rtol=0.03) for s in (plain, tied, scaled))
     assert abs(before.value - after.value) < 4 * math.hypot(before.stderr, after.stderr)
     assert abs(isotropic.raw - before.value) > 6 * math.hypot(before.stderr, isotropic.stderr)  # negative control

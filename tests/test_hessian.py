@@ -90,6 +90,6 @@ def test_a_loss_without_a_second_derivative_is_refused_in_words():
         log_determinant(scape, measure(scape), nbeta=10.0, gamma=1.0)
 
 
-def test_it_needs_a_tether(net):
+def test_it_needs_a_localization(net):
     with pytest.raises(tw.InputError, match="gamma above 0"):
         log_determinant(net, measure(net), nbeta=10.0, gamma=0.0)

@@ -141,7 +141,7 @@ def test_learning_coefficient_of_an_agent_is_that_of_quadrature():
     exact = float(nbeta * (weight @ excess))
     width = 1 / math.sqrt(float(found.eigenvalues[-1]) / 3000 * nbeta)
     estimate = behaviour_llc(
-        likelihood, found.point, sampler="hmc", draws=120, burn_in=20, leaps=4, gamma=1.0, step_size=width**2
+        likelihood, found.point, sampler="hmc", draws=120, burn_in=20, leapfrog_steps=4, gamma=1.0, step_size=width**2
     )
     assert abs(estimate.value - exact) < 4 * estimate.stderr
     assert estimate.stderr < 0.15

@@ -94,7 +94,7 @@ def test_evidence_is_unbiased_over_many_small_runs():
 def test_moments_of_hmc_are_those_of_quadrature():
     likelihood = problem("box")
     _, mean, covariance = quadrature(likelihood)
-    found = hmc(likelihood, draws=300, burn_in=150, leaps=2)
+    found = hmc(likelihood, draws=300, burn_in=150, leapfrog_steps=2)
     assert found.healthy
     assert found.log_evidence is None
     own, spread = found.moments()

@@ -5,10 +5,13 @@ Only what the docs of 0.1 used is here; CONTRIBUTING has the table of all that m
 
 import warnings
 from collections.abc import Callable
+from functools import wraps
 from importlib import import_module
-from typing import Any
+from typing import Any, TypeVar, cast
 
-UNTIL = "0.3.0"
+_Call = TypeVar("_Call", bound=Callable[..., Any])
+
+UNTIL = "0.3.0"  # when they go
 # Rooms, in the order in which the names that a room of 0.1 offered are looked up today.
 ROOMS = {
     "values": ("irl", "mdp"),
@@ -39,4 +42,25 @@ def old_name(room: str) -> Callable[[str], Any]:
     return found
 
 
-__all__ = ["NAMES", "ROOMS", "UNTIL", "old_name"]
+def old_keywords(**names: str) -> Callable[[_Call], _Call]:
+    """Decorate a function that took arguments by other names in 0.1.
+
+    Args:
+        names: of 0.1 -> of today.
+    """
+
+    def decorated(call: _Call) -> _Call:
+        @wraps(call)
+        def taking(*given: Any, **named: Any) -> Any:
+            for old, now in names.items():
+                if old in named:
+                    warnings.warn(f"{old}= is {now}= now; {old}= goes with {UNTIL}", DeprecationWarning, stacklevel=2)
+                    named[now] = named.pop(old)
+            return call(*given, **named)
+
+        return cast(_Call, taking)
+
+    return decorated
+
+
+__all__ = ["NAMES", "ROOMS", "UNTIL", "old_keywords", "old_name"]

@@ -137,7 +137,7 @@ def two_components(w: Tensor) -> Tensor:
 
 
 def two_components_turned(s: np.ndarray, t: np.ndarray) -> np.ndarray:
-    """The same of s = (u+v)/sqrt 2 and t = (u-v)/sqrt 2, in which it is even and the tether as before."""
+    """The same of s = (u+v)/sqrt 2 and t = (u-v)/sqrt 2, in which it is even and the localization as before."""
     u, v = (s + t) / np.sqrt(2), (s - t) / np.sqrt(2)
     return 0.125 * (np.expm1(u**2) + np.expm1(v**2) + 2 * np.expm1(u * v))
 

@@ -47,7 +47,7 @@ def _references() -> dict[str, dict]:
 
 
 def _stored(name: str, nbeta: float, gamma: float) -> Truth:
-    """A long run, where it was made at this temperature and tether."""
+    """A long run, where it was made at this temperature and localization."""
     entry = _references()[name]
     if abs(entry["nbeta"] - nbeta) > 1e-6 * nbeta or entry["gamma"] != gamma:
         raise InputError(
@@ -185,7 +185,8 @@ def _readouts() -> list[Case]:
 def _superposition(name: str, k: int, positive: int) -> Case:
     """A k-gon of the toy model of superposition, six features in the plane, n = 500,000.
 
-    The plain 5-gon is no case: its dead column's bias is held by the tether alone, reaches 0, and finds a way down.
+    The plain 5-gon is no case: its dead column's bias is held by the localization alone, reaches 0, and finds a
+    way down.
     """
 
     def make() -> Landscape:

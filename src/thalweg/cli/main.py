@@ -111,7 +111,9 @@ def _run_survey(
     draws: Annotated[int | None, typer.Option(help="Steps that count.", show_default="chosen")] = None,
     burn_in: Annotated[int | None, typer.Option(help="Steps before them.", show_default="chosen")] = None,
     step_size: Annotated[float | None, typer.Option(help="eps.", show_default="chosen")] = None,
-    gamma: Annotated[float | None, typer.Option(help="Strength of the tether to w*.", show_default="chosen")] = None,
+    gamma: Annotated[
+        float | None, typer.Option(help="Strength of the localization to w*.", show_default="chosen")
+    ] = None,
     nbeta: Annotated[
         float | None, typer.Option(help="n times inverse temperature.", show_default="n / log n")
     ] = None,

@@ -22,7 +22,7 @@ TINY = 1e-10  # of the largest: a Krylov space is used up
 class Hessian:
     """The Hessian of L_n at a point, as its products.
 
-    Directions are those in which the sampler moves, in units of the tether; closed ones come out zero.
+    Directions are those in which the sampler moves, in units of the localization; closed ones come out zero.
     """
 
     def __init__(self, scape: Landscape, center: Center, params: Tensor) -> None:
@@ -34,7 +34,7 @@ class Hessian:
             params: (D,) the point.
         """
         self.layout, self.mask = scape.layout, scape.mask
-        self.narrow = 1.0 if scape.tether is None else 1 / scape.tether
+        self.narrow = 1.0 if scape.localization is None else 1 / scape.localization
         count = 0 if scape.data is None else len(scape.data)
         data = (None, None) if scape.data is None else scape.data.take(slice(0, count, max(1, count // SAMPLES)))
         self.weights = {k: w.detach().requires_grad_() for k, w in self.layout.unflatten(params).items()}
@@ -64,15 +64,15 @@ class Hessian:
 def log_determinant(scape: Landscape, center: Center, nbeta: float, gamma: float, seed: int = 0) -> float:
     """Log det of I + (nbeta/gamma) H+ over the open directions at w*, by stochastic Lanczos quadrature.
 
-    H+ is the Hessian with its negative eigenvalues set to zero. Minus half of it is the log volume of the tethered
-    posterior against that of its tether, where the loss is a parabola; the plain log determinant of H+ would need a
-    border between small eigenvalues and none.
+    H+ is the Hessian with its negative eigenvalues set to zero. Minus half of it is the log volume of the localized
+    posterior against that of its localization, where the loss is a parabola; the plain log determinant of H+ would
+    need a border between small eigenvalues and none.
 
     Args:
         scape: the landscape.
         center: of the checkpoint.
         nbeta: inverse temperature.
-        gamma: of the tether, above 0.
+        gamma: of the localization, above 0.
         seed: names the probes.
 
     Returns:
@@ -84,7 +84,7 @@ def log_determinant(scape: Landscape, center: Center, nbeta: float, gamma: float
         InputError: gamma is 0, or the loss cannot be differentiated twice.
     """
     if not gamma > 0:
-        raise InputError("log_determinant needs a tether: give a gamma above 0")
+        raise InputError("log_determinant needs a localization: give a gamma above 0")
     with guarded("the Hessian of the loss", "leave log_determinant out"):
         hessian = Hessian(scape, center, center.params)
         return 0.0 if hessian.flat else _mean(hessian, scape, center, nbeta / gamma, seed)

@@ -179,6 +179,6 @@ def describe(settings: Settings | Auto, landscape: Landscape) -> dict[str, Any]:
         "engine_reason": landscape.engine_reason,
         "masked": sorted(restriction.masks or {}),
         "orthogonal_to_gradient": restriction.orthogonal_to_gradient,
-        "tethered": sorted(restriction.tether or {}),
+        "localized": sorted(restriction.localization or {}),
         **({"held": list(restriction.held)} if restriction.held else {}),
     }

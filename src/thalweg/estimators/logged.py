@@ -48,8 +48,8 @@ def _log_determinant(scape: Landscape, center: Center, settings: Settings) -> fl
     return log_determinant(scape, center, settings.nbeta, settings.gamma)
 
 
-def _lacks_tether(scape: Landscape, settings: Settings) -> str:
-    return "" if settings.gamma else "it needs a tether: give a gamma above 0"
+def _lacks_localization(scape: Landscape, settings: Settings) -> str:
+    return "" if settings.gamma else "it needs a localization: give a gamma above 0"
 
 
 def _lacks_draws(scape: Landscape, settings: Settings) -> str:
@@ -62,7 +62,7 @@ LOGGED: Registry[Logged] = Registry(
     "logged quantity",
     "thalweg.estimators",
     {
-        "log_determinant": Logged("nats", _log_determinant, _lacks_tether),
+        "log_determinant": Logged("nats", _log_determinant, _lacks_localization),
         "functional_variance": Logged("nats^2, of all n samples, at nbeta", None, _lacks_draws),
     },
     lambda thing: isinstance(thing, Logged),

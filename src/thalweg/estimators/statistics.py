@@ -4,7 +4,7 @@
     T = -1/n sum_i log E_w p(x_i|w),    V = sum_i Var_w log p(x_i|w),    nu = beta V/2
 
 Losses are -log p(x|w) in nats, up to a number that does not depend on w. The posterior that was
-sampled is the model: a tether around w* is its prior, and F_n is then the free energy of the phase
+sampled is the model: a localization around w* is its prior, and F_n is then the free energy of the phase
 around w*, not of the whole model.
 
 Standard errors are infinitesimal jackknives: the first-order effect of each draw is a trace (C, N),

@@ -231,7 +231,13 @@ def _gathered(likelihood: Likelihood, clouds: list[Cloud], made: dict[str, Any])
 
 
 def hmc(
-    likelihood: Likelihood, *, chains: int = 4, draws: int = 1000, burn_in: int = 500, leaps: int = 3, seed: int = 0
+    likelihood: Likelihood,
+    *,
+    chains: int = 4,
+    draws: int = 1000,
+    burn_in: int = 500,
+    leapfrog_steps: int = 3,
+    seed: int = 0,
 ) -> Posterior:
     """Sample the posterior by HMC on a ladder of temperatures that trade places; a pilot of SMC finds the ladder.
 
@@ -242,7 +248,7 @@ def hmc(
         chains: independent ladders.
         draws: of each chain.
         burn_in: sweeps before them, in which steps are found.
-        leaps: gradients of a trajectory in the mean.
+        leapfrog_steps: gradients of a trajectory in the mean.
         seed: names all random streams.
 
     Raises:
@@ -251,7 +257,7 @@ def hmc(
     if chains < 2 or draws < 8:
         raise InputError(f"chains {chains}, draws {draws}: give at least 2 and 8, agreement is looked at")
     target = _target(likelihood)
-    each = GRADIENT * leaps * (draws + burn_in) * _pace(target, chains, likelihood.width, seed)
+    each = GRADIENT * leapfrog_steps * (draws + burn_in) * _pace(target, chains, likelihood.width, seed)
     affordable(f"a posterior of {chains} chains of {draws:,} draws", FEWER, seconds=each)
     stages = pilot(target, likelihood.width, PILOT, None, "walk", 5, stream(seed, "hmc", "pilot"))
     announce(f"{chains} chains of {draws:,} draws by HMC at {len(stages) + 1} temperatures", each * (len(stages) + 1))
@@ -259,7 +265,7 @@ def hmc(
     starts = torch.randn(chains, likelihood.width, generator=own, dtype=torch.float64)
     rungs = [0.0, *(stage.beta for stage in stages)]
     kept = temper(
-        lambda z: -target(z), starts, rungs, sweeps=draws, burn_in=burn_in, leaps=leaps, seed=seed
+        lambda z: -target(z), starts, rungs, sweeps=draws, burn_in=burn_in, leapfrog_steps=leapfrog_steps, seed=seed
     )  # nats of all choices together, so that n beta is beta
     value, points = -kept.loss[..., -1].T, likelihood.place(kept.weights[:, :, -1].transpose(0, 1))
     health = diagnose((value.max() - value).numpy(), np.empty((chains, 0)))

@@ -58,7 +58,7 @@ class Differences:
         starts: where each parameter begins in the flat vector, and the end.
         center: (D,) w*.
         open: (D,) bool, which weights move.
-        sigma: () or (D,) 1/sqrt(nbeta) in units of the tether, the size of a posterior's draws.
+        sigma: () or (D,) 1/sqrt(nbeta) in units of the localization, the size of a posterior's draws.
         nbeta: n / log n.
     """
 
@@ -69,7 +69,7 @@ class Differences:
         flat = scape.layout.flatten({k: w.detach() for k, w in scape.params.items()})
         mask = scape.mask
         self.open = torch.ones_like(flat, dtype=torch.bool) if mask is None else mask > 0
-        tether = torch.ones((), dtype=flat.dtype) if scape.tether is None else scape.tether
+        localization = torch.ones((), dtype=flat.dtype) if scape.localization is None else scape.localization
         count = 1 if scape.data is None else len(scape.data)
         own = stream(0, "gradient check", "samples")
         rows = torch.randperm(count, generator=own)[:ROWS].sort().values.to(flat.device)
@@ -77,7 +77,7 @@ class Differences:
         self.weights = (weights / weights.sum()).to(flat.device)
         self.batch = (None, None) if scape.data is None else scape.data.take(rows)
         self.dtype, self.fine = torch.float64, True
-        self.center, self.sigma = flat, (self.nbeta**-0.5) / tether
+        self.center, self.sigma = flat, (self.nbeta**-0.5) / localization
         try:
             with _Wide(), torch.no_grad():
                 self._losses(self._split(flat.double()))

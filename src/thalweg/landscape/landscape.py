@@ -12,6 +12,7 @@ from thalweg.errors import InputError, shown
 from thalweg.landscape._fit import by_own_names, fitted
 from thalweg.landscape.data import Data
 from thalweg.landscape.posterior import Restriction
+from thalweg.old_names import old_keywords
 from thalweg.tree import Layout
 from thalweg.types import Params, Tree
 
@@ -121,12 +122,13 @@ class Landscape:
         whole = {k: torch.ones_like(w) for k, w in self.params.items()}
         return self.layout.flatten(whole | {k: m.to(whole[k]) for k, m in masks.items()})
 
+    @old_keywords(tether="localization")
     def restrict(
         self,
         names: str | list[str] | None = None,
         masks: Params | None = None,
         orthogonal_to_gradient: bool = False,
-        tether: dict[str, Tensor | float] | None = None,
+        localization: dict[str, Tensor | float] | None = None,
     ) -> "Landscape":
         """The same landscape, with fewer directions open.
 
@@ -135,7 +137,7 @@ class Landscape:
             masks: {name: bool tensor of the parameter's shape}; False freezes a weight.
             orthogonal_to_gradient: close the direction of the full-data gradient at w*, the
                 correction for checkpoints that are not minima.
-            tether: {name: t > 0}, a number or a tensor of the parameter's shape: that parameter is tied
+            localization: {name: t > 0}, a number or a tensor of the parameter's shape: that parameter is tied
                 to w* by gamma t^2. A ReLU network whose layer was multiplied by 10 has the estimate
                 that it had if that layer's t is 1/10.
 
@@ -161,30 +163,32 @@ class Landscape:
         merged = known | {k: m & known[k] if k in known else m for k, m in (masks or {}).items()}
         if set(merged) == set(params) and not any(m.any() for m in merged.values()):
             raise InputError("the masks leave no weight to move: set some entries True")
-        tethers = (self.restriction.tether or {}) | self._tethers(params, tether or {})
-        tethers = {k: t for k, t in tethers.items() if k in params}
+        localizations = (self.restriction.localization or {}) | self._localizations(params, localization or {})
+        localizations = {k: t for k, t in localizations.items() if k in params}
         orthogonal = orthogonal_to_gradient or self.restriction.orthogonal_to_gradient
-        restriction = Restriction(merged or None, orthogonal, tethers or None, self.restriction.held)
+        restriction = Restriction(merged or None, orthogonal, localizations or None, self.restriction.held)
         return replace(self, params=params, frozen=frozen, restriction=restriction)
 
     @property
-    def tether(self) -> Tensor | None:
+    def localization(self) -> Tensor | None:
         """(D,) t of every weight, None where all are tied alike."""
-        if not self.restriction.tether:
+        if not self.restriction.localization:
             return None
         whole = {k: torch.ones_like(w) for k, w in self.params.items()}
-        return self.layout.flatten(whole | self.restriction.tether)
+        return self.layout.flatten(whole | self.restriction.localization)
 
     @staticmethod
-    def _tethers(params: Params, given: dict[str, Tensor | float]) -> Params:
-        """Tethers as tensors of their parameters' shapes."""
+    def _localizations(params: Params, given: dict[str, Tensor | float]) -> Params:
+        """Localizations as tensors of their parameters' shapes."""
         found = {}
         for key, t in given.items():
             if key not in params:
-                raise InputError(f"tether of {key!r}: no such moving parameter: there are {', '.join(params)}")
+                raise InputError(f"localization of {key!r}: no such moving parameter: there are {', '.join(params)}")
             t = torch.as_tensor(t).to(params[key])
             if (t.ndim and t.shape != params[key].shape) or not (t > 0).all() or not torch.isfinite(t).all():
-                raise InputError(f"tether of {key!r}: give a number above 0, or such a tensor of the same shape")
+                raise InputError(
+                    f"localization of {key!r}: give a number above 0, or such a tensor of the same shape"
+                )
             found[key] = t.expand(params[key].shape)
         return found
 

@@ -22,14 +22,14 @@ class Restriction:
         masks: {name: bool tensor of the parameter's shape}; False stays where it is. Names that
             are missing move whole.
         orthogonal_to_gradient: only directions orthogonal to the full-data gradient at w*.
-        tether: {name: number or tensor of the parameter's shape} t > 0; the tether of a weight is
+        localization: {name: number or tensor of the parameter's shape} t > 0; the localization of a weight is
             gamma t^2, so that lengths are measured in units of 1/t. Missing names have 1.
         held: what the masks hold because the loss depends on it and gives it no gradient, by name.
     """
 
     masks: Params | None = None
     orthogonal_to_gradient: bool = False
-    tether: Params | None = None
+    localization: Params | None = None
     held: tuple[str, ...] = ()
 
 

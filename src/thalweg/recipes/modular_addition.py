@@ -3,7 +3,7 @@
 Source: Panickssery & Vaintrob 2023, *Investigating the learning coefficient of modular addition*;
 settings as published there. Three readings of each checkpoint: with their batch of 64, whose gradient
 noise adds to the estimate (3 % at the peak, 14 % at the end); with 512, shorter; and with nothing set but
-their tether, where the noise is taken out. Control: the same network and sampler on random labels, which
+their localization, where the noise is taken out. Control: the same network and sampler on random labels, which
 has more to remember.
 """
 

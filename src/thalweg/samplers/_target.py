@@ -16,12 +16,12 @@ class Draw(NamedTuple):
     Attributes:
         noise: (R, D) standard normal.
         uniform: (R, 2) in [0, 1): acceptance, and the step of a trajectory.
-        leaps: gradients of a trajectory, one number for all replicas.
+        leapfrog_steps: gradients of a trajectory, one number for all replicas.
     """
 
     noise: Tensor
     uniform: Tensor
-    leaps: int = 1
+    leapfrog_steps: int = 1
 
 
 class Info(NamedTuple):
@@ -38,8 +38,8 @@ class Info(NamedTuple):
 
 def potential(posterior: Posterior, params: Tensor, loss: Tensor) -> Tensor:
     """U = nbeta L + (gamma/2) |w - w*|^2 in float64, (R,) nats."""
-    tether = 0.5 * (posterior.gamma.double() * (params - posterior.center).double().square()).sum(1)
-    return posterior.nbeta[:, 0].double() * loss.double() + tether
+    localization = 0.5 * (posterior.gamma.double() * (params - posterior.center).double().square()).sum(1)
+    return posterior.nbeta[:, 0].double() * loss.double() + localization
 
 
 def force(posterior: Posterior, params: Tensor, loss_gradient: Tensor) -> Tensor:

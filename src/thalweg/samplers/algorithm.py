@@ -39,7 +39,7 @@ class Algorithm:
         step: move every replica once.
         state: the type of what is carried.
         exact: accepts and refuses: takes the gradient of the full data, and its law is the posterior's.
-        trajectories: takes several gradients a step, `Settings.leaps` in the mean.
+        trajectories: takes several gradients a step, `Settings.leapfrog_steps` in the mean.
         block: steps between two saved states: about as many gradients for every sampler.
     """
 

@@ -1,6 +1,6 @@
 """HMC: trajectories of the leapfrog rule, accepted or refused so that the posterior is exact.   R replicas, D weights
 
-    p ~ N(0, I);  leaps times:  p -= (h/2) grad U(w),  w += h p,  p -= (h/2) grad U(w)
+    p ~ N(0, I);  leapfrog_steps times:  p -= (h/2) grad U(w),  w += h p,  p -= (h/2) grad U(w)
     accepted with probability min(1, exp(-change of U(w) + |p|^2/2)),      h = sqrt(eps) jitter^(-u),  u ~ U[0, 1)
 
 The step is shared by the chains of a checkpoint and jittered over a wide factor from trajectory to
@@ -55,7 +55,7 @@ def step(
 
     Args:
         state: from `init` or the trajectory before.
-        draw: momentum, uniform numbers for acceptance and step, and the number of leaps.
+        draw: momentum, uniform numbers for acceptance and step, and the number of leapfrog steps.
         gradient: of the mean loss over the full data; a batch would break the balance.
         posterior: the target of each replica.
         step_size: (R, 1) eps = h^2 of the longest step, weight^2 per nat, shared by a checkpoint's chains.
@@ -72,7 +72,7 @@ def step(
         grad, loss = gradient(params)
         return force(posterior, params, grad), loss
 
-    params, momentum, pull, loss = leapfrog(state.params, start, state.force, pulled, h, draw.leaps)
+    params, momentum, pull, loss = leapfrog(state.params, start, state.force, pulled, h, draw.leapfrog_steps)
     before = potential(posterior, state.params, state.loss) + kinetic(start)
     chance = acceptance(potential(posterior, params, loss) + kinetic(momentum) - before)
     keep = draw.uniform[:, 0].double() < chance

@@ -1,6 +1,6 @@
 """The leapfrog rule, and the refusal that makes it exact.                                   R replicas, D weights
 
-    p -= (h/2) grad U(w),   then leaps times:  w += h p,  p -= h grad U(w),   of the last p only half
+    p -= (h/2) grad U(w),   then leapfrog_steps times:  w += h p,  p -= h grad U(w),   of the last p only half
 
 Source: Neal 2011, *MCMC using Hamiltonian dynamics*, section 2.3."""
 
@@ -14,7 +14,7 @@ Force = Callable[[Tensor], tuple[Tensor, Seen]]  # (R, D) -> gradient of U (R, D
 
 
 def leapfrog(
-    params: Tensor, momentum: Tensor, pull: Tensor, force: Force[Seen], h: Tensor, leaps: int
+    params: Tensor, momentum: Tensor, pull: Tensor, force: Force[Seen], h: Tensor, leapfrog_steps: int
 ) -> tuple[Tensor, Tensor, Tensor, Seen]:
     """Follow one trajectory from every replica. Nothing is modified.
 
@@ -24,7 +24,7 @@ def leapfrog(
         pull: (R, D) gradient of U there.
         force: gradient of U at any place, and whatever else is seen there.
         h: step, (R, 1) or ().
-        leaps: at least 1.
+        leapfrog_steps: at least 1.
 
     Returns:
         Place, momentum, gradient of U and what else was seen, at the end.
@@ -32,7 +32,7 @@ def leapfrog(
     momentum = momentum.addcmul(h, pull, value=-0.5)
     params = params.addcmul(h, momentum)
     pull, seen = force(params)
-    for _ in range(leaps - 1):
+    for _ in range(leapfrog_steps - 1):
         momentum = momentum.addcmul(h, pull, value=-1.0)
         params = params.addcmul(h, momentum)
         pull, seen = force(params)

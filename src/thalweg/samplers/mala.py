@@ -2,7 +2,7 @@
 
     w' ~ N(w - (eps/2) grad U(w), eps),    log a = U(w) - U(w') + log q(w | w') - log q(w' | w)
 
-It is one leap of HMC: with p = xi and h^2 = eps the ratio is the change of U + |p|^2/2.
+It is one leapfrog step of HMC: with p = xi and h^2 = eps the ratio is the change of U + |p|^2/2.
 Source: Roberts & Tweedie 1996, section 1.4.1; Neal 2011, section 5.2 (one leapfrog step)."""
 
 from torch import Tensor
@@ -29,7 +29,7 @@ def step(
     Returns:
         The new state, and its loss with the probability of acceptance.
     """
-    one = draw._replace(leaps=1)
+    one = draw._replace(leapfrog_steps=1)
     return hmc.step(state, one, gradient=gradient, posterior=posterior, step_size=step_size, jitter=1.0)
 
 

@@ -181,20 +181,21 @@ def move(
 def place(scape: Landscape, center: Tensor, carried: Tensor) -> Tensor:
     """Weights (R, D) of what is carried.
 
-    Where weights have tethers t of their own, chains move in u = w* + t (w - w*), in which the tether is the
+    Where weights have localizations t of their own, chains move in u = w* + t (w - w*), in which the localization
+    is the
     same in all directions: the path of a rescaled network is then that of the network before.
     """
-    return carried if scape.tether is None else center + (carried - center) / scape.tether
+    return carried if scape.localization is None else center + (carried - center) / scape.localization
 
 
 def _narrow(gradient: Tensor, scape: Landscape) -> Tensor:
     """A gradient in w as one in u."""
-    return gradient if scape.tether is None else gradient / scape.tether
+    return gradient if scape.localization is None else gradient / scape.localization
 
 
 def _stretched(gradient: Gradient, center: Tensor, scape: Landscape) -> Gradient:
     """The gradient as a function of u."""
-    if scape.tether is None:
+    if scape.localization is None:
         return gradient
 
     def stretched(carried: Tensor) -> tuple[Tensor, Tensor]:
@@ -238,11 +239,11 @@ def _draw(
         noise[r].normal_(generator=own)
         if settings.exact:
             uniform[r].uniform_(generator=own)
-    leaps = torch.ones(steps, dtype=torch.long)
+    leapfrog_steps = torch.ones(steps, dtype=torch.long)
     if settings.algorithm.trajectories:
         shared = stream(settings.seed, purpose, "leaps", slab)
-        leaps = torch.randint(1, 2 * settings.leaps, (steps,), generator=shared)
-    return [Draw(noise[:, j], uniform[:, j], int(leaps[j])) for j in range(steps)], batch
+        leapfrog_steps = torch.randint(1, 2 * settings.leapfrog_steps, (steps,), generator=shared)
+    return [Draw(noise[:, j], uniform[:, j], int(leapfrog_steps[j])) for j in range(steps)], batch
 
 
 def _posterior(chunk: Chunk, which: Tensor, gradient: Tensor, settings: Settings, scape: Landscape) -> Posterior:

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, PlainValidator, ValidationErr
 from pydantic_core import PydanticCustomError
 
 from thalweg.errors import InputError
+from thalweg.old_names import old_keywords
 from thalweg.samplers.algorithm import Algorithm
 from thalweg.samplers.table import ALGORITHMS
 
@@ -18,6 +19,7 @@ class Choices(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    @old_keywords(leaps="leapfrog_steps")
     def __init__(self, **choices: Any) -> None:
         """Take choices by name.
 
@@ -77,12 +79,12 @@ class Settings(Choices):
             0.2 / nbeta, or 0.2 B / nbeta^2 where batches of B are drawn and that is less: up to curvature
             1 nat per squared weight, the finite step and the noise of batches of `sgld` then add about
             5 % each (docs/conventions.md), and stay stable up to 20.
-        gamma: strength of the tether to w*, nats per squared weight.
+        gamma: strength of the localization to w*, nats per squared weight.
         nbeta: n times inverse temperature; default n / log n.
         batch_size: samples drawn, with replacement, for each step of each chain; all of them, without
             drawing, where there are no more.
         friction: of `sghmc`, per unit of time; default 0.2 / sqrt(eps).
-        leaps: mean number of gradients in a trajectory of `hmc`; uniform from 1 to twice as many, less one.
+        leapfrog_steps: mean number of gradients in a trajectory of `hmc`; uniform from 1 to twice as many, less one.
         control_variates: draw batches of g_B(w) - g_B(w*) + g(w*) in the place of g_B(w): two gradients a
             step, and far less noise where the posterior is narrow.
         seed: names every random stream together with checkpoint, chain and step.
@@ -99,7 +101,7 @@ class Settings(Choices):
     nbeta: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     batch_size: int = Field(default=256, ge=1)
     friction: float | None = Field(default=None, gt=0, allow_inf_nan=False)
-    leaps: int = Field(default=16, ge=1)
+    leapfrog_steps: int = Field(default=16, ge=1)
     control_variates: bool = False
     seed: int = 0
     compile: bool = False
@@ -141,7 +143,7 @@ class Settings(Choices):
     @property
     def gradients(self) -> float:
         """Gradients in a step, in the mean."""
-        return self.leaps if self.algorithm.trajectories else 1.0
+        return self.leapfrog_steps if self.algorithm.trajectories else 1.0
 
     @property
     def steps(self) -> int:

@@ -169,14 +169,16 @@ def _moved(
         to = z + stage.size * speed @ stage.factor.T
         seen = target(to)
     else:
-        to, seen, end = _leapt(target, z, speed, stage, 1 + int(torch.randint(4, (), generator=own)))
+        to, seen, end = _trajectory(target, z, speed, stage, 1 + int(torch.randint(4, (), generator=own)))
         moving = kinetic(end) - kinetic(speed)
     chance = acceptance(kinetic(to) - stage.beta * seen - before + moving)
     taken = torch.rand(len(z), generator=own, dtype=torch.float64) < chance
     return torch.where(taken[:, None], to, z), torch.where(taken, seen, value), float(chance.mean())
 
 
-def _leapt(target: Target, z: Tensor, speed: Tensor, stage: _Stage, leaps: int) -> tuple[Tensor, Tensor, Tensor]:
+def _trajectory(
+    target: Target, z: Tensor, speed: Tensor, stage: _Stage, leapfrog_steps: int
+) -> tuple[Tensor, Tensor, Tensor]:
     """Leapfrog in coordinates y from here, z + factor y: places, log likelihoods, speeds."""
 
     def force(y: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:
@@ -188,5 +190,5 @@ def _leapt(target: Target, z: Tensor, speed: Tensor, stage: _Stage, leaps: int) 
         return (at - stage.beta * slope) @ stage.factor, (at, seen.detach())
 
     here, size = torch.zeros_like(z), torch.tensor(stage.size, dtype=z.dtype)
-    _, speed, _, (to, seen) = leapfrog(here, speed, force(here)[0], force, size, leaps)
+    _, speed, _, (to, seen) = leapfrog(here, speed, force(here)[0], force, size, leapfrog_steps)
     return to, seen, speed

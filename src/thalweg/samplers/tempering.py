@@ -51,7 +51,7 @@ def temper(
     sweeps: int,
     burn_in: int,
     every: int = 1,
-    leaps: int = 3,
+    leapfrog_steps: int = 3,
     seed: int = 0,
     tick: Callable[[int], None] = lambda _: None,
 ) -> Tempered:
@@ -64,7 +64,7 @@ def temper(
         sweeps: after burn-in.
         burn_in: sweeps in which steps are found and nothing is kept.
         every: sweeps from one that is kept to the next.
-        leaps: leapfrog steps of a trajectory in the mean.
+        leapfrog_steps: leapfrog steps of a trajectory in the mean.
         seed: names the stream of all that is random.
         tick: called with 1 after each sweep.
 
@@ -72,8 +72,8 @@ def temper(
         InputError: rungs that do not ascend, numbers out of range, a loss that is not finite at the start.
     """
     rungs = _rungs(nbetas)
-    if min(sweeps, every, leaps) < 1 or burn_in < 0:
-        given = f"sweeps {sweeps}, every {every}, leaps {leaps}, burn_in {burn_in}"
+    if min(sweeps, every, leapfrog_steps) < 1 or burn_in < 0:
+        given = f"sweeps {sweeps}, every {every}, leapfrog steps {leapfrog_steps}, burn_in {burn_in}"
         raise InputError(f"{given}: give at least 1, 1, 1, 0")
     count, depth, wide = len(starts), len(rungs), starts.shape[1]
     heat = rungs.repeat(count)[:, None]  # row r K + k
@@ -87,7 +87,7 @@ def temper(
     for sweep in range(burn_in + sweeps):
         jitter = JITTER ** (2 * torch.rand(count * depth, generator=own, dtype=torch.float64) - 1)
         size = (steps.repeat(count) * jitter)[:, None]
-        length = int(torch.randint(1, 2 * leaps, (), generator=own))
+        length = int(torch.randint(1, 2 * leapfrog_steps, (), generator=own))
         held, chance = _trajectory(loss, held, heat, size, length, own)
         rate = chance.reshape(count, depth).mean(0)
         if sweep < burn_in:

@@ -60,7 +60,7 @@ def of_landscape(scape: Landscape) -> str:
         [list(scape.params), list(scape.frozen)],
         of_tensors(restriction.masks or {}),
         restriction.orthogonal_to_gradient,
-        of_tensors(restriction.tether or {}),
+        of_tensors(restriction.localization or {}),
         scape.name,
     )
 

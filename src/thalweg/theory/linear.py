@@ -100,7 +100,7 @@ def reduced_rank_local(inputs: int, hidden: int, outputs: int, rank_a: int, rank
         rank: max(0, a + b - H) <= r <= min(a, b), by Sylvester's inequality.
 
     Returns:
-        The local value, in the limit of a tether that keeps to this point.
+        The local value, in the limit of a localization that keeps to this point.
 
     Raises:
         InputError: a width below 1, or ranks that no two matrices have.

@@ -18,7 +18,7 @@ ITERATIONS, FEWEST = 40, 16  # a lone eigenvalue is hidden in the bulk for some 
 
 
 def largest_curvature(scape: Landscape, center: Center, params: Tensor, seed: int = 0) -> float:
-    """The largest |eigenvalue| of the Hessian at a point, nats per squared weight, in units of the tether.
+    """The largest |eigenvalue| of the Hessian at a point, nats per squared weight, in units of the localization.
 
     Args:
         scape: the landscape; of many samples some stand for all.

@@ -1,7 +1,7 @@
 """HMC on the gradient of the full data: choose the step and the length of trajectories, then sample.
 
 The longest step is brought to a mean acceptance of 0.8 while nothing counts, one step for all chains,
-and then stays. Trajectories last 0.4 of the tether's time 1/sqrt(gamma), in which the slowest directions
+and then stays. Trajectories last 0.4 of the localization's time 1/sqrt(gamma), in which the slowest directions
 of the posterior turn, or as long as the budget allows.
 """
 
@@ -21,7 +21,7 @@ FIRST_DRAWS = 64
 
 
 def run_exact(task: Task, gamma: float, rtol: float, budget: float) -> tuple[list[Course], Health, int]:
-    """Sample one checkpoint at one strength of the tether.
+    """Sample one checkpoint at one strength of the localization.
 
     Returns:
         The chains, their health, and how many of the draws are burn-in.
@@ -42,13 +42,13 @@ def find_step(course: Course, curvature: float, budget: float) -> None:
         curvature: of U at w*, where the search starts.
         budget: gradients of each chain for all that follows.
     """
-    tether = max(course.settings.gamma, 1e-12)
-    log_step, leaps = -0.5 * math.log(max(curvature, tether)), 4
+    localization = max(course.settings.gamma, 1e-12)
+    log_step, leapfrog_steps = -0.5 * math.log(max(curvature, localization)), 4
     for t in range(SHORT + LONG):
         if t >= SHORT:
-            leaps = round(TURN / math.sqrt(tether) / (MEAN_JITTER * math.exp(log_step)))
-            leaps = max(2, min(leaps, int(budget / FEWEST)))
-        course.change(step_size=math.exp(2 * log_step), leaps=leaps)
+            leapfrog_steps = round(TURN / math.sqrt(localization) / (MEAN_JITTER * math.exp(log_step)))
+            leapfrog_steps = max(2, min(leapfrog_steps, int(budget / FEWEST)))
+        course.change(step_size=math.exp(2 * log_step), leapfrog_steps=leapfrog_steps)
         accepted = float(course.take(GROUP if t < SHORT else 1, purpose="pilot").accepted.mean())
         log_step += 2 * (accepted - ACCEPTANCE) / math.sqrt(1 + t / 2)
     course.change(step_size=math.exp(2 * log_step))

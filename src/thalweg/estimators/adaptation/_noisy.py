@@ -29,7 +29,7 @@ FIRST_DRAWS = 256
 
 
 def run_noisy(task: Task, gamma: float, rtol: float, budget: float) -> tuple[list[Course], Health, int]:
-    """Sample one checkpoint at one strength of the tether.
+    """Sample one checkpoint at one strength of the localization.
 
     Returns:
         The chains (the half that moves by h, then the half that moves by h/2; or all, where there is no noise), the
@@ -133,9 +133,9 @@ def _noise(course: Course, center: Center) -> tuple[float, float]:
         with torch.no_grad():
             gradient = engine.gradient(frozen, batch)
             at, there = gradient(params)[0], gradient(anchor)[0]
-        tether = 1.0 if engine.scape.tether is None else engine.scape.tether
-        plain.append((at / tether).double())
-        paired.append(((at - there) / tether).double())
+        localization = 1.0 if engine.scape.localization is None else engine.scape.localization
+        plain.append((at / localization).double())
+        paired.append(((at - there) / localization).double())
     return _weighted(torch.stack(plain)), _weighted(torch.stack(paired))
 
 

@@ -19,8 +19,8 @@ class Auto(Choices):
         rtol: relative standard error at which it stops.
         budget: gradients of the full data that a chain may take; batches count by their share.
         seconds: turned into such a budget, by the time that gradients take here, once: it is kept with the
-            result, and a survey that goes on goes on with it. Looks at stronger tethers come on top.
-        gamma: strength of the tether to w*, nats per squared weight; default 1, raised where chains
+            result, and a survey that goes on goes on with it. Looks at stronger localizations come on top.
+        gamma: strength of the localization to w*, nats per squared weight; default 1, raised where chains
             would otherwise reach more singular points.
         nbeta: n times inverse temperature; default n / log n.
         chains: default by the cost of a gradient, 16 to 512 (4 where chains run one by one).
@@ -71,12 +71,12 @@ class Auto(Choices):
 
     @property
     def first_gamma(self) -> float:
-        """The tether that is tried first: 1, or less where singular directions would feel it."""
+        """The localization that is tried first: 1, or less where singular directions would feel it."""
         return self.gamma or min(1.0, sqrt(self.nbeta or 1.0) / 10)
 
     @property
     def last_gamma(self) -> float:
-        """The strongest tether that leaves singular directions free: gamma well below sqrt(nbeta)."""
+        """The strongest localization that leaves singular directions free: gamma well below sqrt(nbeta)."""
         return self.gamma or max(self.first_gamma, sqrt(self.nbeta or 1.0) / 3)
 
 

@@ -1,10 +1,10 @@
-"""Settle one checkpoint: the strength of the tether, and whether the point is one at all.
+"""Settle one checkpoint: the strength of the localization, and whether the point is one at all.
 
-A tether too weak lets chains reach points more singular than w*, and the estimate is theirs; one too strong
+A localization too weak lets chains reach points more singular than w*, and the estimate is theirs; one too strong
 takes the singular directions' share, and the estimate only falls. So an estimate that *rises* with gamma was not
 local. gamma goes up by decades while that is so and gamma stays well below sqrt(nbeta); if it is still so then,
-there is no local value to be had at this n: `not-localised`. Chains that stay well within the tether's length do not
-feel it, and need no look.
+there is no local value to be had at this n: `not-localised`. Chains that stay well within the localization's
+length do not feel it, and need no look.
 """
 
 import math
@@ -22,7 +22,7 @@ from thalweg.samplers import Engine, Settings
 from thalweg.types import Verdict
 
 DECADE, RISE, SIGMAS = 10.0, 0.1, 3.0
-LOOK = 0.15  # of the budget, for each look at a stronger tether
+LOOK = 0.15  # of the budget, for each look at a stronger localization
 UNFELT = 0.02
 COARSE = 0.03  # relative error of a look
 
@@ -39,7 +39,7 @@ class Settled:
         slope: (C, N).
         burn_in: how many of them are burn-in.
         spent: gradients of the full data that a chain has taken in all.
-        reach: gamma |w - w*|^2 / D where the chains end; 1 in directions that only the tether holds.
+        reach: gamma |w - w*|^2 / D where the chains end; 1 in directions that only the localization holds.
         choices: a sentence for each choice that was made.
     """
 
@@ -69,7 +69,9 @@ def settle(engine: Engine, auto: Auto, center: Center, step: int, tick: Tick = l
     found = _run(task, gamma, auto.rtol, float(auto.budget))
     while auto.gamma is None and found.health.verdict is Verdict.HEALTHY:
         if found.reach < UNFELT:
-            choices.append(f"gamma = {gamma:g}: chains stay within {found.reach**0.5:.2g} of the tether's length")
+            choices.append(
+                f"gamma = {gamma:g}: chains stay within {found.reach**0.5:.2g} of the localization's length"
+            )
             break
         rise, looked = _rise(task, found)
         if rise is None:
@@ -88,7 +90,7 @@ def settle(engine: Engine, auto: Auto, center: Center, step: int, tick: Tick = l
 
 
 def _run(task: Task, gamma: float, rtol: float, budget: float) -> Settled:
-    """One strength of the tether."""
+    """One strength of the localization."""
     run = run_exact if task.auto.full_gradient else run_noisy
     courses, health, cut = run(task, gamma, rtol, budget)
     loss, excess, slope = (np.concatenate(parts) for parts in zip(*(c.arrays() for c in courses), strict=True))
@@ -122,7 +124,7 @@ def _reach(courses: list[Course], center: Center) -> float:
 
 
 def _rise(task: Task, found: Settled) -> tuple[str | None, str]:
-    """A sentence if the estimate rises with a tether of one or two decades more; and one of what was seen.
+    """A sentence if the estimate rises with a localization of one or two decades more; and one of what was seen.
 
     A look that is not healthy itself is no evidence.
     """

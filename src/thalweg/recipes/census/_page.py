@@ -197,7 +197,8 @@ def _made(tasks: Sequence[Task], surveys: Mapping[str, Sequence[Survey]]) -> Sec
         )
     note = (
         "λ̂ at n/log n, orthogonal to the gradient; kinds hold at this nβ and γ. Early in training w* is no critical"
-        " point, and the estimate there is an effective dimension at the scale of the tether, or unhealthy and left"
+        " point, and the estimate there is an effective dimension at the scale of the localization, or unhealthy"
+        " and left"
         " out."
     )
     header = ("family", "weights", "n", "nβ", "γ", "sampler, chains × draws", "healthy")

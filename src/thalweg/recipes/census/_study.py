@@ -75,7 +75,9 @@ def paper() -> Config:
                 family="superposition",
                 sizes={"samples": 1000, "noise": 0.05},
                 training=Training(100_000, 20, 5000, 0.02, 0.0, "sgd", 6),
-                sampler=Settings(sampler="hmc", chains=4, burn_in=60, draws=300, step_size=0.1, leaps=4, gamma=20.0),
+                sampler=Settings(
+                    sampler="hmc", chains=4, burn_in=60, draws=300, step_size=0.1, leapfrog_steps=4, gamma=20.0
+                ),
                 orthogonal=True,
             ),
             Task(
@@ -114,7 +116,9 @@ def tiny() -> Config:
                 family="superposition",
                 sizes={"samples": 200, "noise": 0.05},
                 training=Training(1200, 20, 200, 0.05, 0.0, "sgd"),
-                sampler=Settings(sampler="hmc", chains=4, burn_in=20, draws=80, step_size=0.1, leaps=4, gamma=20.0),
+                sampler=Settings(
+                    sampler="hmc", chains=4, burn_in=20, draws=80, step_size=0.1, leapfrog_steps=4, gamma=20.0
+                ),
                 orthogonal=True,
             ),
             Task(

@@ -71,7 +71,7 @@ class Config(BaseModel):
 
 
 def _sampler(nbeta: float, draws: int = 400) -> Settings:
-    """Steps of 1/nbeta, a tether of a tenth of nbeta at 1,000; every level in every gradient."""
+    """Steps of 1/nbeta, a localization of a tenth of nbeta at 1,000; every level in every gradient."""
     step_size = min(1e-3, 1 / nbeta)
     return Settings(
         chains=4, burn_in=draws // 2, draws=draws, step_size=step_size, gamma=100.0, nbeta=nbeta, batch_size=10_000

@@ -19,7 +19,7 @@ from thalweg.runtime import atomic_write
 from thalweg.samplers import threads
 from thalweg.theory import superposition_gon, superposition_loss
 
-BEYOND = -4.0  # bias of dead columns: the loss is the same, and the tether does not reach zero
+BEYOND = -4.0  # bias of dead columns: the loss is the same, and the localization does not reach zero
 PAPER = {"6": "9.03 ± 0.59", "5+": "9.91 ± 1.27", "5": "7.71 ± 0.85"}  # its table K.1, n = 5000
 PAPER_THEORY = {"4+": 5.0}  # that its critical n of 380 needs
 AGREES = 0.03  # of the theory
@@ -49,7 +49,7 @@ class Reading:
         phase: name, such as 5+.
         n: samples.
         nbeta: n/log n.
-        gamma: of the tether.
+        gamma: of the localization.
         loss: L, nats per sample.
         theory: asymptotic lambda.
         quadratic: the exact value at this nbeta and gamma if K were its Hessian's parabola; None for the 4-gons,

@@ -74,7 +74,9 @@ def paper() -> Config:
             epochs=4500,
             every=30,
             surveyed=6,
-            sampler=Settings(sampler="hmc", chains=4, burn_in=75, draws=300, step_size=0.1, leaps=4, gamma=10.0),
+            sampler=Settings(
+                sampler="hmc", chains=4, burn_in=75, draws=300, step_size=0.1, leapfrog_steps=4, gamma=10.0
+            ),
         ),
     )
 
@@ -94,6 +96,8 @@ def tiny() -> Config:
             epochs=1200,
             every=40,
             surveyed=6,
-            sampler=Settings(sampler="hmc", chains=4, burn_in=50, draws=250, step_size=0.1, leaps=4, gamma=20.0),
+            sampler=Settings(
+                sampler="hmc", chains=4, burn_in=50, draws=250, step_size=0.1, leapfrog_steps=4, gamma=20.0
+            ),
         ),
     )

@@ -16,7 +16,7 @@ def regular(curvatures: Iterable[float], nbeta: float, gamma: float) -> float:
     Args:
         curvatures: h_i >= 0, eigenvalues of the Hessian, nats per squared weight; flat directions count nothing.
         nbeta: > 0.
-        gamma: >= 0, nats per squared weight; also the limit where K is flat without a tether.
+        gamma: >= 0, nats per squared weight; also the limit where K is flat without a localization.
 
     Returns:
         To rounding.
@@ -26,9 +26,9 @@ def regular(curvatures: Iterable[float], nbeta: float, gamma: float) -> float:
 
     Source: Gaussian integral; at gamma = 0, rank/2.
     """
-    n, tether = real("nbeta", nbeta), real("gamma", gamma, zero=True)
+    n, localization = real("nbeta", nbeta), real("gamma", gamma, zero=True)
     found = [real(f"curvatures[{i}]", h, zero=True) for i, h in enumerate(sequence("curvatures", curvatures))]
-    return 0.5 * sum(n * h / (n * h + tether) for h in found if h > 0)
+    return 0.5 * sum(n * h / (n * h + localization) for h in found if h > 0)
 
 
 def asymptotic(coefficient: Coefficient, nbeta: float) -> float:

@@ -14,7 +14,7 @@ Integrand = Callable[..., tuple[np.ndarray, np.ndarray]]  # coordinates -> what 
 SETTLED = 1e-6  # relative change, twice in a row
 LARGEST = 30_000_000  # evaluations on one grid
 CHUNK = 1_000_000  # evaluations at once
-REACH = 72.0  # the tether at the edge is e^(-REACH/2)
+REACH = 72.0  # the localization at the edge is e^(-REACH/2)
 FINER = 1.3  # each grid over the last
 DIMS = 3
 
@@ -40,7 +40,7 @@ def even(fn: Callable[..., np.ndarray], dims: int, nbeta: float, gamma: float) -
 
     Source: trapezoid rule, as in Trefethen & Weideman 2014.
     """
-    d, n, tether = _dims(dims), real("nbeta", nbeta), real("gamma", gamma)
+    d, n, localization = _dims(dims), real("nbeta", nbeta), real("gamma", gamma)
     _check_zero(fn, np.zeros(d), n)
     point = [0.3 + 0.4 * i for i in range(d)]
     for flipped in range(d):
@@ -50,13 +50,15 @@ def even(fn: Callable[..., np.ndarray], dims: int, nbeta: float, gamma: float) -
             raise InputError(f"fn is {one:.6g} at {point} and {two:.6g} at {other}: not even, take `quadrature`")
 
     def rules(step: float, level: int) -> list[Rule]:
-        low, high = -0.5 * log(n + tether) - 6 - level, 0.5 * log(REACH / tether)
+        low, high = -0.5 * log(n + localization) - 6 - level, 0.5 * log(REACH / localization)
         w = np.exp(np.arange(high, low, -step)[::-1])
         weights = w.copy()
         weights[0] /= 1 - np.exp(-step)  # all nodes below the first: the density is flat there
         return [(w, weights)] * d
 
-    return _settle(lambda level: rules(0.5 / FINER**level, level), _tethered(_energy(fn, n), np.zeros(d), tether))
+    return _settle(
+        lambda level: rules(0.5 / FINER**level, level), _localized(_energy(fn, n), np.zeros(d), localization)
+    )
 
 
 def quadrature(
@@ -81,10 +83,10 @@ def quadrature(
 
     Source: trapezoid rule, as in Trefethen & Weideman 2014.
     """
-    n, tether = real("nbeta", nbeta), real("gamma", gamma)
+    n, localization = real("nbeta", nbeta), real("gamma", gamma)
     at = _center(center)
     _check_zero(fn, at, n)
-    return _settle(_around(at, n, tether), _tethered(_energy(fn, n), at, tether))
+    return _settle(_around(at, n, localization), _localized(_energy(fn, n), at, localization))
 
 
 def readout(
@@ -111,7 +113,7 @@ def readout(
 
     Source: Gaussian integral over a.
     """
-    n, tether = real("nbeta", nbeta), real("gamma", gamma)
+    n, localization = real("nbeta", nbeta), real("gamma", gamma)
     at = _center(center)
 
     def given(*b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -119,19 +121,19 @@ def readout(
             found = np.asarray(gram(*b), dtype=np.float64)
         if found.ndim < 2 or found.shape[-1] != found.shape[-2] or not np.isfinite(found).all():
             raise InputError(f"gram gives an array of shape {found.shape}: give finite (.., p, p)")
-        sizes = np.linalg.eigvalsh(found) * (n / tether)
+        sizes = np.linalg.eigvalsh(found) * (n / localization)
         if sizes.min() < -1e-9 * max(1.0, sizes.max()):
-            raise InputError(f"gram has an eigenvalue {sizes.min() * tether / n:.3g}: give a matrix >= 0")
+            raise InputError(f"gram has an eigenvalue {sizes.min() * localization / n:.3g}: give a matrix >= 0")
         sizes = np.maximum(sizes, 0.0)  # rounding of a singular matrix, checked above
         return 0.5 * (sizes / (1 + sizes)).sum(-1), 0.5 * np.log1p(sizes).sum(-1)
 
-    return _settle(_around(at, n, tether), _tethered(given, at, tether))
+    return _settle(_around(at, n, localization), _localized(given, at, localization))
 
 
-def _around(center: np.ndarray, n: float, tether: float) -> Callable[[int], list[Rule]]:
-    """Rules dense at the center, reaching to where the tether ends."""
-    scale = 1 / sqrt(n + tether)
-    reach = asinh(sqrt(REACH / tether) / scale)
+def _around(center: np.ndarray, n: float, localization: float) -> Callable[[int], list[Rule]]:
+    """Rules dense at the center, reaching to where the localization ends."""
+    scale = 1 / sqrt(n + localization)
+    reach = asinh(sqrt(REACH / localization) / scale)
 
     def rules(level: int) -> list[Rule]:
         half = int(reach * FINER**level / 0.35) + 1
@@ -176,12 +178,12 @@ def _mean(grid: list[Rule], integrand: Integrand) -> float:
     return total / mass
 
 
-def _tethered(integrand: Integrand, center: np.ndarray, tether: float) -> Integrand:
-    """The same with the tether in its density."""
+def _localized(integrand: Integrand, center: np.ndarray, localization: float) -> Integrand:
+    """The same with the localization in its density."""
 
     def both(*w: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         value, cost = integrand(*w)
-        return value, cost + 0.5 * tether * sum(np.square(x - c) for x, c in zip(w, center, strict=True))
+        return value, cost + 0.5 * localization * sum(np.square(x - c) for x, c in zip(w, center, strict=True))
 
     return both
 
@@ -193,7 +195,9 @@ def _energy(fn: Callable[..., np.ndarray], n: float) -> Integrand:
         with guarded("fn", "give a function of arrays"):
             found = np.broadcast_to(np.asarray(fn(*w), dtype=np.float64), np.broadcast_shapes(*[x.shape for x in w]))
         if not np.isfinite(found).all():
-            raise InputError("fn gives numbers that are not finite: K must be finite wherever the tether reaches")
+            raise InputError(
+                "fn gives numbers that are not finite: K must be finite wherever the localization reaches"
+            )
         return n * found, n * found
 
     return energy

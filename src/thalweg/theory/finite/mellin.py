@@ -1,4 +1,4 @@
-"""Finite-n values where nbeta K is a product of powers of independent Gamma variables under the tether.
+"""Finite-n values where nbeta K is a product of powers of independent Gamma variables under the localization.
 
 With nbeta K = x Y, Y = prod_i G_i^{p_i}, G_i ~ Gamma(s_i, 1), the partition function is a Mellin-Barnes integral,
 
@@ -39,11 +39,11 @@ def monomial(ks: Sequence[Rational], nbeta: float, gamma: float, scale: float = 
     Raises:
         InputError: an argument out of range.
 
-    Source: w_i^2 gamma/2 ~ Gamma(1/2) under the tether; Mellin-Barnes integral as at the top of this file.
+    Source: w_i^2 gamma/2 ~ Gamma(1/2) under the localization; Mellin-Barnes integral as at the top of this file.
     """
     powers = [float(k) for k in exponents("ks", ks) if k > 0]
-    n, tether, size = real("nbeta", nbeta), real("gamma", gamma), real("scale", scale)
-    return _mean(log(n) + log(size) + sum(powers) * log(2 / tether), [0.5] * len(powers), powers)
+    n, localization, size = real("nbeta", nbeta), real("gamma", gamma), real("scale", scale)
+    return _mean(log(n) + log(size) + sum(powers) * log(2 / localization), [0.5] * len(powers), powers)
 
 
 def homogeneous(d: int, degree: float, nbeta: float, gamma: float, scale: float = 1.0) -> float:
@@ -63,13 +63,13 @@ def homogeneous(d: int, degree: float, nbeta: float, gamma: float, scale: float 
     Raises:
         InputError: an argument out of range.
 
-    Source: |w|^2 gamma/2 ~ Gamma(d/2) under the tether; Mellin-Barnes integral as at the top of this file.
+    Source: |w|^2 gamma/2 ~ Gamma(d/2) under the localization; Mellin-Barnes integral as at the top of this file.
     """
     dims, power = count("d", d), 0.5 * real("degree", degree)
-    n, tether, size = real("nbeta", nbeta), real("gamma", gamma, zero=True), real("scale", scale)
-    if tether == 0:
+    n, localization, size = real("nbeta", nbeta), real("gamma", gamma, zero=True), real("scale", scale)
+    if localization == 0:
         return 0.5 * dims / power
-    return _mean(log(n) + log(size) + power * log(2 / tether), [0.5 * dims], [power])
+    return _mean(log(n) + log(size) + power * log(2 / localization), [0.5 * dims], [power])
 
 
 def deep_linear_origin(widths: Sequence[int], nbeta: float, gamma: float, scale: float = 0.5) -> float:
@@ -95,9 +95,9 @@ def deep_linear_origin(widths: Sequence[int], nbeta: float, gamma: float, scale:
     layers = [count(f"widths[{i}]", width) for i, width in enumerate(sequence("widths", widths))]
     if len(layers) < 2 or 1 not in layers:
         raise InputError(f"widths = {widths!r}: give at least two, one of them 1; no exact route is known otherwise")
-    n, tether, size = real("nbeta", nbeta), real("gamma", gamma), real("scale", scale)
+    n, localization, size = real("nbeta", nbeta), real("gamma", gamma), real("scale", scale)
     layers.remove(1)
-    log_x = log(n) + log(size) + len(layers) * log(2 / tether)
+    log_x = log(n) + log(size) + len(layers) * log(2 / localization)
     return _mean(log_x, [0.5 * width for width in layers], [1.0] * len(layers))
 
 
