@@ -2,8 +2,7 @@
 
 At draws of the size that a posterior's have, along random directions of all weights at once. Weights that the loss
 depends on and that have no gradient (a padding row, behind a detach) would wander on their localization alone, and
-the
-estimate would count what that costs: they are held at w*. A gradient that is there and is another function's (a
+the estimate would count what that costs: they are held at w*. A gradient that is there and is another function's (a
 straight-through estimator, a hook, a wrong backward pass) is refused. Both are looked for in halves of halves.
 """
 

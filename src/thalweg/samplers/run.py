@@ -182,8 +182,7 @@ def place(scape: Landscape, center: Tensor, carried: Tensor) -> Tensor:
     """Weights (R, D) of what is carried.
 
     Where weights have localizations t of their own, chains move in u = w* + t (w - w*), in which the localization
-    is the
-    same in all directions: the path of a rescaled network is then that of the network before.
+    is the same in all directions: the path of a rescaled network is then that of the network before.
     """
     return carried if scape.localization is None else center + (carried - center) / scape.localization
 
