@@ -17,7 +17,7 @@ from scipy.stats import chi2
 from torch import Tensor
 
 import thalweg as tw
-from thalweg.irl import Behaviour, Boltzmann, Likelihood, Linear, calibrate, most_likely
+from thalweg.irl import Behaviour, Boltzmann, Likelihood, Linear, goodness_of_fit, most_likely
 from thalweg.rng import stream
 
 STATES, ACTIONS, FEATURES, SHARPNESS, CHOICES, DISCOUNT = 10, 3, 3, 50.0, 2000, 0.9
@@ -157,7 +157,7 @@ def main(count: int, kinds: tuple[str, ...]) -> None:
             if kind == "unrestricted":
                 width = STATES * ACTIONS
                 values = Linear(torch.eye(width, dtype=torch.float64).reshape(STATES, ACTIONS, width))
-            found = calibrate(behaviour, values, Boltzmann(SHARPNESS), seed=seed)
+            found = goodness_of_fit(behaviour, values, Boltzmann(SHARPNESS), seed=seed)
             verdicts.append(found.verdict)
             for one in found.statistics:
                 by[one.name] = by.get(one.name, 0) + (one.adjusted <= found.level)

@@ -13,7 +13,7 @@ import numpy as np
 import scipy.sparse as sparse
 
 import thalweg as tw
-from thalweg.certificates import Bob, Known, certify
+from thalweg.certificates import Bob, KnownReward, certify
 from thalweg.mdp import plan
 
 MOVES = ((-1, 0), (1, 0), (0, -1), (0, 1))
@@ -58,7 +58,9 @@ def main(
         )
         if whole:
             began = time.perf_counter()
-            issued = certify(Known(alice), Bob(reward=bob, suboptimality=SHORT * size_of_bob), grid(size, discount))
+            issued = certify(
+                KnownReward(alice), Bob(reward=bob, suboptimality=SHORT * size_of_bob), grid(size, discount)
+            )
             print(f"seed {seed}: {issued.summary} {time.perf_counter() - began:.2f} s")
     print(f"peak of memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.2f} GiB")
 

@@ -205,7 +205,7 @@ def worst_regret(process: Process, alice: Reward, bob: Reward, suboptimality: Fr
     return process.best(alice) - worst_return(process, alice, bob, process.best(bob) - suboptimality)
 
 
-def contextual_floor(process: Process, gains: Sequence[Reward]) -> Fraction:
+def contextual_minimax_regret(process: Process, gains: Sequence[Reward]) -> Fraction:
     """t*: the least, over policies, of the largest regret over rewards, each a share of its range.
 
     A game of chances of rewards against policies; policies join while one is better against the present chances.

@@ -13,7 +13,7 @@ import torch
 import exact
 import thalweg as tw
 from processes import Case
-from thalweg.certificates import Bob, Certificate, Known, certify
+from thalweg.certificates import Bob, Certificate, KnownReward, certify
 
 QUANTITIES = ("exact", "per_start", "beside_safe", "lp", "t1")
 SAID = 1e-6  # a slack above it is said in words
@@ -80,7 +80,7 @@ def certified(case: Case, thin: bool = False) -> Certificate:
     """By the public door."""
     policy, safe = (None if x is None else torch.as_tensor(x) for x in (case.policy, case.safe))
     bob = Bob(policy=policy, reward=case.bob, suboptimality=case.suboptimality)
-    return certify(Known(case.alice), bob, process_of(case, thin), safe=safe)
+    return certify(KnownReward(case.alice), bob, process_of(case, thin), safe=safe)
 
 
 @dataclass

@@ -11,8 +11,8 @@ from thalweg.irl import (
     Likelihood,
     Linear,
     Soft,
-    calibrate,
     dimensions_tested,
+    goodness_of_fit,
     information,
     most_likely,
 )
@@ -49,7 +49,7 @@ def alice(kind, seed, count=2000):
 
 
 def refused(kind, seeds, **settings):
-    return sum(calibrate(*alice(kind, seed), RULE, seed=seed, **settings).verdict == "failed" for seed in seeds)
+    return sum(goodness_of_fit(*alice(kind, seed), RULE, seed=seed, **settings).verdict == "failed" for seed in seeds)
 
 
 def test_a_true_model_is_seldom_refused():
@@ -64,33 +64,33 @@ def test_a_wrong_model_is_refused(kind):
 def test_an_unrestricted_reward_is_untestable():
     seen, _ = alice("epsilon-greedy", 0)
     wide = Linear(torch.eye(STATES * ACTIONS).double().reshape(STATES, ACTIONS, -1))
-    found = calibrate(seen, wide, RULE)
+    found = goodness_of_fit(seen, wide, RULE)
     assert found.verdict == "untestable"
     assert found.p is None
     assert not found.passed
     assert "any choices" in found.reason
     for rule, class_ in ((Boltzmann(2.0, relative=False), 1.0), (Soft(0.3), 1.0)):
-        assert calibrate(seen, Linear(wide.features, class_), rule).verdict == "untestable"
+        assert goodness_of_fit(seen, Linear(wide.features, class_), rule).verdict == "untestable"
 
 
 def test_dimensions_that_are_tested_are_counted():
     seen, values = alice("true", 0)
     assert dimensions_tested(Likelihood.of(seen, values, RULE)) == 20 - 3  # two of direction, and the sharpness
     assert dimensions_tested(Likelihood.of(seen.only(seen.states < 2), values, RULE)) == 4 - 3
-    assert calibrate(seen.only(seen.states == 0), values, RULE).verdict == "untestable"
+    assert goodness_of_fit(seen.only(seen.states == 0), values, RULE).verdict == "untestable"
 
 
 def test_few_choices_are_untestable_and_wrong_numbers_named():
     seen, values = alice("true", 0, 30)
-    assert "held out" in calibrate(seen, values, RULE).reason
+    assert "held out" in goodness_of_fit(seen, values, RULE).reason
     with pytest.raises(tw.InputError, match="every 1"):
-        calibrate(seen, values, RULE, every=1)
+        goodness_of_fit(seen, values, RULE, every=1)
     with pytest.raises(tw.InputError, match="replicates 20"):
-        calibrate(seen, values, RULE, replicates=20)
+        goodness_of_fit(seen, values, RULE, replicates=20)
 
 
 def test_the_check_is_the_same_each_time():
-    one, two = (calibrate(*alice("true", 3), RULE, replicates=149, seed=5) for _ in range(2))
+    one, two = (goodness_of_fit(*alice("true", 3), RULE, replicates=149, seed=5) for _ in range(2))
     assert one == two
 
 
@@ -142,7 +142,7 @@ COUNTED, ORDERED = ("log-loss", "bins", "saturated"), ("repeats", "alternates", 
 )
 def test_the_order_of_choices_is_tested(name, how):
     seen, values = ordered(0, **how)
-    found = {s.name: s.adjusted for s in calibrate(seen, values, RULE, replicates=149).statistics}
+    found = {s.name: s.adjusted for s in goodness_of_fit(seen, values, RULE, replicates=149).statistics}
     if name is None:  # negative control: no habit, in states that the choices lead to
         assert min(found[n] for n in ORDERED) > 0.05
     else:
@@ -151,7 +151,7 @@ def test_the_order_of_choices_is_tested(name, how):
 
 def test_counts_alone_do_not_see_a_habit():
     seen, values = ordered(0, h=1.8, acting=True)
-    found = calibrate(seen, values, RULE, replicates=149)
+    found = goodness_of_fit(seen, values, RULE, replicates=149)
     assert found.reason.startswith("choices do not follow the model: repeats (adjusted p = ")
     assert all(s.adjusted > found.level for s in found.statistics if s.name in COUNTED)
 
@@ -245,4 +245,4 @@ def test_slopes_are_differences_and_gains_are_chi_square():
 
 def test_wide_sharpness_takes_epsilon_for_noise_and_is_refused_nonetheless():
     seen, values = alice("epsilon-greedy", 1)
-    assert calibrate(seen, values, RULE, spread=1.0, replicates=149).verdict == "failed"
+    assert goodness_of_fit(seen, values, RULE, spread=1.0, replicates=149).verdict == "failed"

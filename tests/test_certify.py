@@ -10,10 +10,10 @@ import pytest
 import torch
 
 import thalweg as tw
-from thalweg.certificates import STATEMENT, Bob, Known, Observed, certify, certify_files
+from thalweg.certificates import STATEMENT, Bob, Demonstrations, KnownReward, certify, certify_files
 from thalweg.cli import main
 from thalweg.envs import gridworld
-from thalweg.irl import Behaviour, Boltzmann, calibrate
+from thalweg.irl import Behaviour, Boltzmann, goodness_of_fit
 from thalweg.recipes.alice_and_bob._alices import alice
 
 EXAMPLES = Path(__file__).parent.parent / "examples" / "agents"
@@ -122,7 +122,7 @@ def test_letters_are_worth_what_they_say_to_the_last_digit():
     assert world.reward({"~": -0.3}).unique().tolist() == [-0.3, 0.0]
     plain, bob = world.reward({"C": 1.0, "~": -0.3}), world.reward({"C": 1.0})
     moved = world.reward({"C": 1e6 + 1, "~": 1e6 - 0.3, ".": 1e6})
-    found, same = (certify(Known(r), Bob(reward=bob, suboptimality=0.1), world.mdp) for r in (plain, moved))
+    found, same = (certify(KnownReward(r), Bob(reward=bob, suboptimality=0.1), world.mdp) for r in (plain, moved))
     assert same.lp == pytest.approx(found.lp, abs=same.slacks["lp"] + 1e-9)
 
 
@@ -131,17 +131,17 @@ def test_a_known_alice_orders_the_three_bounds():
     reward, other = world.reward({"G": 1.0, "X": -1.0}), world.reward({"G": 1.0, "X": -0.4})
     policy = world.mdp.optimal(other).policy
     even = torch.full((world.mdp.states, 4), 0.25)
-    found = certify(Known(reward), Bob(policy, other, 0.1), world.mdp, safe=even)
+    found = certify(KnownReward(reward), Bob(policy, other, 0.1), world.mdp, safe=even)
     assert found.delta == 0
     assert 0 <= found.exact <= found.lp <= found.t1
     assert found.lp == pytest.approx(tw.worst_regret(world.mdp, reward, other, 0.1).value)
     assert found.beside_safe < 1
-    lossless = certify(Known(reward), Bob(policy, other, 0.1), world.mdp, safe=world.mdp.optimal(reward).policy)
+    lossless = certify(KnownReward(reward), Bob(policy, other, 0.1), world.mdp, safe=world.mdp.optimal(reward).policy)
     assert lossless.beside_safe is None
     assert "safe policy" in lossless.tighter[-1]
     assert not any("safe policy" in words for words in found.tighter)
     assert found.per_start == pytest.approx(found.exact)  # there is one first state
-    alone = certify(Known(reward), Bob(even), world.mdp)
+    alone = certify(KnownReward(reward), Bob(even), world.mdp)
     assert (alone.lp, alone.t1) == (None, None)
     assert alone.bound == pytest.approx(float(world.mdp.regret(even, reward, normalised=True)))
 
@@ -151,13 +151,13 @@ def test_a_failed_assumption_means_no_number():
     mdp = behaviour.environments[0]
     policy = mdp.optimal(values.reward(theta, 3)).policy
     drunk = Behaviour(behaviour.environments, behaviour.states, (behaviour.states + torch.arange(400)) % 3)
-    tested = calibrate(drunk, values, rule)
-    found = certify(Observed(drunk, values, rule, calibration=tested), Bob(policy), mdp)
+    tested = goodness_of_fit(drunk, values, rule)
+    found = certify(Demonstrations(drunk, values, rule, goodness_of_fit=tested), Bob(policy), mdp)
     with pytest.raises(tw.UnhealthyError, match="do not follow the model"):
         _ = found.bound
     assert found.to_dict()["bound"] is None is found.to_dict()["exact"]
     reward = values.reward(theta, 3)
-    lazy = certify(Observed(behaviour, values, rule), Bob(mdp.worst(reward).policy, reward, 0.01), mdp)
+    lazy = certify(Demonstrations(behaviour, values, rule), Bob(mdp.worst(reward).policy, reward, 0.01), mdp)
     assert [a.name for a in lazy.failed] == ["suboptimality"]
 
 
@@ -169,9 +169,9 @@ def test_what_is_not_known_is_asked_for():
         (Bob(reward=reward), "suboptimality is not known"),
     ):
         with pytest.raises(tw.InputError, match=told):
-            certify(Known(reward), bob, world.mdp)
+            certify(KnownReward(reward), bob, world.mdp)
     with pytest.raises(tw.InputError, match="return range of Alice's reward is 0"):
-        certify(Known(torch.ones(world.mdp.states)), Bob(reward=reward, suboptimality=0.1), world.mdp)
+        certify(KnownReward(torch.ones(world.mdp.states)), Bob(reward=reward, suboptimality=0.1), world.mdp)
 
 
 def written(place, alice_text, bob_text, **arrays):

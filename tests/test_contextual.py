@@ -28,7 +28,7 @@ from thalweg.irl import (
     worst_context,
 )
 from thalweg.mdp import _linear_programmes as programmes
-from thalweg.mdp import contextual_floor, flow, planning
+from thalweg.mdp import contextual_minimax_regret, flow, planning
 from thalweg.mdp import minimax_regret as floors
 
 
@@ -53,7 +53,7 @@ def random_policy(seed, mdp):
 def test_floor_lies_between_its_proven_bounds_and_below_every_policy(seed):
     mdp = world(seed, states=3 + seed % 3)
     several = rewards(seed, 3, mdp)
-    floor = contextual_floor(mdp, several)
+    floor = contextual_minimax_regret(mdp, several)
     assert abs(floor.upper - floor.lower) < 1e-8
     assert floor.lower - 1e-9 <= floor.value <= floor.upper + 1e-9
     assert abs(float(floor.duals.sum()) - 1) < 1e-9
@@ -70,7 +70,7 @@ def test_floor_lies_between_its_proven_bounds_and_below_every_policy(seed):
 def test_floor_of_two_opposed_rewards_is_a_half():
     mdp = world(1)
     reward = rewards(1, 1, mdp)[0]
-    floor = contextual_floor(mdp, [reward, -7 * reward])  # a scale is no reason to count more
+    floor = contextual_minimax_regret(mdp, [reward, -7 * reward])  # a scale is no reason to count more
     assert abs(floor.value - 0.5) < 1e-8
     assert torch.allclose(floor.duals, torch.full((2,), 0.5).double(), atol=1e-8)
     undivided = torch.tensor([1.0, 7.0]).double()  # without the division by rho the duals would not sum to 1
@@ -79,9 +79,9 @@ def test_floor_of_two_opposed_rewards_is_a_half():
 
 def test_floor_of_one_reward_is_nothing_and_its_duals_are_no_certificate():
     mdp = world(2)
-    assert abs(contextual_floor(mdp, rewards(2, 1, mdp)).value) < 1e-9
+    assert abs(contextual_minimax_regret(mdp, rewards(2, 1, mdp)).value) < 1e-9
     several = rewards(5, 3, mdp)
-    floor = contextual_floor(mdp, several)
+    floor = contextual_minimax_regret(mdp, several)
     of_the_reward = worst_context(mdp, several, mdp.optimal(floor.reward).policy)[0]
     assert of_the_reward > floor.value + 0.05  # another optimum of the supporting reward loses more than t*
 
@@ -89,7 +89,7 @@ def test_floor_of_one_reward_is_nothing_and_its_duals_are_no_certificate():
 def test_a_context_without_a_range_is_named():
     mdp = world(3)
     with pytest.raises(tw.InputError, match="reward 1"):
-        contextual_floor(mdp, [*rewards(3, 1, mdp), torch.ones(4)])
+        contextual_minimax_regret(mdp, [*rewards(3, 1, mdp), torch.ones(4)])
     with pytest.raises(tw.InputError, match="give one policy"):
         worst_context(mdp, rewards(3, 1, mdp), torch.full((2, 4, 2), 0.5))
 
@@ -148,7 +148,7 @@ def as_it_stands(mdp, several, points):
 def test_a_rare_step_to_where_all_is_lost_counts(chance):
     moves, start, several = rare_loss(chance)
     mdp = tw.MDP(moves, start, 0.9)
-    floor = contextual_floor(mdp, several)
+    floor = contextual_minimax_regret(mdp, several)
     proven(floor, 0.5, 1e-10)
     assert worst_context(mdp, several, floor.policy)[0] == pytest.approx(0.5, abs=1e-10)
     safe = torch.tensor([[0.0, 1.0]]).double().expand(3, 2)
@@ -167,7 +167,7 @@ def test_a_rare_step_behind_rare_steps_too_of_loss_or_gain(chance, steps, sign, 
     truth = rationals.floor(rationals.returns(moves, start, discount, several))
     assert truth > 0.05
     for given in (moves, [sparse.csr_matrix(moves[:, a]) for a in range(2)]):
-        proven(contextual_floor(tw.MDP(given, start, discount), several), truth)
+        proven(contextual_minimax_regret(tw.MDP(given, start, discount), several), truth)
 
 
 @pytest.mark.parametrize("sweeps_only", [False, True])
@@ -184,9 +184,9 @@ def test_a_rare_step_counts_among_many_states(monkeypatch, sweeps_only):
     if sweeps_only:  # negative control
         monkeypatch.setattr(planning, "MOST", 0)
         with pytest.raises(tw.InputError, match="return range of reward 0 is 0 up to rounding"):
-            contextual_floor(mdp, rewards)
+            contextual_minimax_regret(mdp, rewards)
     else:
-        proven(contextual_floor(mdp, rewards), 0.5)
+        proven(contextual_minimax_regret(mdp, rewards), 0.5)
 
 
 def test_digits_that_the_input_leaves_open_are_in_the_gap():
@@ -196,7 +196,7 @@ def test_digits_that_the_input_leaves_open_are_in_the_gap():
     for kind in (np.float64, np.float32):
         given = [r.astype(kind) for r in moved]
         mdp = tw.MDP(moves.astype(kind), start, 0.9)
-        floor = floors_of[kind] = contextual_floor(mdp, given)
+        floor = floors_of[kind] = contextual_minimax_regret(mdp, given)
         assert floor.lower <= 0.5 <= floor.upper
         most = worst_context(mdp, given, policy.to(torch.float32))[0]
         truth = worst_context(tw.MDP(moves, start, 0.9), several, policy)[0]
@@ -212,19 +212,21 @@ def test_floor_is_the_value_of_the_game_of_all_policies_in_rationals(seed):
     moves, start, discount, several = rationals.rare(seed)
     given = moves if seed % 4 < 2 else [sparse.csr_matrix(moves[:, a]) for a in range(moves.shape[1])]
     truth = rationals.floor(rationals.returns(moves, start, discount, several))
-    plain = contextual_floor(tw.MDP(given, start, discount), several)
+    plain = contextual_minimax_regret(tw.MDP(given, start, discount), several)
     proven(plain, truth)
     for changed in ([1e-12 * several[0], 1e12 * several[1]], [several[1], 1e200 * several[0], several[1]]):
-        proven(contextual_floor(tw.MDP(given, start, discount), changed), truth)
+        proven(contextual_minimax_regret(tw.MDP(given, start, discount), changed), truth)
 
 
 def test_constants_unreachable_states_and_duplicates_change_nothing():
     mdp, several = world(7), rewards(7, 2, world(7))
-    truth = contextual_floor(mdp, several)
+    truth = contextual_minimax_regret(mdp, several)
     moved = [r + 1e6 * k * float(mdp.return_range(r)) for k, r in zip((1, -1), several, strict=True)]
     proven(truth, truth.value)
     assert truth.value > 0.01
-    assert contextual_floor(mdp, moved).value == pytest.approx(truth.value, abs=1e-8)  # what is left of the digits
+    assert contextual_minimax_regret(mdp, moved).value == pytest.approx(
+        truth.value, abs=1e-8
+    )  # what is left of the digits
     more = torch.zeros(6, 3, 6).double()  # a state twice, one that nobody reaches, an action twice
     more[:4, :2, :4] = mdp.transitions
     more[:4, :2, 4] = more[:4, :2, 0] / 2
@@ -235,10 +237,14 @@ def test_constants_unreachable_states_and_duplicates_change_nothing():
     longer = [torch.cat([r, r[:1], torch.full((1, 2), 1e9).double()])[:, [0, 1, 1]] for r in several]
     for order in (torch.arange(6), torch.tensor([5, 3, 1, 4, 0, 2])):
         same = tw.MDP(more[order][:, :, order], start[order], mdp.discount)
-        assert contextual_floor(same, [r[order] for r in longer]).value == pytest.approx(truth.value, abs=1e-10)
-    assert contextual_floor(same, [r[order] for r in longer] * 2).value == pytest.approx(truth.value, abs=1e-10)
+        assert contextual_minimax_regret(same, [r[order] for r in longer]).value == pytest.approx(
+            truth.value, abs=1e-10
+        )
+    assert contextual_minimax_regret(same, [r[order] for r in longer] * 2).value == pytest.approx(
+        truth.value, abs=1e-10
+    )
     longer[0][4] += 1  # negative control
-    assert abs(contextual_floor(tw.MDP(more, start, mdp.discount), longer).value - truth.value) > 1e-4
+    assert abs(contextual_minimax_regret(tw.MDP(more, start, mdp.discount), longer).value - truth.value) > 1e-4
 
 
 def test_steps_that_are_tried_until_they_are_made_are_in_the_units_of_the_flow():
@@ -250,7 +256,7 @@ def test_steps_that_are_tried_until_they_are_made_are_in_the_units_of_the_flow()
     moves[range(states), 0, [*range(1, states), states - 1]] += rare
     one = np.zeros((states, 2))
     one[:, 1] = 1
-    found = contextual_floor(tw.MDP(moves, np.eye(states)[0], 0.9), [one, -one])
+    found = contextual_minimax_regret(tw.MDP(moves, np.eye(states)[0], 0.9), [one, -one])
     assert found.lower == pytest.approx(0.5)
     assert found.gap < 1e-6
 
@@ -265,9 +271,9 @@ def test_floor_of_as_many_contexts_as_rare_steps(count):
     several = [np.eye(count + 1)[k + 1] * chances[k] ** -1 for k in range(count)]
     if count == 1:
         with pytest.raises(tw.InputError, match="return range of reward 0"):
-            contextual_floor(mdp, several)  # at discount 0 nobody comes there
+            contextual_minimax_regret(mdp, several)  # at discount 0 nobody comes there
         mdp = tw.MDP(moves, np.eye(2)[0], 0.9)
-    floor = contextual_floor(mdp, several)
+    floor = contextual_minimax_regret(mdp, several)
     assert floor.gap < 1e-9
     odds = [float(mdp.returns(floor.policy, r) / mdp.return_range(r)) for r in several]
     assert floor.value == pytest.approx(1 - min(odds), abs=1e-6)
@@ -282,14 +288,14 @@ def test_a_floor_that_is_not_known_says_so(monkeypatch):
     several = [np.array([[0, 0, 0], row]) / chance for row in ([1, 0, 0], [0, 1, 0])]
     mdp = tw.MDP(moves, start, 0.9)
     monkeypatch.setattr(floors, "CUTS", 1)
-    proven(contextual_floor(mdp, several), 0.5)
+    proven(contextual_minimax_regret(mdp, several), 0.5)
     unscaled = programmes.Scaled(np.zeros(2), flow(mdp), start)
     monkeypatch.setattr(floors, "scaled", lambda rows, policies: unscaled)  # HiGHS alone: nobody comes there
-    found = contextual_floor(mdp, several)
+    found = contextual_minimax_regret(mdp, several)
     assert found.lower <= 0.5 < 0.6 < found.upper
     assert "is known to" in found.reasons[0]
     monkeypatch.setattr(floors, "CUTS", 40)
-    proven(contextual_floor(mdp, several), 0.5)  # cuts make up for it
+    proven(contextual_minimax_regret(mdp, several), 0.5)  # cuts make up for it
 
 
 # --- contexts of history -----------------------------------------------------------------------------------------

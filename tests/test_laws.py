@@ -15,7 +15,7 @@ import exact
 import thalweg as tw
 from judged import OPEN, QUANTITIES, Docket, certified, faults, left_open, process_of, truth
 from processes import Case, draw
-from thalweg.mdp import Gains, contextual_floor, worst_regret
+from thalweg.mdp import Gains, contextual_minimax_regret, worst_regret
 from variants import VARIANTS, single_precision
 
 LEAN, LONG, CHUNK, MANY = 150, 2000, 50, 250  # processes; so many are told in every variant in one test
@@ -121,7 +121,7 @@ def plain(seeds):
 
 
 def two_rewards(seeds):
-    """`worst_regret`, `reward_distance` and `contextual_floor` of Alice's and Bob's rewards."""
+    """`worst_regret`, `reward_distance` and `contextual_minimax_regret` of Alice's and Bob's rewards."""
     wrong, refused = [], 0
     for seed in seeds:
         case = draw(seed)
@@ -145,7 +145,7 @@ def two_rewards(seeds):
         try:
             apart, floor = (
                 tw.reward_distance(mdp, case.alice, case.bob),
-                contextual_floor(mdp, [case.alice, case.bob]),
+                contextual_minimax_regret(mdp, [case.alice, case.bob]),
             )
         except tw.InputError:
             refused += 1
@@ -153,7 +153,7 @@ def two_rewards(seeds):
         off = 2 * OPEN * (left_open(case, case.alice) / true["alice"] + left_open(case, case.bob) / true["bob"])
         if abs(Fraction(apart) - process.distance(alice, bob)) > 2 * off:
             wrong.append(f"{where}: distance {apart!r}, right {float(process.distance(alice, bob))!r}")
-        least = exact.contextual_floor(process, [alice, bob])
+        least = exact.contextual_minimax_regret(process, [alice, bob])
         if not Fraction(floor.lower) <= least <= Fraction(floor.upper):
             wrong.append(f"{where}: floor [{floor.lower!r}, {floor.upper!r}], right {float(least)!r}")
     return wrong, refused

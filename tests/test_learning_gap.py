@@ -11,7 +11,7 @@ from torch.distributions import Normal, kl_divergence
 
 import thalweg as tw
 from thalweg.certificates import (
-    Gap,
+    GeneralisationBound,
     certified_gap,
     drawn,
     empirical_bernstein,
@@ -410,9 +410,11 @@ def test_delta_is_split_over_checkpoints():
 
 
 def test_a_gap_is_a_number_or_a_reason():
-    fine = Gap(raw=0.5, kind="certified", delta=0.1, assumptions=(), terms={"mean": 0.5})
+    fine = GeneralisationBound(raw=0.5, kind="certified", delta=0.1, assumptions=(), terms={"mean": 0.5})
     assert fine.value == 0.5
     assert fine.healthy
     assert fine.to_dict()["value"] == 0.5
     with pytest.raises(UnhealthyError, match="because"):
-        _ = Gap(raw=0.5, kind="certified", delta=0.1, assumptions=(), terms={}, reasons=("because",)).value
+        _ = GeneralisationBound(
+            raw=0.5, kind="certified", delta=0.1, assumptions=(), terms={}, reasons=("because",)
+        ).value

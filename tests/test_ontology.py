@@ -6,7 +6,7 @@ import scipy.sparse as sparse
 import torch
 
 import thalweg as tw
-from thalweg.mdp import Abstraction, Mismatch
+from thalweg.mdp import Abstraction, AbstractionError
 
 
 def random_process(rng, states, actions=3, discount=0.9):
@@ -84,8 +84,8 @@ def test_everything_survives_a_lumpable_refinement(seed):
     worst = worst_regret(coarse, alice, bob, allowed)
     assert worst > 0.1 * allowed
     assert worst_regret(fine, a, b, allowed) == pytest.approx(worst, abs=near)
-    assert phi.departure(fine, coarse).size < 1e-12
-    assert phi.mismatch(fine, a, coarse, alice).error < 1e-9
+    assert phi.transition_error(fine, coarse).size < 1e-12
+    assert phi.model_error(fine, a, coarse, alice).error < 1e-9
     assert phi.push_forward(fine, a).error < 1e-12
     torch.testing.assert_close(phi.push_forward(fine, a).reward, alice)
     again = phi.push_forward_process(fine, weights=rng.random(fine.states) + 0.1)  # whatever the weights
@@ -148,8 +148,8 @@ def test_regret_on_fine_states_is_at_most_the_coarse_one_and_the_error():
         for policy in policies:
             true = float(fine.regret(phi.pull_back_policy(policy), reward))
             seen = float(coarse.regret(policy, pushed.reward))
-            own = phi.mismatch(fine, reward, coarse, pushed.reward, policy)
-            anyone = phi.mismatch(fine, reward, coarse, pushed.reward)
+            own = phi.model_error(fine, reward, coarse, pushed.reward, policy)
+            anyone = phi.model_error(fine, reward, coarse, pushed.reward)
             assert 0 < own.error <= anyone.error
             assert own.reward == pytest.approx(pushed.error)
             assert abs(true - seen) <= own.error + 1e-10
@@ -169,7 +169,7 @@ def test_the_error_is_attained():
     policy = torch.tensor([[1.0, 0.0]])
     assert float(coarse.regret(policy, pushed.reward)) == 0
     assert float(fine.regret(phi.pull_back_policy(policy), reward)) == 1
-    assert phi.mismatch(fine, reward, coarse, pushed.reward, policy).error == pytest.approx(1)
+    assert phi.model_error(fine, reward, coarse, pushed.reward, policy).error == pytest.approx(1)
 
 
 def test_worst_regret_of_any_bob_needs_his_error_too():
@@ -177,8 +177,8 @@ def test_worst_regret_of_any_bob_needs_his_error_too():
         _, fine, phi, coarse, (alice, bob) = blurred(seed, noise=[0.01, 0.05, 0.3][seed % 3])
         a, b = (phi.push_forward(fine, r, widen=True).reward for r in (alice, bob))
         allowed = 0.05 * tw.return_range(fine, bob)
-        his = phi.mismatch(fine, bob, coarse, b).error
-        hers = phi.mismatch(fine, alice, coarse, a).error
+        his = phi.model_error(fine, bob, coarse, b).error
+        hers = phi.model_error(fine, alice, coarse, a).error
         true = worst_regret(fine, alice, bob, allowed)
         assert true <= worst_regret(coarse, a, b, allowed + his) + hers + 1e-8
 
@@ -190,7 +190,7 @@ def test_alice_s_error_alone_does_not_cover_a_bob_who_tells_states_apart():
     phi = Abstraction([0, 0])
     coarse = phi.push_forward_process(fine)
     a, b = phi.push_forward(fine, alice).reward, phi.push_forward(fine, bob, widen=True).reward
-    hers, his = phi.mismatch(fine, alice, coarse, a).error, phi.mismatch(fine, bob, coarse, b).error
+    hers, his = phi.model_error(fine, alice, coarse, a).error, phi.model_error(fine, bob, coarse, b).error
     true = worst_regret(fine, alice, bob, 0.0)
     assert true == pytest.approx(0.5)
     assert worst_regret(coarse, a, b, 0.0) + hers < 1e-12 < true  # negative control
@@ -208,15 +208,15 @@ def test_departures_are_named_and_exact():
     phi = Abstraction([0, 1, 1, 2])
     coarse = phi.push_forward_process(fine, weights=[1, 3, 1, 1])
     torch.testing.assert_close(coarse.transitions[1, 0], torch.tensor([0.075, 0, 0.925], dtype=torch.float64))
-    found = phi.departure(fine, coarse)
+    found = phi.transition_error(fine, coarse)
     assert found.size == pytest.approx(0.45)
     assert (found.state, found.action) == (2, 0)
-    earned = phi.reward_departure(fine, [0.0, 1.0, 1.5, 0.0], coarse, [0.0, 1.1, 0.0])
+    earned = phi.reward_error(fine, [0.0, 1.0, 1.5, 0.0], coarse, [0.0, 1.1, 0.0])
     assert earned.size == pytest.approx(0.4)
     assert earned.state == 2
-    mismatch = phi.mismatch(fine, [0.0, 0, 0, 1.0], coarse, [0.0, 0, 1.0])
-    assert mismatch.error > 0
-    assert Mismatch(0.5, 0.2, 3.0, 0.5).error == pytest.approx(2 * (0.5 + 0.5 * 0.2 * 3 / 2) / 0.5)
+    model_error = phi.model_error(fine, [0.0, 0, 0, 1.0], coarse, [0.0, 0, 1.0])
+    assert model_error.error > 0
+    assert AbstractionError(0.5, 0.2, 3.0, 0.5).error == pytest.approx(2 * (0.5 + 0.5 * 0.2 * 3 / 2) / 0.5)
 
 
 def test_states_that_alice_tells_apart_are_not_merged_unasked():
@@ -242,8 +242,8 @@ def test_sparse_processes_are_mapped_alike():
     assert other.sparse is not None
     np.testing.assert_allclose(other.sparse.toarray(), dense.transitions.reshape(-1, 4), atol=1e-14)
     pushed = phi.push_forward(thin(fine), reward, widen=True)
-    ones = phi.mismatch(thin(fine), reward, thin(coarse), pushed.reward)
-    assert ones.error == pytest.approx(phi.mismatch(fine, reward, coarse, pushed.reward).error, abs=1e-10)
+    ones = phi.model_error(thin(fine), reward, thin(coarse), pushed.reward)
+    assert ones.error == pytest.approx(phi.model_error(fine, reward, coarse, pushed.reward).error, abs=1e-10)
 
 
 def test_bad_input_is_named():
@@ -264,11 +264,11 @@ def test_bad_input_is_named():
         (lambda: phi.pull_back_policy(torch.ones(3)), "policy has shape"),
         (lambda: phi.push_forward(fine, torch.zeros(2, fine.states, 3)), "no batch"),
         (lambda: phi.push_forward(fine, own / 0), "NaN"),
-        (lambda: phi.departure(fine, random_process(rng, 3, 2)), "2 actions"),
-        (lambda: phi.departure(fine, random_process(rng, 4)), "coarse process has 4 states"),
-        (lambda: phi.departure(fine, tw.MDP(coarse.transitions, coarse.start, 0.5)), "discounts 0.9"),
-        (lambda: phi.departure(fine, tw.MDP(coarse.transitions, [1.0, 0, 0], 0.9)), "starts in block"),
-        (lambda: phi.mismatch(fine, own, coarse, torch.zeros(3), torch.ones(2, 3, 3) / 3), "policy has shape"),
+        (lambda: phi.transition_error(fine, random_process(rng, 3, 2)), "2 actions"),
+        (lambda: phi.transition_error(fine, random_process(rng, 4)), "coarse process has 4 states"),
+        (lambda: phi.transition_error(fine, tw.MDP(coarse.transitions, coarse.start, 0.5)), "discounts 0.9"),
+        (lambda: phi.transition_error(fine, tw.MDP(coarse.transitions, [1.0, 0, 0], 0.9)), "starts in block"),
+        (lambda: phi.model_error(fine, own, coarse, torch.zeros(3), torch.ones(2, 3, 3) / 3), "policy has shape"),
     ):
         with pytest.raises(tw.InputError, match=words):
             bad()

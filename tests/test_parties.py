@@ -8,22 +8,22 @@ import torch
 
 import thalweg as tw
 from thalweg.certificates import (
-    Asked,
+    ActionCounts,
     Bob,
     Candidates,
     Contextual,
-    Counted,
-    Drift,
-    Gap,
-    Known,
-    Observed,
+    Demonstrations,
+    GeneralisationBound,
+    KnownReward,
+    ModelError,
+    StatedPolicy,
     certify,
     covered,
     predicted_evidence,
 )
 from thalweg.envs import gridworld
-from thalweg.irl import Behaviour, Boltzmann, Calibration, Linear, calibrate, worst_context
-from thalweg.mdp import Abstraction, Gains, contextual_floor, from_rows, mixture
+from thalweg.irl import Behaviour, Boltzmann, GoodnessOfFit, Linear, goodness_of_fit, worst_context
+from thalweg.mdp import Abstraction, Gains, contextual_minimax_regret, from_rows, mixture
 from thalweg.mdp.worst_regret.batch import worst_regrets
 from thalweg.recipes.alice_and_bob._alices import alice, bayes_bob
 
@@ -77,12 +77,12 @@ def test_log_probabilities_say_what_the_reward_does():
     mdp = world(1)
     hers, other = reward(1, mdp), reward(2, mdp)
     bob = Bob(mdp.optimal(other).policy, other, 0.1)
-    known = certify(Known(hers), bob, mdp)
+    known = certify(KnownReward(hers), bob, mdp)
     for rule in (Boltzmann(7.0), Boltzmann(3.0, relative=False), tw.irl.Soft(0.5)):
-        asked = certify(Asked(rule.log_policy(mdp, hers), rule), bob, mdp)
+        asked = certify(StatedPolicy(rule.log_policy(mdp, hers), rule), bob, mdp)
         for name in ("exact", "lp", "t1"):
             assert getattr(asked, name) == pytest.approx(getattr(known, name), abs=1e-6), (rule, name)
-    wrong = certify(Asked(Boltzmann(7.0).log_policy(mdp, hers), tw.irl.Soft(0.5)), bob, mdp)
+    wrong = certify(StatedPolicy(Boltzmann(7.0).log_policy(mdp, hers), tw.irl.Soft(0.5)), bob, mdp)
     assert abs(wrong.exact - known.exact) > 1e-3  # the rule matters
 
 
@@ -91,31 +91,31 @@ def test_counts_certify_a_policy_in_their_own_process():
     hers = reward(3, mdp)
     seen = chosen(1, mdp, Boltzmann(8.0).log_policy(mdp, hers).exp(), 20_000)
     policy = mdp.optimal(hers).policy
-    found = certify(Counted(seen, 0.1), Bob(policy), mdp)
+    found = certify(ActionCounts(seen, 0.1), Bob(policy), mdp)
     assert share(mdp, policy, hers) <= found.bound < 0.5
     assert (found.lp, found.delta) == (None, 0.1)
-    elsewhere = certify(Counted(seen), Bob(policy), world(3, states=3, actions=2))
+    elsewhere = certify(ActionCounts(seen), Bob(policy), world(3, states=3, actions=2))
     assert not elsewhere.issued
-    few = certify(Counted(seen.only(torch.arange(20_000) < 5)), Bob(policy), mdp)
+    few = certify(ActionCounts(seen.only(torch.arange(20_000) < 5)), Bob(policy), mdp)
     assert [a.name for a in few.failed] == ["counts"]
 
 
 def test_contextual_values_count_by_the_worst():
     mdp = world(4)
     rewards = [reward(k, mdp) for k in (5, 6)]
-    floor = contextual_floor(mdp, rewards)
+    floor = contextual_minimax_regret(mdp, rewards)
     bob = Bob(floor.policy)
-    found = certify(Contextual(tuple(map(Known, rewards))), bob, mdp)
+    found = certify(Contextual(tuple(map(KnownReward, rewards))), bob, mdp)
     assert found.floor == pytest.approx(floor.value)
     assert found.slacks["floor"] == floor.gap
     assert found.bound == pytest.approx(max(share(mdp, floor.policy, r) for r in rewards))
     assert found.bound == pytest.approx(found.floor, abs=1e-7)  # nobody does better by both
-    best = certify(Contextual(tuple(map(Known, rewards))), Bob(mdp.optimal(rewards[0]).policy), mdp)
+    best = certify(Contextual(tuple(map(KnownReward, rewards))), Bob(mdp.optimal(rewards[0]).policy), mdp)
     assert best.bound > found.floor + 1e-3
     shards = []
     for seed in (7, 8):
         behaviour, values, rule, _ = alice(seed, 200)
-        shards.append(Observed(behaviour, values, rule, 0.05))
+        shards.append(Demonstrations(behaviour, values, rule, 0.05))
     bob, there = Bob(torch.full((10, 3), 1 / 3)), shards[0].behaviour.environments[0]
     both = certify(Contextual(tuple(shards)), bob, there)
     each = [certify(shard, bob, there).bound for shard in shards]
@@ -142,17 +142,17 @@ def of_one_state(hers=0.5, count=2000):
     actions = torch.as_tensor((np.random.default_rng(0).random(count) < far).astype(int))
     seen = Behaviour((stated,), torch.zeros(count, dtype=torch.int64), actions)
     near = torch.tensor([[1.0, 0.0]] * 7, dtype=torch.float64)
-    return Observed(seen, values, rule, reward=truth), Bob(near), stated
+    return Demonstrations(seen, values, rule, reward=truth), Bob(near), stated
 
 
 def test_a_rule_that_cannot_be_tested_has_no_number_unless_one_asks():
     hers, bob, stated = of_one_state()
-    tested = calibrate(hers.behaviour, hers.values, hers.rule)
+    tested = goodness_of_fit(hers.behaviour, hers.values, hers.rule)
     assert tested.verdict == "untestable"
-    found = certify(replace(hers, calibration=tested), bob, stated)
+    found = certify(replace(hers, goodness_of_fit=tested), bob, stated)
     assert [a.name for a in found.failed] == ["rule tested"]
     assert all(words in found.summary for words in ("untestable", "narrower class", "untested=True", "--untested"))
-    asked = certify(replace(hers, calibration=tested, untested=True), bob, stated)
+    asked = certify(replace(hers, goodness_of_fit=tested, untested=True), bob, stated)
     assert asked.bound < asked.realised  # what it was refused for: she plans with another discount
     first = "The rule by which Alice is said to choose was not tested (untestable: "
     assert asked.statement.startswith(first)
@@ -163,24 +163,24 @@ def test_a_rule_that_cannot_be_tested_has_no_number_unless_one_asks():
 
 def test_a_rule_that_was_refused_is_not_taken_by_name_and_one_that_passed_says_nothing():
     hers, bob, stated = of_one_state(hers=0.95)
-    passed = Calibration(0.5, (), "passed", "", 3, 0.05)
-    found = certify(replace(hers, calibration=passed, untested=True), bob, stated)
+    passed = GoodnessOfFit(0.5, (), "passed", "", 3, 0.05)
+    found = certify(replace(hers, goodness_of_fit=passed, untested=True), bob, stated)
     assert found.statement.startswith("If Alice chose by the stated rule")
     failed = replace(passed, verdict="failed", reason="choices do not follow the model")
-    assert not certify(replace(hers, calibration=failed, untested=True), bob, stated).issued
+    assert not certify(replace(hers, goodness_of_fit=failed, untested=True), bob, stated).issued
 
 
 @pytest.mark.parametrize("kind", ["candidates", "shards"])
 def test_every_party_that_was_seen_says_that_no_test_was_made(kind):
     hers, bob, stated = of_one_state(hers=0.95)
-    tested = calibrate(hers.behaviour, hers.values, hers.rule)
+    tested = goodness_of_fit(hers.behaviour, hers.values, hers.rule)
 
     def party(**how):
         if kind == "candidates":
             return Candidates(hers.behaviour, [hers.reward, 2.0 * hers.reward], hers.rule, **how)
-        return Contextual((Known(hers.reward), replace(hers, **how)))
+        return Contextual((KnownReward(hers.reward), replace(hers, **how)))
 
-    assert not certify(party(calibration=tested), bob, stated).issued
+    assert not certify(party(goodness_of_fit=tested), bob, stated).issued
     place = "[1])" if kind == "shards" else ")"
     for how in ({"calibration": tested, "untested": True}, {}):
         found = certify(party(**how), bob, stated)
@@ -194,7 +194,7 @@ def test_another_evidence_and_a_wider_set_are_larger_sets():
     policy, _ = bayes_bob(covered(behaviour, values, rule, 0.1), mdp)
 
     def bound(**options):
-        return certify(Observed(behaviour, values, rule, 0.1, **options), Bob(policy), mdp)
+        return certify(Demonstrations(behaviour, values, rule, 0.1, **options), Bob(policy), mdp)
 
     plain, wide = bound(), bound(slack=3.0)
     assert plain.bound < wide.bound
@@ -215,12 +215,16 @@ def test_she_may_be_seen_in_other_states_than_his():
     there = tw.MDP(moves, mdp.start.repeat(2) / 2, mdp.discount)
     features = Linear(values.features.repeat(2, 1))
     policy = mdp.optimal(values.reward(theta, 3) + 0.3).policy
-    here = certify(Observed(behaviour, values, rule, 0.1), Bob(policy), mdp)
-    same = certify(Observed(behaviour, values, rule, 0.1, there=features), Bob(fine.pull_back_policy(policy)), there)
+    here = certify(Demonstrations(behaviour, values, rule, 0.1), Bob(policy), mdp)
+    same = certify(
+        Demonstrations(behaviour, values, rule, 0.1, there=features), Bob(fine.pull_back_policy(policy)), there
+    )
     assert same.bound == pytest.approx(here.bound, abs=1e-10)
     with pytest.raises(tw.InputError, match="weights"):
         certify(
-            Observed(behaviour, values, rule, there=Linear(torch.eye(20).double())), Bob(policy.repeat(2, 1)), there
+            Demonstrations(behaviour, values, rule, there=Linear(torch.eye(20).double())),
+            Bob(policy.repeat(2, 1)),
+            there,
         )
 
 
@@ -233,20 +237,20 @@ def test_a_posterior_loses_the_mean_of_its_policies():
     policies = torch.stack([mdp.optimal(reward(k, mdp)).policy for k in (10, 11, 12)])
     weights = torch.tensor([0.5, 0.3, 0.2], dtype=torch.float64)
     mean = sum(float(w) * share(mdp, p, hers) for w, p in zip(weights, policies, strict=True))
-    found = certify(Known(hers), Bob(policies, weights=weights), mdp)
+    found = certify(KnownReward(hers), Bob(policies, weights=weights), mdp)
     assert found.exact == pytest.approx(mean, abs=1e-12) == found.realised
     lost = (mdp.optimal(hers).value - torch.einsum("k,ks->s", weights, mdp.evaluate(policies, hers))).max()
     assert found.per_start == pytest.approx(float(lost / mdp.return_range(hers)), abs=1e-12)
     behaviour, values, rule, theta = alice(11, 200)
     there = behaviour.environments[0]
     several = torch.stack([there.optimal(reward(k, there)).policy for k in range(3)])
-    observed = certify(Observed(behaviour, values, rule), Bob(several, weights=weights), there)
+    observed = certify(Demonstrations(behaviour, values, rule), Bob(several, weights=weights), there)
     mean = sum(float(w) * share(there, p, values.reward(theta, 3)) for w, p in zip(weights, several, strict=True))
     assert mean <= observed.bound
     assert mean <= observed.per_start
     for wrong in ([0.5, 0.5], [0.5, 0.6, -0.1]):
         with pytest.raises(tw.InputError, match="weights of Bob's 3 policies"):
-            certify(Known(hers), Bob(policies, weights=wrong), mdp)
+            certify(KnownReward(hers), Bob(policies, weights=wrong), mdp)
 
 
 def test_only_a_certified_learning_gap_certifies():
@@ -254,8 +258,10 @@ def test_only_a_certified_learning_gap_certifies():
     hers, his = reward(13, mdp), reward(14, mdp)
 
     def learned(kind, reasons=()):
-        gap = Gap(raw=0.1, kind=kind, delta=0.02, assumptions=("levels are fresh",), terms={}, reasons=reasons)
-        return certify(Known(hers), Bob(reward=his, suboptimality=gap), mdp)
+        gap = GeneralisationBound(
+            raw=0.1, kind=kind, delta=0.02, assumptions=("levels are fresh",), terms={}, reasons=reasons
+        )
+        return certify(KnownReward(hers), Bob(reward=his, suboptimality=gap), mdp)
 
     found = learned("certified")
     assert found.lp == pytest.approx(tw.worst_regret(mdp, hers, his, 0.1).value)
@@ -289,9 +295,9 @@ def test_drift_bounds_every_world_within_it(seed):
     hers = reward(20 + seed, mdp)
     his = hers + 0.1 * reward(30 + seed, mdp)
     policy = mdp.optimal(his).policy
-    drift = Drift(transitions=0.02, reward=0.01, bob_reward=0.01)
+    drift = ModelError(transitions=0.02, reward=0.01, bob_reward=0.01)
     bob = Bob(policy, his, 0.05)
-    stated, found = certify(Known(hers), bob, mdp), certify(Known(hers), bob, mdp, drift=drift)
+    stated, found = certify(KnownReward(hers), bob, mdp), certify(KnownReward(hers), bob, mdp, drift=drift)
     assert stated.bound < found.bound < 1
     assert sum(found.decomposition.values()) == pytest.approx(found.t1)
     for _ in range(20):
@@ -300,9 +306,11 @@ def test_drift_bounds_every_world_within_it(seed):
         noise = [torch.as_tensor(rng.uniform(-0.01, 0.01, size=(6, 3))) for _ in range(2)]
         assert share(there, policy, hers + noise[0]) <= found.exact
         assert tw.worst_regret(there, hers + noise[0], his + noise[1], 0.05).value <= found.lp
-    assert [a.name for a in certify(Known(hers), bob, mdp, drift=Drift(transitions=0.5)).failed] == ["drift"]
+    assert [a.name for a in certify(KnownReward(hers), bob, mdp, drift=ModelError(transitions=0.5)).failed] == [
+        "drift"
+    ]
     with pytest.raises(tw.InputError, match="L1 distance"):
-        certify(Known(hers), bob, mdp, drift=Drift(transitions=2.5))
+        certify(KnownReward(hers), bob, mdp, drift=ModelError(transitions=2.5))
 
 
 def test_a_coarse_description_pays_for_what_it_leaves_out():
@@ -315,12 +323,12 @@ def test_a_coarse_description_pays_for_what_it_leaves_out():
         coarse.start.repeat(2) / 2,
         0.9,
     )
-    gone = fine.departure(there, coarse).size
+    gone = fine.transition_error(there, coarse).size
     assert gone > 0
-    paid = certify(Observed(behaviour, values, rule), Bob(policy), coarse, drift=Drift(transitions=gone))
+    paid = certify(Demonstrations(behaviour, values, rule), Bob(policy), coarse, drift=ModelError(transitions=gone))
     features = Linear(values.features.repeat(2, 1))
-    true = certify(Observed(behaviour, values, rule, there=features), Bob(fine.pull_back_policy(policy)), there)
-    free = certify(Observed(behaviour, values, rule), Bob(policy), coarse)
+    true = certify(Demonstrations(behaviour, values, rule, there=features), Bob(fine.pull_back_policy(policy)), there)
+    free = certify(Demonstrations(behaviour, values, rule), Bob(policy), coarse)
     assert free.bound < paid.bound
     assert true.bound <= paid.bound
 
@@ -334,7 +342,7 @@ def test_a_sparse_world_is_certified_as_the_dense_one():
     seen = chosen(0, grid.mdp, rule.log_policy(grid.mdp, truth).exp(), 100)
     bob = Bob(grid.mdp.optimal(truth).policy, truth, 0.01)
     dense, sparse = (
-        certify(Observed(replace(seen, environments=(m,)), values, rule), bob, m) for m in (grid.mdp, thin)
+        certify(Demonstrations(replace(seen, environments=(m,)), values, rule), bob, m) for m in (grid.mdp, thin)
     )
     for name in ("exact", "lp", "t1", "per_start"):
         assert getattr(sparse, name) == pytest.approx(getattr(dense, name), abs=1e-8), name
@@ -369,44 +377,47 @@ def test_policies_without_rows_or_of_four_axes_are_named(shape):
     mdp, even = world(), torch.full((6, 3), 1 / 3)
     wrong = torch.full(shape, 1 / 3)
     with pytest.raises(tw.InputError, match="Bob's policy: policy has shape"):
-        certify(Known(reward(0, mdp)), Bob(wrong), mdp)
+        certify(KnownReward(reward(0, mdp)), Bob(wrong), mdp)
     for safe in (wrong, even[None]):
         with pytest.raises(tw.InputError, match="the safe policy: policy has shape"):
-            certify(Known(reward(0, mdp)), Bob(even), mdp, safe=safe)
-    assert certify(Known(reward(0, mdp)), Bob(even[None]), mdp, safe=even).issued
+            certify(KnownReward(reward(0, mdp)), Bob(even), mdp, safe=safe)
+    assert certify(KnownReward(reward(0, mdp)), Bob(even[None]), mdp, safe=even).issued
 
 
 def test_policies_come_in_lists_and_from_networks():
     mdp, policy = world(), torch.softmax(reward(3, world()), -1)
-    right = certify(Known(reward(0, mdp)), Bob(policy), mdp, safe=policy).exact
+    right = certify(KnownReward(reward(0, mdp)), Bob(policy), mdp, safe=policy).exact
     for same in (
         policy.tolist(),
         policy.numpy(),
         policy.clone().requires_grad_(),
     ):  # a list is not of single precision
-        found = certify(Known(reward(0, mdp).requires_grad_()), Bob(same), mdp, safe=same)
+        found = certify(KnownReward(reward(0, mdp).requires_grad_()), Bob(same), mdp, safe=same)
         assert (found.exact, found.slack < 1e-9) == (right, True)
         assert worst_context(mdp, [reward(0, mdp)], same)[0] == pytest.approx(right)
-    assert certify(Known(reward(0, mdp)), Bob(policy.float()), mdp).slack > 1e-9  # control
+    assert certify(KnownReward(reward(0, mdp)), Bob(policy.float()), mdp).slack > 1e-9  # control
 
 
 @pytest.mark.parametrize(
     ("make", "told"),
     [
         (
-            lambda m, r: certify(Known(r.to_sparse()), Bob(reward=r, suboptimality=0.1), m),
+            lambda m, r: certify(KnownReward(r.to_sparse()), Bob(reward=r, suboptimality=0.1), m),
             "reward is a sparse tensor",
         ),
-        (lambda m, r: certify(Known(r + 1j), Bob(reward=r, suboptimality=0.1), m), "reward holds complex numbers"),
-        (lambda m, r: certify(Known(r), Bob(reward=r, suboptimality=np.ones(2)), m), "suboptimality has shape"),
         (
-            lambda m, r: certify(Known(r), Bob(reward=r, suboptimality=0.1), m, drift=Drift("0.1")),
+            lambda m, r: certify(KnownReward(r + 1j), Bob(reward=r, suboptimality=0.1), m),
+            "reward holds complex numbers",
+        ),
+        (lambda m, r: certify(KnownReward(r), Bob(reward=r, suboptimality=np.ones(2)), m), "suboptimality has shape"),
+        (
+            lambda m, r: certify(KnownReward(r), Bob(reward=r, suboptimality=0.1), m, drift=ModelError("0.1")),
             "drift.transitions",
         ),
-        (lambda m, r: certify(Known(r), Bob(reward=r, suboptimality=0.1), m, drift=0.1), "a float is no Drift"),
-        (lambda m, r: certify(Known(r), torch.full((6, 3), 1 / 3), m), "a Tensor is no Bob"),
+        (lambda m, r: certify(KnownReward(r), Bob(reward=r, suboptimality=0.1), m, drift=0.1), "a float is no Drift"),
+        (lambda m, r: certify(KnownReward(r), torch.full((6, 3), 1 / 3), m), "a Tensor is no Bob"),
         (lambda m, r: tw.worst_regret(m, r, r, None), "suboptimality is no array of numbers"),
-        (lambda m, r: contextual_floor(m, 3.0), "rewards are a float"),
+        (lambda m, r: contextual_minimax_regret(m, 3.0), "rewards are a float"),
         (lambda m, r: tw.MDP(m.transitions, m.start, "0.9"), "discount is no array of numbers"),
     ],
 )
@@ -444,20 +455,22 @@ def test_features_whose_squares_are_no_numbers_are_named(scale, told):
 def test_a_policy_that_contradicts_its_learning_gap_is_no_bob():
     mdp = world(7)
     hers = reward(1, mdp)
-    gap = Gap(raw=0.01, kind="certified", delta=0.05, assumptions=(), terms={})
-    found = certify(Known(hers), Bob(mdp.worst(hers).policy, hers, gap), mdp)
+    gap = GeneralisationBound(raw=0.01, kind="certified", delta=0.05, assumptions=(), terms={})
+    found = certify(KnownReward(hers), Bob(mdp.worst(hers).policy, hers, gap), mdp)
     assert [a.name for a in found.failed] == ["suboptimality"]
     assert found.exact is None
-    fine = certify(Known(hers), Bob(mdp.optimal(hers).policy, hers, 0.0), mdp)  # his own optimum is within 0 of it
+    fine = certify(
+        KnownReward(hers), Bob(mdp.optimal(hers).policy, hers, 0.0), mdp
+    )  # his own optimum is within 0 of it
     assert fine.issued
 
 
 def test_what_single_precision_leaves_over_is_not_earned():
     mdp = world(8, discount=0.99)
     hers, policy = reward(2, mdp), torch.full((6, 3), 1 / 3, dtype=torch.float64)
-    true = certify(Known(hers), Bob(policy), mdp).bound
+    true = certify(KnownReward(hers), Bob(policy), mdp).bound
     for offset in (10.0, 1000.0):
-        found = certify(Known(hers + offset), Bob(policy * 1.000009), mdp, safe=policy * 1.000009)
+        found = certify(KnownReward(hers + offset), Bob(policy * 1.000009), mdp, safe=policy * 1.000009)
         assert found.bound == pytest.approx(true, abs=1e-6)
         assert found.beside_safe == pytest.approx(1, abs=1e-6)
 
@@ -471,7 +484,7 @@ def test_as_many_rewards_as_states_and_actions_are_a_batch(seed):
         worst = tw.worst_regret(mdp, one, his, 0.1).value
         assert float(bound) == pytest.approx(worst * float(mdp.return_range(one)), abs=1e-6)
     assert torch.equal(mdp.optimal(Gains(hers)).value, torch.stack([mdp.optimal(one).value for one in hers]))
-    assert contextual_floor(mdp, list(hers)).value <= 1
+    assert contextual_minimax_regret(mdp, list(hers)).value <= 1
     assert Boltzmann(3.0).log_policy(mdp, Gains(hers)).shape == (3, 3, 3)
 
 
@@ -481,7 +494,7 @@ def test_the_smallest_grids_are_certified():
     truth = grid.reward({"C": 1.0, "X": -0.5})
     seen = chosen(0, grid.mdp, rule.log_policy(grid.mdp, truth).exp(), 100)
     bob = Bob(grid.mdp.optimal(truth).policy, truth, 0.1)
-    found = certify(Observed(seen, values, rule, reward=truth), bob, grid.mdp)
+    found = certify(Demonstrations(seen, values, rule, reward=truth), bob, grid.mdp)
     assert found.realised <= found.exact <= found.lp <= found.t1
 
 
@@ -490,7 +503,7 @@ def test_a_set_that_the_data_empty_has_no_supremum():
     mdp = behaviour.environments[0]
     likeliest = covered(behaviour, values, rule, 0.1).likelihood().max()
     for above in (0.05, 0.2, 0.5):
-        found = certify(Observed(behaviour, values, rule, 0.1, evidence=likeliest - np.log(0.1) + above), Bob(
+        found = certify(Demonstrations(behaviour, values, rule, 0.1, evidence=likeliest - np.log(0.1) + above), Bob(
             torch.full((10, 3), 1 / 3)), mdp)  # fmt: skip
         assert not found.issued or found.bound > 0
 
@@ -516,7 +529,7 @@ def test_a_feature_that_is_nowhere_in_his_world_leaves_a_bound():
     away = tw.MDP(moves, torch.cat([mdp.start, torch.zeros(1)]), 0.9)  # the third feature lives in state 10
     truth = there.reward(theta, 3)
     bob = Bob(away.optimal(truth).policy, truth, 0.05)
-    found = certify(Observed(behaviour, values, rule, there=there), bob, away)
+    found = certify(Demonstrations(behaviour, values, rule, there=there), bob, away)
     assert found.exact <= found.lp <= found.t1
     assert float(away.regret(bob.policy, truth, normalised=True)) <= found.exact
 
@@ -525,13 +538,13 @@ def test_a_range_of_rounding_is_no_distance():
     mdp = world(9, states=5)
     hers = reward(3, mdp)
     with pytest.raises(tw.InputError, match="range of Bob's reward is 0"):
-        certify(Known(hers), Bob(reward=1 + 1e-16 * hers, suboptimality=1e-3), mdp)
+        certify(KnownReward(hers), Bob(reward=1 + 1e-16 * hers, suboptimality=1e-3), mdp)
     for scale in (1e-12, 1e-9, 1e-6):
         his = 1 + scale * hers
-        known = certify(Known(hers), Bob(mdp.worst(hers).policy, his), mdp)
+        known = certify(KnownReward(hers), Bob(mdp.worst(hers).policy, his), mdp)
         assert known.exact == pytest.approx(1)
         assert known.lp == pytest.approx(1)
-        loose = certify(Known(hers), Bob(reward=his, suboptimality=1e-3), mdp)
+        loose = certify(KnownReward(hers), Bob(reward=his, suboptimality=1e-3), mdp)
         assert loose.lp == pytest.approx(1)
         assert loose.t1 >= loose.lp
 
@@ -541,7 +554,7 @@ def test_contexts_by_chance_worst_of_as_many_as_states_and_actions():
     rewards = [reward(k, mdp) for k in (1, 2)]
     policy = mdp.worst(rewards[1]).policy
     assert worst_context(mdp, rewards, policy)[0] == pytest.approx(1)  # it is the worst by both
-    assert 0 <= contextual_floor(mdp, rewards).value <= 1
+    assert 0 <= contextual_minimax_regret(mdp, rewards).value <= 1
 
 
 def test_choices_where_nobody_comes_contradict_the_process():
@@ -552,6 +565,6 @@ def test_choices_where_nobody_comes_contradict_the_process():
     features = Linear(torch.as_tensor(np.random.default_rng(0).normal(size=(5, 2))))
     for state, names in ((3, []), (4, ["data"])):
         seen = Behaviour((alone,), torch.tensor([0, 1, state]), torch.tensor([0, 1, 2]))
-        found = certify(Observed(seen, features, Boltzmann(5.0)), Bob(torch.full((5, 3), 1 / 3)), alone)
+        found = certify(Demonstrations(seen, features, Boltzmann(5.0)), Bob(torch.full((5, 3), 1 / 3)), alone)
         assert [a.name for a in found.failed] == names
     assert "the first in state 4" in found.failed[0].words

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pytest
 
 import thalweg as tw
-from thalweg.certificates import Assumption, Certificate, Gap
+from thalweg.certificates import Assumption, Certificate, GeneralisationBound
 from thalweg.irl import DensityBound
 from thalweg.results import Reasoned, Result
 from thalweg.types import Verdict
@@ -34,7 +34,7 @@ SICK = {
     "the estimate is chains-disagree: why {0}; .raw holds the number": tw.Estimate(
         1.0, 0.1, 2.0, 9.0, Verdict.CHAINS_DISAGREE, ("why {0}",), {}
     ),
-    "there is no certified value: why {0}; .raw holds the number": Gap(
+    "there is no certified value: why {0}; .raw holds the number": GeneralisationBound(
         raw=1.0, kind="certified", delta=0.1, assumptions=(), terms={}, reasons=("why {0}",)
     ),
     "no bound from counts: why {0}": DensityBound(math.inf, ("why {0}",), 0.9),

@@ -12,7 +12,7 @@ from thalweg.mdp import (
     KINDS,
     Abstraction,
     Gains,
-    contextual_floor,
+    contextual_minimax_regret,
     dard_canonical,
     epic_canonical,
     levelled,
@@ -54,14 +54,14 @@ SINGLE = {  # takes one reward of any shape, and refuses a batch
     "bound": lambda r: regret_bound(MDP, r, OTHER),
     "bound by the norm": lambda r: regret_bound(MDP, r, OTHER, "starc"),
     "pushed forward": lambda r: SAME.push_forward(MDP, r).reward,
-    "departure": lambda r: SAME.reward_departure(MDP, r, MDP, OTHER).size,
-    "mismatch": lambda r: SAME.mismatch(MDP, r, MDP, OTHER).error,
+    "departure": lambda r: SAME.reward_error(MDP, r, MDP, OTHER).size,
+    "mismatch": lambda r: SAME.model_error(MDP, r, MDP, OTHER).error,
     "drifted": lambda r: drifted(0.1, MDP, r, reward_drift=0.01).raw,
     "kind": lambda r: {"constant": 0.0, "matters": 1.0}[reward_kind(MDP, r)],
     "landscape": lambda r: regret_of(r),
 }
 LISTS = {  # takes a list of rewards
-    "floor": lambda r: contextual_floor(MDP, r).lower,
+    "floor": lambda r: contextual_minimax_regret(MDP, r).lower,
     "worst context": lambda r: worst_context(MDP, r, POLICY),
     "prefers": lambda r: prefers(MDP, r, POLICY, SAFE),
 }

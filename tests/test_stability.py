@@ -9,7 +9,7 @@ from scipy.optimize import brentq
 from scipy.special import rel_entr
 
 import thalweg as tw
-from thalweg.certificates import Gap, Planner, reflect
+from thalweg.certificates import GeneralisationBound, Planner, reflect
 from thalweg.certificates.self_modification import _augmented, _augmented_reward
 from thalweg.certificates.stability import along, continued, drifted
 from thalweg.errors import InputError, UnhealthyError
@@ -25,14 +25,18 @@ def random_mdp(rng, states=6, actions=3, discount=0.9):
 
 
 def test_along_keeps_what_was_refused_apart():
-    sick = Gap(raw=0.3, kind="certified", delta=0.1, assumptions=(), terms={}, reasons=("too few",))
-    bounds = {0: 0.5, 1: sick, 2: Gap(raw=0.25, kind="certified", delta=0.1, assumptions=(), terms={})}
+    sick = GeneralisationBound(raw=0.3, kind="certified", delta=0.1, assumptions=(), terms={}, reasons=("too few",))
+    bounds = {
+        0: 0.5,
+        1: sick,
+        2: GeneralisationBound(raw=0.25, kind="certified", delta=0.1, assumptions=(), terms={}),
+    }
     found = along([0, 1, 2], bounds.__getitem__)
     assert found.issued.tolist() == [True, False, True]
     assert found.reasons == ("", "too few", "")
     assert found.bound[[0, 2]].tolist() == [0.5, 0.25]
     assert math.isnan(found.bound[1])
-    guess = along([0], lambda _: Gap(raw=0.1, kind="predicted", delta=None, assumptions=(), terms={}))
+    guess = along([0], lambda _: GeneralisationBound(raw=0.1, kind="predicted", delta=None, assumptions=(), terms={}))
     assert guess.reasons == ("a number that is predicted certifies nothing",)
     for wrong in ([], [0, 1]):
         with pytest.raises(InputError, match="checkpoints"):

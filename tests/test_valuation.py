@@ -10,10 +10,10 @@ import torch
 import rationals
 import thalweg as tw
 from exact import Process
-from thalweg.certificates import Bob, Known, certify
+from thalweg.certificates import Bob, KnownReward, certify
 from thalweg.mdp import _value_bounds as bracket
 from thalweg.mdp import planning
-from thalweg.mdp.valuation import Sides, Valuation, valuation
+from thalweg.mdp.valuation import Interval, Valuation, valuation
 
 STAY = torch.tensor([[1.0, 0, 0]] * 3, dtype=torch.float64)
 
@@ -59,7 +59,7 @@ def test_constants_and_states_that_nobody_reaches_hide_no_regret(discount, const
     process = Process.of(moves, start, discount)
     gain = process.gain(reward)
     truth = (process.best(gain) - process.returns(process.policy(stay), gain)) / process.span(gain)
-    found = certify(Known(reward), Bob(policy=stay, reward=reward), mdp)
+    found = certify(KnownReward(reward), Bob(policy=stay, reward=reward), mdp)
     assert truth > 0.1
     for name in ("exact", "lp", "t1"):
         assert truth <= Fraction(getattr(found, name)) <= truth + Fraction(found.slacks[name])
@@ -167,9 +167,9 @@ def test_single_precision_is_certified_for_all_that_rounds_to_it():
     rng = np.random.default_rng(1)
     moves, reward = rng.dirichlet(np.ones(4), (4, 2)), rng.normal(size=(4, 2)) + 3
     policy = rng.dirichlet(np.ones(2), 4)
-    whole = certify(Known(reward), Bob(policy), tw.MDP(moves, np.full(4, 0.25), 0.9))
+    whole = certify(KnownReward(reward), Bob(policy), tw.MDP(moves, np.full(4, 0.25), 0.9))
     single = [x.astype(np.float32) for x in (moves, reward, policy)]
-    found = certify(Known(single[1]), Bob(single[2]), tw.MDP(single[0], np.full(4, 0.25), 0.9))
+    found = certify(KnownReward(single[1]), Bob(single[2]), tw.MDP(single[0], np.full(4, 0.25), 0.9))
     assert abs(found.exact - whole.exact) <= found.slack
     assert 1e-7 < found.slack < 1e-4
     assert "rounding" in found.summary
@@ -181,8 +181,10 @@ def test_whole_numbers_that_float64_rounds_are_not_exact():
     """9007199254740995 becomes ..996 in float64: the middle arm was the best one, its regret of a quarter was 0."""
     large, bandit, bob = np.array([[2**53, 2**53 + 3, 2**53 + 4]]), np.ones((1, 3, 1)), Bob(np.array([[0, 1.0, 0]]))
     with pytest.raises(tw.InputError, match="return range of Alice's reward is 0 up to rounding"):
-        certify(Known(large), bob, tw.MDP(bandit, [1.0], 0.0))
-    assert certify(Known(large - 2**53), bob, tw.MDP(bandit, [1.0], 0.0)).exact == pytest.approx(0.25)  # control
+        certify(KnownReward(large), bob, tw.MDP(bandit, [1.0], 0.0))
+    assert certify(KnownReward(large - 2**53), bob, tw.MDP(bandit, [1.0], 0.0)).exact == pytest.approx(
+        0.25
+    )  # control
 
 
 @pytest.mark.parametrize("thin", [False, True])
@@ -201,7 +203,7 @@ def test_long_chains_are_planned_to_their_end(thin):
     assert best > 100 * held
     assert float(mdp.optimal(reward).value @ mdp.start) == pytest.approx(best)
     assert best - held <= float(mdp.return_range(reward)) <= best
-    found = certify(Known(reward), Bob(back), mdp)
+    found = certify(KnownReward(reward), Bob(back), mdp)
     assert found.exact == pytest.approx((best - held) / float(mdp.return_range(reward)))
     assert found.slack < 1e-6
 
@@ -230,20 +232,20 @@ def test_planning_that_would_take_hours_says_so():
 
 
 def test_sides_are_rounded_outward():
-    third, ten = Sides(1.0, 1.0).over(Sides(3.0, 3.0)), Sides(0.1, 0.1)
+    third, ten = Interval(1.0, 1.0).over(Interval(3.0, 3.0)), Interval(0.1, 0.1)
     assert Fraction(third.low) < Fraction(1, 3) < Fraction(third.high)
-    total = Sides(0.0, 0.0)
+    total = Interval(0.0, 0.0)
     for _ in range(10):
         total = total.plus(ten)
     assert Fraction(total.low) < 10 * Fraction(0.1) < Fraction(total.high)
-    assert Fraction(ten.minus(Sides(0.3, 0.3)).high) > Fraction(0.1) - Fraction(0.3)
+    assert Fraction(ten.minus(Interval(0.3, 0.3)).high) > Fraction(0.1) - Fraction(0.3)
 
 
 def test_a_valuation_is_read_once(monkeypatch):
     mdp = tw.MDP(*detour(0.9)[:2], 0.9)
     reward, solved = detour(0.9)[2], []
     monkeypatch.setattr(Valuation, "plan", lambda self, *a, own=Valuation.plan: solved.append(1) or own(self, *a))
-    first = certify(Known(reward), Bob(policy=STAY, reward=reward), mdp)
-    assert certify(Known(reward), Bob(policy=STAY, reward=reward), mdp) == first
+    first = certify(KnownReward(reward), Bob(policy=STAY, reward=reward), mdp)
+    assert certify(KnownReward(reward), Bob(policy=STAY, reward=reward), mdp) == first
     assert valuation(mdp, reward) is valuation(mdp, reward.copy())
     assert valuation(mdp, reward) is not valuation(mdp, 2.0 * reward + 0.1)

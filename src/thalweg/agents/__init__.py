@@ -2,7 +2,7 @@
 
 from thalweg.agents.files import Agent, Seen
 from thalweg.agents.roles import check_roles
-from thalweg.agents.schema import AgentFile, Answers, Choices, Departs, Values, agent_file
+from thalweg.agents.schema import AgentFile, Answers, Choices, StatedModelError, Values, agent_file
 from thalweg.agents.worlds import WORLDS, World, WorldKind
 
 __all__ = [
@@ -11,8 +11,8 @@ __all__ = [
     "AgentFile",
     "Answers",
     "Choices",
-    "Departs",
     "Seen",
+    "StatedModelError",
     "Values",
     "World",
     "WorldKind",

@@ -64,7 +64,7 @@ class Answers(Strict):
     temperature: Positive | None = None
 
 
-class Departs(Strict):
+class StatedModelError(Strict):
     """How far Bob's process may be from the stated one."""
 
     transitions: Annotated[float, Field(ge=0, le=2)] = 0.0
@@ -94,7 +94,7 @@ class AgentFile(Strict):
     safe: str | None = None  # "even", or the name of an array (S, A)
     suboptimality: AtLeast0 | None = None
     suboptimality_share: Chance | None = None
-    drift: Departs = Departs()
+    drift: StatedModelError = StatedModelError()
 
 
 SECTIONS: dict[str, type[Strict]] = {
@@ -102,7 +102,7 @@ SECTIONS: dict[str, type[Strict]] = {
     "values": Values,
     "choices": Choices,
     "answers": Answers,
-    "drift": Departs,
+    "drift": StatedModelError,
 }
 
 

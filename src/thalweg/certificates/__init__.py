@@ -17,7 +17,7 @@ from thalweg.certificates.confidence_set.quantities import (
 )
 from thalweg.certificates.confidence_set.supremum import Worst, supremum
 from thalweg.certificates.files import certify_agents, certify_files, read_agents
-from thalweg.certificates.generalisation.bound import Gap
+from thalweg.certificates.generalisation.bound import GeneralisationBound
 from thalweg.certificates.generalisation.free_energy import gibbs_bound, predicted_gap
 from thalweg.certificates.generalisation.gaussian import certified_gap, drawn
 from thalweg.certificates.generalisation.pac_bayes import (
@@ -29,16 +29,26 @@ from thalweg.certificates.generalisation.pac_bayes import (
     split_delta,
     truncation_tail,
 )
-from thalweg.certificates.parties import Alice, Asked, Bob, Candidates, Contextual, Counted, Drift, Known, Observed
+from thalweg.certificates.parties import (
+    ActionCounts,
+    Alice,
+    Bob,
+    Candidates,
+    Contextual,
+    Demonstrations,
+    KnownReward,
+    ModelError,
+    StatedPolicy,
+)
 from thalweg.certificates.self_modification import Planner, Reflection, reflect
 from thalweg.certificates.stability import Along, Continued, along, continued, drifted
 from thalweg.old_names import old_name
 
 __all__ = [
     "STATEMENT",
+    "ActionCounts",
     "Alice",
     "Along",
-    "Asked",
     "Assumption",
     "BesideSafe",
     "Bob",
@@ -47,20 +57,20 @@ __all__ = [
     "Composed",
     "Contextual",
     "Continued",
-    "Counted",
     "Cover",
+    "Demonstrations",
     "Departed",
-    "Drift",
     "FiniteSet",
     "FromStarts",
-    "Gap",
-    "Known",
+    "GeneralisationBound",
+    "KnownReward",
+    "ModelError",
     "NearlyOptimal",
-    "Observed",
     "Planner",
     "Quantity",
     "Reflection",
     "Regret",
+    "StatedPolicy",
     "Worst",
     "along",
     "certified_gap",

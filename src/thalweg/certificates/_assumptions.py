@@ -2,20 +2,20 @@
 
 from thalweg.certificates.certificate import TESTED, Assumption
 from thalweg.certificates.confidence_set.cover import Cover
-from thalweg.certificates.parties import Candidates, Observed
-from thalweg.irl import Behaviour, Boltzmann, Calibration, Rule, Soft
+from thalweg.certificates.parties import Candidates, Demonstrations
+from thalweg.irl import Behaviour, Boltzmann, GoodnessOfFit, Rule, Soft
 
 PLANNER = Assumption("planner and discount", "assumed", "no behaviour can tell Alice's planner from her values")
 
 BY_NAME = "untested=True, in a file of an agent untested = true, for the verb --untested"
 
 
-def seen(alice: Observed | Candidates, slack: float) -> tuple[Assumption, ...]:
+def seen(alice: Demonstrations | Candidates, slack: float) -> tuple[Assumption, ...]:
     """What any set of her values stands on."""
     found = (
         by_rule(alice.rule),
         PLANNER,
-        _tested(alice.calibration, alice.untested),
+        _tested(alice.goodness_of_fit, alice.untested),
         recorded(alice.behaviour),
     )
     if slack:
@@ -61,7 +61,7 @@ def proven(cover: Cover) -> Assumption:
     return Assumption("evidence", "assumed", words)
 
 
-def _tested(found: Calibration | None, untested: bool) -> Assumption:
+def _tested(found: GoodnessOfFit | None, untested: bool) -> Assumption:
     """What a held-out check of the rule says; where none is possible, one must ask by name to go without."""
     if found is None:
         return Assumption(TESTED, "assumed", "no held-out test of the rule was made")

@@ -10,10 +10,10 @@ from torch import Tensor
 
 from thalweg.certificates._inputs import one_reward, probabilities
 from thalweg.certificates.certificate import Assumption
-from thalweg.certificates.generalisation.bound import Gap
-from thalweg.certificates.parties import Bob, Drift
+from thalweg.certificates.generalisation.bound import GeneralisationBound
+from thalweg.certificates.parties import Bob, ModelError
 from thalweg.errors import InputError, guarded
-from thalweg.mdp import MDP, Sides, Valuation, model_error, one_number
+from thalweg.mdp import MDP, Interval, Valuation, model_error_bound, one_number
 
 ROUNDING = 1e-9  # by which chances of his policies may miss 1
 
@@ -39,9 +39,9 @@ class Deployed:
     policies: Tensor | None
     weights: Tensor
     his: Valuation | None
-    allowed: Sides | None
+    allowed: Interval | None
     safe: Tensor | None
-    drift: Drift
+    drift: ModelError
     delta: float
     assumptions: tuple[Assumption, ...]
 
@@ -77,7 +77,7 @@ class Deployed:
         return torch.where(sums > 0, self.visits / torch.where(sums > 0, sums, 1.0), 1 / self.mdp.actions)
 
 
-def deployed(bob: Bob, mdp: MDP, safe: Tensor | None, drift: Drift) -> Deployed:
+def deployed(bob: Bob, mdp: MDP, safe: Tensor | None, drift: ModelError) -> Deployed:
     """Read what is known of Bob.
 
     Raises:
@@ -104,8 +104,8 @@ def deployed(bob: Bob, mdp: MDP, safe: Tensor | None, drift: Drift) -> Deployed:
     unit = his.reward.unit
     lost = None if policies is None else his.regret(policies, weights).times(unit)
     stated, delta, found = _suboptimality(bob.suboptimality, lost)
-    error = model_error(mdp, bob.reward, drift.bob_reward, drift.transitions).regret
-    allowed = Sides(stated.low, math.nextafter(stated.high + error, math.inf) if error else stated.high)
+    error = model_error_bound(mdp, bob.reward, drift.bob_reward, drift.transitions).regret
+    allowed = Interval(stated.low, math.nextafter(stated.high + error, math.inf) if error else stated.high)
     return Deployed(mdp, policies, weights, his, allowed, safe, drift, delta, (*assumptions, found))
 
 
@@ -125,9 +125,9 @@ def _posterior(bob: Bob, mdp: MDP) -> tuple[Tensor | None, Tensor]:
     return policies, weights / weights.sum()
 
 
-def _faces(drift: Drift) -> Assumption:
+def _faces(drift: ModelError) -> Assumption:
     """What is assumed of the process."""
-    if drift == Drift():
+    if drift == ModelError():
         return Assumption("deployment", "assumed", "Bob faces exactly the stated decision process")
     words = (
         f"Bob faces a process whose rows, in the stated states, differ by at most {drift.transitions:g} in"
@@ -137,9 +137,11 @@ def _faces(drift: Drift) -> Assumption:
     return Assumption("deployment", "assumed", words)
 
 
-def _suboptimality(stated: float | Gap | None, lost: Sides | None) -> tuple[Sides, float, Assumption]:
+def _suboptimality(
+    stated: float | GeneralisationBound | None, lost: Interval | None
+) -> tuple[Interval, float, Assumption]:
     """How suboptimal he is, the chance that this fails, and what it stands on."""
-    if isinstance(stated, Gap):
+    if isinstance(stated, GeneralisationBound):
         return _learned(stated, lost)
     if stated is None:
         if lost is None:
@@ -156,7 +158,7 @@ def _suboptimality(stated: float | Gap | None, lost: Sides | None) -> tuple[Side
     return given, 0.0, Assumption("suboptimality", "assumed" if lost is None else "checked", words)
 
 
-def _learned(gap: Gap, lost: Sides | None) -> tuple[Sides, float, Assumption]:
+def _learned(gap: GeneralisationBound, lost: Interval | None) -> tuple[Interval, float, Assumption]:
     """A learning gap as a suboptimality: only what is certified certifies."""
     known: Any = gap.delta
     raw = _at_least(gap.raw, lost)
@@ -168,9 +170,9 @@ def _learned(gap: Gap, lost: Sides | None) -> tuple[Sides, float, Assumption]:
         words = f"Bob is within {gap.raw:.4g} of his optimum with probability {1 - known:g}, if {told}"
         return raw, known, Assumption("suboptimality", "assumed", words)
     why = "; ".join(gap.reasons) or f"a learning gap that is {gap.kind} does not certify"
-    return Sides(0.0, 0.0), 0.0, Assumption("suboptimality", "failed", why)
+    return Interval(0.0, 0.0), 0.0, Assumption("suboptimality", "failed", why)
 
 
-def _at_least(stated: float, lost: Sides | None) -> Sides:
+def _at_least(stated: float, lost: Interval | None) -> Interval:
     """What is stated, or what his policy may have lost where rounding does not tell the two apart."""
-    return Sides(stated, stated if lost is None else max(stated, lost.high if lost.low <= stated else stated))
+    return Interval(stated, stated if lost is None else max(stated, lost.high if lost.low <= stated else stated))

@@ -7,12 +7,12 @@
 
 import math
 
-from thalweg.mdp import EPS, Earned, Sides, Valuation
+from thalweg.mdp import EPS, Earned, Interval, Valuation
 
 ENOUGH = 0.1  # of the share to which ranges are known, to which a distance is planned for
 
 
-def apart(her: Valuation, his: Valuation) -> Sides:
+def apart(her: Valuation, his: Valuation) -> Interval:
     """d, in [0, 2], of two rewards of one process.
 
     A range that is known to w of itself moves R / rho by w of a unit.
@@ -28,11 +28,11 @@ def apart(her: Valuation, his: Valuation) -> Sides:
     error = one.error / hers.low + other.error / own.low + 4 * EPS * (a.abs() + b.abs() + level.abs())
     found = Valuation(Earned(one.whole, one.part, gain - level, error, float(level), 1.0))
     low, high = found.ranged(0.0, ENOUGH * her.fine)
-    off = Sides(hers.width, hers.width).over(hers).high + Sides(own.width, own.width).over(own).high
-    return Sides(max(low - off, 0.0), min(math.nextafter(high + off, math.inf), 2.0))
+    off = Interval(hers.width, hers.width).over(hers).high + Interval(own.width, own.width).over(own).high
+    return Interval(max(low - off, 0.0), min(math.nextafter(high + off, math.inf), 2.0))
 
 
-def composed(her: Valuation, his: Valuation, suboptimality: Sides | float) -> Sides:
+def composed(her: Valuation, his: Valuation, suboptimality: Interval | float) -> Interval:
     """D + suboptimality / rho_B.
 
     Args:
@@ -43,6 +43,6 @@ def composed(her: Valuation, his: Valuation, suboptimality: Sides | float) -> Si
     Raises:
         InputError: a return range that cannot be told from 0.
     """
-    given = suboptimality if isinstance(suboptimality, Sides) else Sides(suboptimality, suboptimality)
+    given = suboptimality if isinstance(suboptimality, Interval) else Interval(suboptimality, suboptimality)
     unit = his.reward.unit
-    return apart(her, his).plus(Sides(given.low / unit, given.high / unit).over(his.known_range("Bob's reward")))
+    return apart(her, his).plus(Interval(given.low / unit, given.high / unit).over(his.known_range("Bob's reward")))

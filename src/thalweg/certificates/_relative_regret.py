@@ -26,13 +26,13 @@ from thalweg.certificates.confidence_set.quantities import (
 )
 from thalweg.certificates.confidence_set.supremum import supremum
 from thalweg.irl import Linear
-from thalweg.mdp import EPS, ModelError, Sides, Valuation, model_error, worst_regret
+from thalweg.mdp import EPS, Interval, ModelErrorBound, Valuation, model_error_bound, worst_regret
 
 FINE = 10  # times the share to which her range is known, to which the worst regret is searched for
 
 
 @dataclass(frozen=True)
-class Shares:
+class RelativeRegret:
     """Shares of Alice's return range, each between two sides; None where what is known of Bob says nothing.
 
     Attributes:
@@ -43,24 +43,26 @@ class Shares:
         beside_safe: regret over that of the safe policy; of no unit.
     """
 
-    exact: Sides | None = None
-    lp: Sides | None = None
-    t1: Sides | None = None
-    per_start: Sides | None = None
-    beside_safe: Sides | None = None
+    exact: Interval | None = None
+    lp: Interval | None = None
+    t1: Interval | None = None
+    per_start: Interval | None = None
+    beside_safe: Interval | None = None
 
-    def drifted(self, off: ModelError) -> "Shares":
+    def drifted(self, off: ModelErrorBound) -> "RelativeRegret":
         """In any process that departs by shares of the range below 1; of the safe policy nothing is known there."""
 
-        def moved(share: Sides | None, most: float = inf) -> Sides | None:
+        def moved(share: Interval | None, most: float = inf) -> Interval | None:
             if share is None:
                 return None
             low, high = ((side + off.regret) / (1 - off.range) for side in share)
-            return Sides(min(low, most), min(high * (1 + 8 * EPS), most))
+            return Interval(min(low, most), min(high * (1 + 8 * EPS), most))
 
         if off.regret == 0:
             return self
-        return Shares(moved(self.exact, 1.0), moved(self.lp, 1.0), moved(self.t1), moved(self.per_start), None)
+        return RelativeRegret(
+            moved(self.exact, 1.0), moved(self.lp, 1.0), moved(self.t1), moved(self.per_start), None
+        )
 
     @property
     def numbers(self) -> dict[str, float | None]:
@@ -73,17 +75,17 @@ class Shares:
         return {f.name: x.width for f in fields(self) if (x := getattr(self, f.name)) is not None}
 
 
-def largest(several: Sequence[Shares]) -> Shares:
+def largest(several: Sequence[RelativeRegret]) -> RelativeRegret:
     """The worst of each, for all of several Alices; none where one of them has none."""
 
-    def most(name: str) -> Sides | None:
+    def most(name: str) -> Interval | None:
         found = [getattr(one, name) for one in several]
-        return None if None in found else Sides(max(x.low for x in found), max(x.high for x in found))
+        return None if None in found else Interval(max(x.low for x in found), max(x.high for x in found))
 
-    return Shares(*(most(field.name) for field in fields(Shares)))
+    return RelativeRegret(*(most(field.name) for field in fields(RelativeRegret)))
 
 
-def of_reward(reward: Any, bob: Deployed) -> tuple[Shares, ModelError]:
+def of_reward(reward: Any, bob: Deployed) -> tuple[RelativeRegret, ModelErrorBound]:
     """Of one reward, and by how much of its range the drift may change a regret and the range.
 
     Raises:
@@ -103,12 +105,12 @@ def of_reward(reward: Any, bob: Deployed) -> tuple[Shares, ModelError]:
     if bob.his is not None and bob.allowed is not None:
         lp, t1 = _worst(her, bob.his, bob.allowed), composed(her, bob.his, bob.allowed)
         lp, t1 = _ordered(exact, lp, t1)
-    off = model_error(mdp, reward, drift.reward, drift.transitions)
+    off = model_error_bound(mdp, reward, drift.reward, drift.transitions)
     errors = (x / (span.low * her.reward.unit) * (1 + 16 * EPS) for x in off)
-    return Shares(exact, lp, t1, starts, beside), ModelError(*errors)
+    return RelativeRegret(exact, lp, t1, starts, beside), ModelErrorBound(*errors)
 
 
-def _worst(her: Valuation, his: Valuation, allowed: Sides) -> Sides:
+def _worst(her: Valuation, his: Valuation, allowed: Interval) -> Interval:
     """The regret of any Bob within a suboptimality.
 
     It is concave in the suboptimality and not below 0: so what it is at the low side is at least its share of what
@@ -117,21 +119,21 @@ def _worst(her: Valuation, his: Valuation, allowed: Sides) -> Sides:
     found = worst_regret(her.reward.whole, her.reward, his.reward, allowed.high, tolerance=FINE * her.fine)
     most = allowed.high + found.slack * (1 + 4 * EPS)
     share = allowed.low / most if most > 0 else 1.0
-    return Sides(found.lower * share * (1 - 4 * EPS), found.value)
+    return Interval(found.lower * share * (1 - 4 * EPS), found.value)
 
 
-def _at_most_one(share: Sides) -> Sides:
+def _at_most_one(share: Interval) -> Interval:
     """A regret is no more than the range."""
-    return Sides(min(share.low, 1.0), min(share.high, 1.0))
+    return Interval(min(share.low, 1.0), min(share.high, 1.0))
 
 
-def of_cover(cover: Cover, values: Linear, bob: Deployed) -> tuple[Shares, ModelError]:
+def of_cover(cover: Cover, values: Linear, bob: Deployed) -> tuple[RelativeRegret, ModelErrorBound]:
     """The worst over a confidence set, and the largest share by which the drift may change a regret."""
     mdp = bob.mdp
 
-    def worst(quantity: Quantity) -> Sides:
+    def worst(quantity: Quantity) -> Interval:
         found = supremum(cover, quantity)
-        return Sides(min(found.attained, found.bound), found.bound)
+        return Interval(min(found.attained, found.bound), found.bound)
 
     exact = lp = t1 = starts = beside = None
     if bob.policies is not None and bob.visits is not None:
@@ -147,11 +149,11 @@ def of_cover(cover: Cover, values: Linear, bob: Deployed) -> tuple[Shares, Model
     each = torch.full((values.weights,), bob.drift.reward, dtype=torch.float64)
     drifts = bob.drift.transitions > 0 or bob.drift.reward > 0
     moved = worst(Departed(values, mdp, each, bob.drift.transitions)).high if drifts else 0.0
-    return Shares(exact, lp, t1, starts, beside), ModelError(moved, moved)
+    return RelativeRegret(exact, lp, t1, starts, beside), ModelErrorBound(moved, moved)
 
 
-def _ordered(exact: Sides | None, lp: Sides, t1: Sides) -> tuple[Sides, Sides]:
+def _ordered(exact: Interval | None, lp: Interval, t1: Interval) -> tuple[Interval, Interval]:
     """Lp and t1, each search having stopped within its tolerance: none is lowered, so none leans on another."""
     if exact is not None:
-        lp = Sides(max(lp.low, exact.low), max(lp.high, exact.high))
-    return lp, Sides(max(t1.low, lp.low), max(t1.high, lp.high))
+        lp = Interval(max(lp.low, exact.low), max(lp.high, exact.high))
+    return lp, Interval(max(t1.low, lp.low), max(t1.high, lp.high))

@@ -12,21 +12,31 @@ from thalweg.certificates._assumptions import PLANNER, by_rule, proven, recorded
 from thalweg.certificates._deployment import Deployed, deployed
 from thalweg.certificates._distance import apart
 from thalweg.certificates._inputs import one_reward
-from thalweg.certificates._relative_regret import Shares, largest, of_cover, of_reward
+from thalweg.certificates._relative_regret import RelativeRegret, largest, of_cover, of_reward
 from thalweg.certificates.certificate import Assumption, Certificate
 from thalweg.certificates.confidence_set.cover import covered
 from thalweg.certificates.confidence_set.finite import finite_set
-from thalweg.certificates.parties import Alice, Asked, Bob, Candidates, Contextual, Counted, Drift, Known, Observed
+from thalweg.certificates.parties import (
+    ActionCounts,
+    Alice,
+    Bob,
+    Candidates,
+    Contextual,
+    Demonstrations,
+    KnownReward,
+    ModelError,
+    StatedPolicy,
+)
 from thalweg.effort import affordable, announce, seconds_of
 from thalweg.errors import InputError, UnhealthyError
 from thalweg.irl import bounded_density_regret, implied_reward
-from thalweg.mdp import MDP, Floor, Gains, ModelError, Sides, contextual_floor
+from thalweg.mdp import MDP, Gains, Interval, MinimaxRegret, ModelErrorBound, contextual_minimax_regret
 
 BESIDE = "no number beside the safe policy: it may lose nothing in the process that Bob may face, name one that loses"
 
 
 def certify(
-    alice: Alice, bob: Bob, mdp: MDP, *, safe: Tensor | None = None, drift: Drift | None = None
+    alice: Alice, bob: Bob, mdp: MDP, *, safe: Tensor | None = None, drift: ModelError | None = None
 ) -> Certificate:
     """Bound the regret by Alice's values that Bob can have in a decision process.
 
@@ -46,11 +56,11 @@ def certify(
     for given, kind, how in (
         (bob, Bob, "Bob(policy=, reward=)"),
         (mdp, MDP, "tw.MDP"),
-        (drift or Drift(), Drift, "Drift"),
+        (drift or ModelError(), ModelError, "ModelError"),
     ):
         if not isinstance(given, kind):
             raise InputError(f"a {type(given).__name__} is no {kind.__name__}: give a {how}")
-    known = deployed(bob, mdp, safe, drift or Drift())
+    known = deployed(bob, mdp, safe, drift or ModelError())
     found = _of(alice, known)
     if safe is not None and found.exact is not None and found.beside_safe is None:
         found = replace(found, tighter=(*found.tighter, BESIDE))
@@ -67,13 +77,13 @@ def _of(alice: Any, bob: Deployed) -> Certificate:
 
 
 @_of.register
-def _known(alice: Known, bob: Deployed) -> Certificate:
+def _known(alice: KnownReward, bob: Deployed) -> Certificate:
     """Her reward is one."""
     return _one(alice.reward, bob, (Assumption("values", "assumed", "Alice's values are the stated reward"),))
 
 
 @_of.register
-def _asked(alice: Asked, bob: Deployed) -> Certificate:
+def _asked(alice: StatedPolicy, bob: Deployed) -> Certificate:
     """Her log probabilities are a reward, up to shaping and scale."""
     words = "she told her log probabilities in Bob's process, where she plans with its discount"
     stands = (by_rule(alice.rule), PLANNER, Assumption("log probabilities", "assumed", words))
@@ -88,7 +98,7 @@ def _one(reward: Any, bob: Deployed, stands: tuple[Assumption, ...]) -> Certific
 
 
 @_of.register
-def _observed(alice: Observed, bob: Deployed) -> Certificate:
+def _observed(alice: Demonstrations, bob: Deployed) -> Certificate:
     """Her values are in a confidence set that cells cover."""
     if alice.reward is not None:
         one_reward(bob.mdp, alice.reward, "Alice's reward")  # before what takes long
@@ -128,12 +138,15 @@ def _candidates(alice: Candidates, bob: Deployed) -> Certificate:
         Assumption("evidence", "checked", f"log Z is {found.log_evidence:.2f} nats, exact"),
     )
     each = _shares_of(left, bob)
-    shares, off = largest([one for one, _ in each]), ModelError(*map(max, zip(*(x for _, x in each), strict=True)))
+    shares, off = (
+        largest([one for one, _ in each]),
+        ModelErrorBound(*map(max, zip(*(x for _, x in each), strict=True))),
+    )
     parts = _parts(rewards[int(logs.argmax())], bob, shares)
     return _stated(shares, off, alice.delta, stands, parts, _realised(alice.reward, bob))
 
 
-def _shares_of(rewards: list[Any], bob: Deployed) -> list[tuple[Shares, ModelError]]:
+def _shares_of(rewards: list[Any], bob: Deployed) -> list[tuple[RelativeRegret, ModelErrorBound]]:
     """Of each; how long they take together is said after the first."""
     found = []
     took = seconds_of(lambda: found.append(of_reward(rewards[0], bob))) * (len(rewards) - 1)
@@ -166,9 +179,9 @@ def _told(alice: Candidates, number: int, reward: Any) -> float:
 
 
 @_of.register
-def _counted(alice: Counted, bob: Deployed) -> Certificate:
+def _counted(alice: ActionCounts, bob: Deployed) -> Certificate:
     """Her choices bound her probabilities, and these the regret of a policy."""
-    if bob.policy is None or bob.drift != Drift():
+    if bob.policy is None or bob.drift != ModelError():
         raise InputError("counts of choices certify a policy in the very process where they were made: give both")
     worlds = alice.behaviour.environments
     if len(worlds) != 1 or not worlds[0].same(bob.mdp):
@@ -182,7 +195,9 @@ def _counted(alice: Counted, bob: Deployed) -> Certificate:
     )
     if bound.reasons:
         return _refused((*stands, Assumption("counts", "failed", "; ".join(bound.reasons))), alice.delta)
-    return _stated(Shares(Sides(0.0, bound.value)), ModelError(0.0, 0.0), alice.delta, stands, {}, None)
+    return _stated(
+        RelativeRegret(Interval(0.0, bound.value)), ModelErrorBound(0.0, 0.0), alice.delta, stands, {}, None
+    )
 
 
 @_of.register
@@ -199,7 +214,7 @@ def _contextual(alice: Contextual, bob: Deployed) -> Certificate:
     delta = sum(one.delta for one in each)
     if any(not one.issued for one in each):
         return _refused(stands, delta)
-    found = {name: _worst_of([getattr(c, name) for c in each]) for name in Shares().numbers}
+    found = {name: _worst_of([getattr(c, name) for c in each]) for name in RelativeRegret().numbers}
     slacks = {name: max(c.slacks[name] for c in each) for name, x in found.items() if x is not None}
     floor = _floor(alice, bob)
     if floor is not None:
@@ -225,17 +240,17 @@ def _worst_of(several: list[float | None]) -> float | None:
     return max(known) if len(known) == len(several) else None
 
 
-def _floor(alice: Contextual, bob: Deployed) -> Floor | None:
+def _floor(alice: Contextual, bob: Deployed) -> MinimaxRegret | None:
     """t* of the shards' rewards, where they are known."""
-    rewards = [shard.reward for shard in alice.shards if isinstance(shard, Known | Observed | Candidates)]
+    rewards = [shard.reward for shard in alice.shards if isinstance(shard, KnownReward | Demonstrations | Candidates)]
     if len(rewards) != len(alice.shards) or any(reward is None for reward in rewards):
         return None
-    return contextual_floor(bob.mdp, rewards)
+    return contextual_minimax_regret(bob.mdp, rewards)
 
 
 def _stated(
-    shares: Shares,
-    off: ModelError,
+    shares: RelativeRegret,
+    off: ModelErrorBound,
     delta: float,
     stands: tuple[Assumption, ...],
     parts: dict[str, float | None],
@@ -264,7 +279,7 @@ def _refused(stands: tuple[Assumption, ...], delta: float) -> Certificate:
     return Certificate(delta=delta, assumptions=stands)
 
 
-def _parts(likeliest: Any, bob: Deployed, shares: Shares) -> dict[str, float | None]:
+def _parts(likeliest: Any, bob: Deployed, shares: RelativeRegret) -> dict[str, float | None]:
     """What t1 is made of, at her likeliest values; without it, how far the exact bound is from these."""
     parts: dict[str, float | None] = {"value_distance": None, "learning_gap": None, "statistical_radius": None}
     if shares.t1 is not None and bob.his is not None and bob.allowed is not None:

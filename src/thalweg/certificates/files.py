@@ -15,9 +15,19 @@ from thalweg.certificates.certificate import Assumption, Certificate
 from thalweg.certificates.certify import certify
 from thalweg.certificates.confidence_set._cost import check_class
 from thalweg.certificates.confidence_set._tangents import check_ranges
-from thalweg.certificates.parties import Alice, Asked, Bob, Candidates, Contextual, Counted, Drift, Known, Observed
+from thalweg.certificates.parties import (
+    ActionCounts,
+    Alice,
+    Bob,
+    Candidates,
+    Contextual,
+    Demonstrations,
+    KnownReward,
+    ModelError,
+    StatedPolicy,
+)
 from thalweg.errors import InputError
-from thalweg.irl import calibrate
+from thalweg.irl import goodness_of_fit
 
 
 def certify_files(alice: str | Path, bob: str | Path, *, untested: bool = False) -> Certificate:
@@ -56,7 +66,7 @@ def certify_agents(alice: Agent, bob: Agent, *, untested: bool = False) -> Certi
     What is known of Bob is checked before anything is fitted to Alice.
     """
     known = Bob(bob.policy, bob.reward, bob.suboptimality, bob.weights)
-    safe, drift = bob.safe, Drift(**bob.file.drift.model_dump())
+    safe, drift = bob.safe, ModelError(**bob.file.drift.model_dump())
     if not alice.mdp.same(bob.mdp):
         words = f"the decision process of {bob.path.name} is not the one that {alice.path.name} declares"
         return Certificate((Assumption("deployment", "failed", words),))
@@ -79,17 +89,17 @@ def _told(alice: Agent, reward: Tensor | None) -> Alice:
     """What her file says of her where she was not seen."""
     asked = alice.asked
     if asked is not None:
-        return Asked(*asked)
+        return StatedPolicy(*asked)
     if reward is None:
         raise InputError(f"{alice.path}: nothing is known of her values: give [values], [choices] or [answers]")
-    return Known(reward)
+    return KnownReward(reward)
 
 
 def _read(seen: Seen, reward: Tensor | None, untested: bool) -> Alice:
     """Her choices, tested against the rule where there is a class to test."""
     behaviour, rule = seen.behaviour, seen.rule
     if rule is None:
-        return Counted(behaviour, seen.delta)
+        return ActionCounts(behaviour, seen.delta)
     if seen.candidates is not None:
         return Candidates(behaviour, list(seen.candidates), rule, seen.delta, reward=reward, untested=untested)
     values = seen.values
@@ -100,10 +110,10 @@ def _read(seen: Seen, reward: Tensor | None, untested: bool) -> Alice:
         for number, world in enumerate(behaviour.environments):
             check_ranges(values, world, number)  # before anything is fitted to them
     if seen.contexts is None:
-        found = calibrate(behaviour, values, rule)
-        return Observed(behaviour, values, rule, seen.delta, found, reward, untested=untested)
+        found = goodness_of_fit(behaviour, values, rule)
+        return Demonstrations(behaviour, values, rule, seen.delta, found, reward, untested=untested)
     parts = [behaviour.only(seen.contexts == k) for k in range(seen.shards)]  # a number that no choice decides
     each = seen.delta / len(parts)
-    found = [calibrate(part, values, rule) for part in parts]
+    found = [goodness_of_fit(part, values, rule) for part in parts]
     both = zip(parts, found, strict=True)
-    return Contextual(tuple(Observed(part, values, rule, each, one, untested=untested) for part, one in both))
+    return Contextual(tuple(Demonstrations(part, values, rule, each, one, untested=untested) for part, one in both))

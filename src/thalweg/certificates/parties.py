@@ -6,19 +6,19 @@ from typing import Any
 
 from torch import Tensor
 
-from thalweg.certificates.generalisation.bound import Gap
-from thalweg.irl import Behaviour, Boltzmann, Calibration, Linear, Rule
+from thalweg.certificates.generalisation.bound import GeneralisationBound
+from thalweg.irl import Behaviour, Boltzmann, GoodnessOfFit, Linear, Rule
 
 
 @dataclass(frozen=True, eq=False)
-class Known:
+class KnownReward:
     """An Alice whose reward is known: (S,), (S, A) or (S, A, S)."""
 
     reward: Any
 
 
 @dataclass(frozen=True, eq=False)
-class Observed:
+class Demonstrations:
     """An Alice who was seen to choose, with values in a continuous class.
 
     Attributes:
@@ -26,7 +26,8 @@ class Observed:
         values: class that her values are assumed to be in.
         rule: by which she is assumed to choose.
         delta: chance that the confidence set of her values misses them.
-        calibration: what `values.calibrate` said of the rule; failed or untestable, it forbids a number; None where
+        calibration: what `values.goodness_of_fit` said of the rule; failed or untestable, it forbids a number;
+        None where
             none was made.
         reward: her true one where it is known, for `realised` alone.
         there: the same class, with its features in the states of Bob's process, where those are others.
@@ -40,7 +41,7 @@ class Observed:
     values: Linear
     rule: Boltzmann
     delta: float = 0.05
-    calibration: Calibration | None = None
+    goodness_of_fit: GoodnessOfFit | None = None
     reward: Any = None
     there: Linear | None = None
     slack: float = 0.0
@@ -57,22 +58,22 @@ class Candidates:
         rewards: of each candidate, (S,), (S, A) or (S, A, S) in every process.
         rule: by which she is assumed to choose.
         delta: chance that she is left out although she is one of them.
-        calibration: as of `Observed`.
+        calibration: as of `Demonstrations`.
         reward: her true one where it is known, for `realised` alone.
-        untested: as of `Observed`.
+        untested: as of `Demonstrations`.
     """
 
     behaviour: Behaviour
     rewards: Sequence[Any]
     rule: Rule
     delta: float = 0.05
-    calibration: Calibration | None = None
+    goodness_of_fit: GoodnessOfFit | None = None
     reward: Any = None
     untested: bool = False
 
 
 @dataclass(frozen=True, eq=False)
-class Asked:
+class StatedPolicy:
     """An Alice who tells her log probabilities in every state: they are her values, no class is needed.
 
     Attributes:
@@ -85,7 +86,7 @@ class Asked:
 
 
 @dataclass(frozen=True, eq=False)
-class Counted:
+class ActionCounts:
     """A Boltzmann Alice, of any reward and sharpness, who was seen in Bob's own process often enough.
 
     Attributes:
@@ -105,10 +106,12 @@ class Contextual:
         shards: what is known of each.
     """
 
-    shards: "tuple[Known | Observed | Candidates | Asked, ...]"
+    shards: "tuple[KnownReward | Demonstrations | Candidates | StatedPolicy, ...]"
 
 
-Alice = Known | Observed | Candidates | Asked | Counted | Contextual  # what may be known of her
+Alice = (
+    KnownReward | Demonstrations | Candidates | StatedPolicy | ActionCounts | Contextual
+)  # what may be known of her
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,23 +121,24 @@ class Bob:
     Attributes:
         policy: (S, A), or (K, S, A) of a posterior that draws one an episode; None where only his reward is known.
         reward: of any of the shapes; None where only his policy is known.
-        suboptimality: V* - J by his reward at most, in its units, or a certified `Gap`; computed where his policy is
+        suboptimality: V* - J by his reward at most, in its units, or a certified `GeneralisationBound`; computed
+        where his policy is
             known and it is None.
         weights: (K,) chances of the posterior's policies; even where they are not given.
     """
 
     policy: Tensor | None = None
     reward: Any = None
-    suboptimality: float | Gap | None = None
+    suboptimality: float | GeneralisationBound | None = None
     weights: Any = None
 
 
 @dataclass(frozen=True)
-class Drift:
+class ModelError:
     """How far Bob's process may depart from the stated one: a finer description of it, or a world that has changed.
 
     Attributes:
-        transitions: eps_tau, largest L1 distance of a row, in [0, 2]; `Abstraction.departure` measures it.
+        transitions: eps_tau, largest L1 distance of a row, in [0, 2]; `Abstraction.transition_error` measures it.
         reward: eps_R, largest departure of Alice's mean reward; of each feature where her values are a class.
         bob_reward: eps_R of Bob's.
     """

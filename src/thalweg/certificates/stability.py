@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 from scipy.special import logsumexp
 
-from thalweg.certificates.generalisation.bound import Gap
+from thalweg.certificates.generalisation.bound import GeneralisationBound
 from thalweg.errors import InputError
-from thalweg.mdp import MDP, model_error, valuation
+from thalweg.mdp import MDP, model_error_bound, valuation
 
 FEWEST = 10.0  # effective draws that a tilted sample must have left
 SUM = 1e-9  # by which probabilities may miss 1
@@ -38,7 +38,7 @@ class Along:
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Continued(Gap):
+class Continued(GeneralisationBound):
     """The worst mean certificate within kappa nats.
 
     Attributes:
@@ -52,14 +52,14 @@ class Continued(Gap):
     distribution: np.ndarray
 
 
-def along(policies: Iterable[Any], bound: Callable[[Any], float | Gap]) -> Along:
+def along(policies: Iterable[Any], bound: Callable[[Any], float | GeneralisationBound]) -> Along:
     """The certificate at every checkpoint of Bob's training.
 
     Each number holds for its own checkpoint. For all at once, a learning term needs `split_delta`.
 
     Args:
         policies: one for each checkpoint, whatever `bound` takes.
-        bound: a policy's certificate, a number or a `Gap`, which has none unless it is certified.
+        bound: a policy's certificate, a number or a `GeneralisationBound`, which has none unless it is certified.
 
     Raises:
         InputError: no checkpoint, or a number that is NaN.
@@ -67,15 +67,15 @@ def along(policies: Iterable[Any], bound: Callable[[Any], float | Gap]) -> Along
     found = [bound(policy) for policy in policies]
     reasons = tuple(_refused(one) for one in found)
     issued = np.array([not reason for reason in reasons])
-    raw = np.array([one.raw if isinstance(one, Gap) else float(one) for one in found])
+    raw = np.array([one.raw if isinstance(one, GeneralisationBound) else float(one) for one in found])
     if not len(raw) or np.isnan(raw[issued]).any():
         raise InputError(f"{len(raw)} checkpoints, some with NaN: give at least one, a number or a Gap each")
     return Along(np.where(issued, raw, np.nan), issued, reasons)
 
 
-def _refused(one: float | Gap) -> str:
+def _refused(one: float | GeneralisationBound) -> str:
     """Why a checkpoint has no certificate; empty where it has one."""
-    if not isinstance(one, Gap):
+    if not isinstance(one, GeneralisationBound):
         return ""
     if one.reasons:
         return "; ".join(one.reasons)
@@ -146,13 +146,13 @@ def drifted(
     reward_drift: float = 0.0,
     transition_drift: float = 0.0,
     policy: Any = None,
-) -> Gap:
+) -> GeneralisationBound:
     """A certificate, as it holds after Alice's reward and the dynamics have drifted by at most so much.
 
     (t rho + e) / (rho - e_rho),    e, e_rho = 2 (eps_R + discount eps_tau span / 2) / (1 - discount)
 
     with the certified process's mean spans: for e of V* and the policy's value, for e_rho of V* and the worst value;
-    see `model_error`. The policy is held fixed. A Bob who is given by a reward and a suboptimality has
+    see `model_error_bound`. The policy is held fixed. A Bob who is given by a reward and a suboptimality has
     his own error by his reward in that suboptimality before t is computed.
 
     Args:
@@ -177,11 +177,11 @@ def drifted(
         )
     known = valuation(mdp, reward, whole=transition_drift > 0)  # rows that drift may lead to any state
     span, unit = known.known_range("the reward").low, known.reward.unit
-    regret, around = (x / unit for x in model_error(mdp, reward, reward_drift, transition_drift, policy))
+    regret, around = (x / unit for x in model_error_bound(mdp, reward, reward_drift, transition_drift, policy))
     left = span - around
     lost, of = around * unit, span * unit
     reasons = () if left > 0 else (f"the drift could take the whole return range: {lost:.3g} of {of:.3g}",)
-    return Gap(
+    return GeneralisationBound(
         raw=(t * span + regret) / left if left > 0 else math.inf,
         kind="certified",
         delta=None,

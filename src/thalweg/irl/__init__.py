@@ -4,7 +4,7 @@ from thalweg.irl._scoring import information, most_likely
 from thalweg.irl.choice_models import SHARPEST, Boltzmann, Rule, Soft
 from thalweg.irl.contextual import Contexts, by_context, prefers, worst_context
 from thalweg.irl.demonstrations import Behaviour
-from thalweg.irl.goodness_of_fit.held_out import Calibration, Statistic, calibrate, dimensions_tested
+from thalweg.irl.goodness_of_fit.held_out import GoodnessOfFit, Statistic, dimensions_tested, goodness_of_fit
 from thalweg.irl.identifiability import Direction, Identifiability, identifiability, reward_kind
 from thalweg.irl.likelihood import Likelihood
 from thalweg.irl.llc import Radius, behaviour_llc, predicted_radius
@@ -22,10 +22,10 @@ __all__ = [
     "SHARPEST",
     "Behaviour",
     "Boltzmann",
-    "Calibration",
     "Contexts",
     "DensityBound",
     "Direction",
+    "GoodnessOfFit",
     "Identifiability",
     "Likelihood",
     "Linear",
@@ -37,9 +37,9 @@ __all__ = [
     "behaviour_llc",
     "bounded_density_regret",
     "by_context",
-    "calibrate",
     "density_regret",
     "dimensions_tested",
+    "goodness_of_fit",
     "hmc",
     "identifiability",
     "implied_reward",

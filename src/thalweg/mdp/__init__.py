@@ -8,14 +8,21 @@ from thalweg.mdp._scaled_reward import Earned, combined
 from thalweg.mdp._value_bounds import returned, shortfall, spans
 from thalweg.mdp.abstraction import Abstraction
 from thalweg.mdp.levels import Levels, backed_up
-from thalweg.mdp.minimax_regret import Floor, contextual_floor, each_of, ranged, shares
-from thalweg.mdp.model_error import Departure, Mismatch, ModelError, Pushed, model_error, two_policy_error
+from thalweg.mdp.minimax_regret import MinimaxRegret, contextual_minimax_regret, each_of, ranged, shares
+from thalweg.mdp.model_error import (
+    AbstractionError,
+    LargestError,
+    ModelErrorBound,
+    Pushed,
+    model_error_bound,
+    two_policy_error,
+)
 from thalweg.mdp.occupancy import flow, hull_basis, hull_dimension, project, single_gain
 from thalweg.mdp.planning import LARGEST, Planned, follow, plan, planned, scale, single
 from thalweg.mdp.probabilities import EPS, POLICY, distributions, half_unit, numbers, one_number
 from thalweg.mdp.process import MDP, Gains
 from thalweg.mdp.reward_distance import KINDS, levelled, regret_bound, return_range, reward_distance
-from thalweg.mdp.valuation import FINEST, Sides, Valuation, valuation
+from thalweg.mdp.valuation import FINEST, Interval, Valuation, valuation
 from thalweg.mdp.worst_regret.batch import worst_regrets
 from thalweg.mdp.worst_regret.worst_regret import WorstRegret, composed_bound, worst_inversion, worst_regret
 
@@ -29,25 +36,25 @@ __all__ = [
     "POLICY",
     "ROUNDS",
     "Abstraction",
-    "Departure",
+    "AbstractionError",
     "Earned",
-    "Floor",
     "Gains",
+    "Interval",
+    "LargestError",
     "Levels",
-    "Mismatch",
-    "ModelError",
+    "MinimaxRegret",
+    "ModelErrorBound",
     "Plan",
     "Planned",
     "Pushed",
     "Scaled",
-    "Sides",
     "Valuation",
     "Visited",
     "WorstRegret",
     "backed_up",
     "combined",
     "composed_bound",
-    "contextual_floor",
+    "contextual_minimax_regret",
     "dard_canonical",
     "distributions",
     "each_of",
@@ -63,7 +70,7 @@ __all__ = [
     "log_entropy",
     "lost_of",
     "mixture",
-    "model_error",
+    "model_error_bound",
     "numbers",
     "one_number",
     "plan",

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from thalweg.errors import InputError
 from thalweg.mdp._rows import from_rows
-from thalweg.mdp.model_error import Departure, Mismatch, Pushed, value_span
+from thalweg.mdp.model_error import AbstractionError, LargestError, Pushed, value_span
 from thalweg.mdp.occupancy import single_gain
 from thalweg.mdp.process import MDP, Gains
 from thalweg.mdp.valuation import valuation
@@ -103,7 +103,7 @@ class Abstraction:
             fine: the process on fine states, for the mean over next states.
             reward: (S,), (S, A) or (S, A, S).
             widen: where the map merges states that the reward tells apart, take the middle and say the error; it must
-                enter the certificate, see `mismatch`. Otherwise that is refused.
+                enter the certificate, see `model_error`. Otherwise that is refused.
 
         Raises:
             InputError: states told apart are merged, by name; a block without states; shapes that do not fit.
@@ -143,7 +143,7 @@ class Abstraction:
         rows = sparse.kron(mean, sparse.identity(fine.actions), format="csr") @ self._pushed_rows(fine)
         return from_rows(rows.tocsr(), self._pushed_start(fine), fine.discount, dense=fine.dynamics.dense)
 
-    def departure(self, fine: MDP, coarse: MDP) -> Departure:
+    def transition_error(self, fine: MDP, coarse: MDP) -> LargestError:
         """Whether the map commutes with the dynamics: eps_tau, at which fine state and action; 0 if lumpable.
 
         eps_tau = max_{s, a} sum_b | sum_{s' in b} tau(s'|s, a) - tau_coarse(b|phi(s), a) |
@@ -158,12 +158,14 @@ class Abstraction:
         apart = abs(self._pushed_rows(fine) - coarse.dynamics.rows[pairs])
         return _largest(torch.as_tensor(np.asarray(apart.sum(1))).reshape(-1, fine.actions))
 
-    def reward_departure(self, fine: MDP, fine_reward: Any, coarse: MDP, coarse_reward: Any) -> Departure:
+    def reward_error(self, fine: MDP, fine_reward: Any, coarse: MDP, coarse_reward: Any) -> LargestError:
         """eps_R = max_{s, a} | R(s, a) - R_coarse(phi(s), a) |, of mean rewards, and where."""
         gain = single_gain(fine, fine_reward, "fine_reward")
         return _largest((gain - single_gain(coarse, coarse_reward, "coarse_reward")[self.map]).abs())
 
-    def mismatch(self, fine: MDP, fine_reward: Any, coarse: MDP, coarse_reward: Any, policy: Any = None) -> Mismatch:
+    def model_error(
+        self, fine: MDP, fine_reward: Any, coarse: MDP, coarse_reward: Any, policy: Any = None
+    ) -> AbstractionError:
         """How far regret on the fine states may exceed regret on the coarse ones.
 
         With V coarse values and e = V_fine - V o phi, e(s) is the mean over actions of R - R_coarse, of
@@ -181,11 +183,11 @@ class Abstraction:
         Raises:
             InputError: processes that differ in actions, discount or start, shapes that do not fit.
         """
-        moved = self.departure(fine, coarse).size
-        paid = self.reward_departure(fine, fine_reward, coarse, coarse_reward).size
+        moved = self.transition_error(fine, coarse).size
+        paid = self.reward_error(fine, fine_reward, coarse, coarse_reward).size
         gain = single_gain(coarse, coarse_reward)
         known = valuation(coarse, gain, whole=True)
-        return Mismatch(paid, moved, value_span(known, policy) * known.reward.unit, fine.discount)
+        return AbstractionError(paid, moved, value_span(known, policy) * known.reward.unit, fine.discount)
 
     def _agree(self, fine: MDP, coarse: MDP) -> None:
         """Refuse two processes that are not of one game."""
@@ -240,7 +242,7 @@ class Abstraction:
         return torch.zeros(self.states, dtype=torch.float64).index_add(0, self.map, fine.start)
 
 
-def _largest(apart: Tensor) -> Departure:
+def _largest(apart: Tensor) -> LargestError:
     """The largest of (S, A), and where."""
     state, action = divmod(int(apart.argmax()), apart.shape[1])
-    return Departure(float(apart[state, action]), state, action)
+    return LargestError(float(apart[state, action]), state, action)

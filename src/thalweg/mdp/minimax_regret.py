@@ -28,7 +28,7 @@ from thalweg.mdp.occupancy import mean_gain, single_gain
 from thalweg.mdp.planning import planned
 from thalweg.mdp.probabilities import EPS
 from thalweg.mdp.process import MDP, Gains
-from thalweg.mdp.valuation import Sides, Valuation, valuation
+from thalweg.mdp.valuation import Interval, Valuation, valuation
 
 FINE = 1e-9  # between the bounds, at which the search stops
 SHARE = 1 / 16  # of it, to which the best answer is planned
@@ -37,7 +37,7 @@ CUTS = 40  # policies that may join
 
 
 @dataclass(frozen=True, eq=False)
-class Floor:
+class MinimaxRegret:
     """The least worst regret over contexts.
 
     Attributes:
@@ -69,7 +69,7 @@ class Floor:
         return self.upper - self.lower
 
 
-def contextual_floor(mdp: MDP, rewards: Sequence[Any]) -> Floor:
+def contextual_minimax_regret(mdp: MDP, rewards: Sequence[Any]) -> MinimaxRegret:
     """t* = min over policies of the largest normalised regret over contexts, by a linear programme and planning.
 
     Args:
@@ -92,7 +92,9 @@ def contextual_floor(mdp: MDP, rewards: Sequence[Any]) -> Floor:
     visits[states] = torch.as_tensor(visits_of(known[0].reward.mdp, policy))
     gains = [single_gain(mdp, x) / c.reward.unit / c.range.middle for x, c in zip(each, known, strict=True)]
     prior = torch.as_tensor(duals)
-    return Floor(lower, upper, prior, full, visits, torch.einsum("k,ksa->sa", prior, torch.stack(gains)), reasons)
+    return MinimaxRegret(
+        lower, upper, prior, full, visits, torch.einsum("k,ksa->sa", prior, torch.stack(gains)), reasons
+    )
 
 
 def each_of(mdp: MDP, rewards: Sequence[Any] | Gains) -> list[Any]:
@@ -126,7 +128,7 @@ def ranged(mdp: MDP, each: Sequence[Any]) -> list[Valuation]:
     return known
 
 
-def shares(known: Sequence[Valuation], returns: Sequence[Sides]) -> tuple[np.ndarray, np.ndarray]:
+def shares(known: Sequence[Valuation], returns: Sequence[Interval]) -> tuple[np.ndarray, np.ndarray]:
     """(K,) lower and upper bounds of the regret of what has these returns, as shares of the return ranges."""
     lost = [one.optimum.minus(got).over(one.range) for one, got in zip(known, returns, strict=True)]
     return np.array([x.low for x in lost]), np.array([x.high for x in lost])

@@ -22,7 +22,7 @@ class Pushed(NamedTuple):
     error: float
 
 
-class Departure(NamedTuple):
+class LargestError(NamedTuple):
     """Where a coarse description is furthest from the fine one.
 
     Attributes:
@@ -37,7 +37,7 @@ class Departure(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Mismatch:
+class AbstractionError:
     """What a certificate on coarse states owes to the fine ones.
 
     One policy pi, of coarse states, and the same on fine ones:
@@ -80,7 +80,7 @@ def two_policy_error(reward: Any, transitions: float, span: Any, discount: float
     return 2 * (reward + discount * transitions * span / 2) / (1 - discount)
 
 
-class ModelError(NamedTuple):
+class ModelErrorBound(NamedTuple):
     """What a process that differs from the stated one may change, in units of the reward or as shares of its range.
 
     Attributes:
@@ -92,7 +92,7 @@ class ModelError(NamedTuple):
     range: float
 
 
-def model_error(mdp: MDP, reward: Any, off: float, transitions: float, policy: Any = None) -> ModelError:
+def model_error_bound(mdp: MDP, reward: Any, off: float, transitions: float, policy: Any = None) -> ModelErrorBound:
     """What regret and return range may differ by in a process near the stated one, in units of the reward.
 
     Args:
@@ -104,7 +104,9 @@ def model_error(mdp: MDP, reward: Any, off: float, transitions: float, policy: A
     """
     known = valuation(mdp, reward, whole=transitions > 0)  # rows that differ may lead to any state
     spans = value_span(known, policy), (_width(known.best) + _width(known.worst)) / 2
-    return ModelError(*(two_policy_error(off, transitions, span * known.reward.unit, mdp.discount) for span in spans))
+    return ModelErrorBound(
+        *(two_policy_error(off, transitions, span * known.reward.unit, mdp.discount) for span in spans)
+    )
 
 
 def value_span(known: Valuation, policy: Any = None) -> float:

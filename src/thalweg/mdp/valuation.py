@@ -29,27 +29,27 @@ FINEST = 1e-13  # of the largest range that returns could have: no sweeps know m
 BLURRED = 1e-6  # share of a range from which direct solves are worth their time
 
 
-class Sides(NamedTuple):
+class Interval(NamedTuple):
     """A number between two bounds."""
 
     low: float
     high: float
 
-    def plus(self, other: "Sides") -> "Sides":
+    def plus(self, other: "Interval") -> "Interval":
         """Of sums; outward by a rounding each."""
-        return Sides(_down(self.low + other.low), _up(self.high + other.high))
+        return Interval(_down(self.low + other.low), _up(self.high + other.high))
 
-    def minus(self, other: "Sides") -> "Sides":
+    def minus(self, other: "Interval") -> "Interval":
         """Of differences."""
-        return Sides(_down(self.low - other.high), _up(self.high - other.low))
+        return Interval(_down(self.low - other.high), _up(self.high - other.low))
 
-    def times(self, factor: float) -> "Sides":
+    def times(self, factor: float) -> "Interval":
         """By a number of at least 0."""
-        return Sides(_down(self.low * factor), _up(self.high * factor))
+        return Interval(_down(self.low * factor), _up(self.high * factor))
 
-    def over(self, other: "Sides") -> "Sides":
+    def over(self, other: "Interval") -> "Interval":
         """Of quotients, of numbers of at least 0 by one above 0."""
-        return Sides(max(_down(self.low / other.high), 0.0), _up(max(self.high, 0.0) / other.low))
+        return Interval(max(_down(self.low / other.high), 0.0), _up(max(self.high, 0.0) / other.low))
 
     @property
     def width(self) -> float:
@@ -83,16 +83,16 @@ class Valuation:
             self._known[sign] = (width, found)
         return found
 
-    def returns_of(self, found: Planned) -> Sides:
+    def returns_of(self, found: Planned) -> Interval:
         """Bounds of the return from the start of what was planned for this process."""
-        return Sides(*found.returns(self.reward.mdp.start.numpy(), self.reward.mdp.rounding))
+        return Interval(*found.returns(self.reward.mdp.start.numpy(), self.reward.mdp.rounding))
 
     @property
     def largest(self) -> float:
         """The largest range that returns could have, in units."""
         return max(scale(self.reward.gain.numpy(), self.reward.mdp.discount), LEAST)
 
-    def ranged(self, fine: float, enough: float = 0.0) -> Sides:
+    def ranged(self, fine: float, enough: float = 0.0) -> Interval:
         """Rho = max J - min J, in units, to a share of itself, or as near as planning comes.
 
         Args:
@@ -120,7 +120,7 @@ class Valuation:
         return FINE if self.reward.mdp.states < MANY else COARSE
 
     @cached_property
-    def range(self) -> Sides:
+    def range(self) -> Interval:
         """The same to a share `fine`."""
         return self.ranged(self.fine)
 
@@ -141,11 +141,11 @@ class Valuation:
         return wanted if self.plan(1.0, np.inf).direct else max(wanted, FINEST * self.largest)
 
     @property
-    def optimum(self) -> Sides:
+    def optimum(self) -> Interval:
         """Max J, in units and without the level."""
         return self.returns_of(self.best)
 
-    def known_range(self, whose: str, *, fine: float | None = None, widths: float = FLAT) -> Sides:
+    def known_range(self, whose: str, *, fine: float | None = None, widths: float = FLAT) -> Interval:
         """The return range, in units, where a share of it can be taken.
 
         Args:
@@ -188,20 +188,20 @@ class Valuation:
         gain, error = self.reward.gain.numpy(), self.reward.error.numpy()
         return followed(self.reward.mdp, policy, gain, error, width, warm, off)
 
-    def returns(self, policy: Any) -> Sides:
+    def returns(self, policy: Any) -> Interval:
         """J of a policy (S, A), in units and without the level."""
         return self.returns_of(self.own(policy))
 
-    def regret(self, policy: Any, weights: Any = None) -> Sides:
+    def regret(self, policy: Any, weights: Any = None) -> Interval:
         """V* - J of a policy (S, A), or of one of (K, S, A) that is drawn by its weight; in units, not below 0."""
         given = policy[None] if weights is None else policy
-        earned = Sides(0.0, 0.0)
+        earned = Interval(0.0, 0.0)
         for one, weight in zip(given, [1.0] if weights is None else weights, strict=True):
             earned = earned.plus(self.returns(one).times(float(weight)))
         low, high = self.optimum.minus(earned)
-        return Sides(max(low, 0.0), max(high, 0.0))
+        return Interval(max(low, 0.0), max(high, 0.0))
 
-    def starts(self, policies: Any, weights: Any) -> Sides:
+    def starts(self, policies: Any, weights: Any) -> Interval:
         """The largest regret from a single first state, of policies (K, S, A), in units."""
         first = self.reward.mdp.start.numpy() > 0
         low, high = (x[first] for x in self.best.bounds)
@@ -209,7 +209,7 @@ class Valuation:
             below, above = (x[first] for x in self.own(one).bounds)
             low, high = low - float(weight) * above, high - float(weight) * below
         slack = 4 * (len(policies) + 2) * EPS * np.maximum(np.abs(self.best.value[first]), np.abs(high)).max()
-        return Sides(max(float(low.max() - slack), 0.0), max(float(high.max() + slack), 0.0))
+        return Interval(max(float(low.max() - slack), 0.0), max(float(high.max() + slack), 0.0))
 
 
 def valuation(mdp: MDP, reward: Any, *, whole: bool = False) -> Valuation:

@@ -10,7 +10,7 @@ Kind = Literal["certified", "estimated", "predicted"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Gap(Result):
+class GeneralisationBound(Result):
     """A term in the units of its losses.
 
     Attributes:

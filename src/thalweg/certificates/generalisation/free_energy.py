@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from thalweg.certificates.generalisation.bound import Gap
+from thalweg.certificates.generalisation.bound import GeneralisationBound
 from thalweg.certificates.generalisation.pac_bayes import POSTERIOR, outside
 from thalweg.errors import InputError, UnhealthyError
 from thalweg.estimators import RHAT_CUT, Measured, precision, split_rhat
@@ -17,7 +17,7 @@ from thalweg.phases import integrate
 SURE = 4.0  # standard errors by which a mean may rise with nbeta before the draws are not believed
 
 
-def gibbs_bound(nbetas: Any, losses: Any, n: int, delta: float, upper: float) -> Gap:
+def gibbs_bound(nbetas: Any, losses: Any, n: int, delta: float, upper: float) -> GeneralisationBound:
     """The mean loss of the Gibbs posterior exp(-n b G_n) prior, from its free energy.
 
     E_rho G <= (F_n + ln(1/delta)) / (n b) + b C^2 / 8,    F_n = int_0^{n b} E_t[G_n] dt
@@ -62,7 +62,7 @@ def gibbs_bound(nbetas: Any, losses: Any, n: int, delta: float, upper: float) ->
         "range": b * upper**2 / 8,
         "stderr": float(np.linalg.norm(weights * errors)) / nb,
     }
-    return Gap(
+    return GeneralisationBound(
         raw=(free + terms["log"]) / nb + terms["range"],
         kind="estimated",
         delta=delta,
@@ -77,7 +77,7 @@ def gibbs_bound(nbetas: Any, losses: Any, n: int, delta: float, upper: float) ->
     )
 
 
-def predicted_gap(llc: float | Measured, nbeta: float) -> Gap:
+def predicted_gap(llc: float | Measured, nbeta: float) -> GeneralisationBound:
     """What singular learning theory expects of the posterior's mean regret above that of w*: lambda / nbeta.
 
     E_rho[G] - G(w*) = lambda / (n beta) (1 + o(1)). To be drawn beside a certified gap, never in its place.
@@ -107,7 +107,7 @@ def predicted_gap(llc: float | Measured, nbeta: float) -> Gap:
             number, reasons = float(getattr(llc, "raw", math.inf)), (str(error),)
     if not reasons and not math.isfinite(number):
         raise InputError(f"llc = {number}: give a finite number")
-    return Gap(
+    return GeneralisationBound(
         raw=number / nbeta,
         kind="predicted",
         delta=None,

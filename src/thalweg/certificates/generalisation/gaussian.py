@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from thalweg.certificates.generalisation.bound import Gap
+from thalweg.certificates.generalisation.bound import GeneralisationBound
 from thalweg.certificates.generalisation.pac_bayes import (
     POSTERIOR,
     ROUNDING,
@@ -71,7 +71,7 @@ def certified_gap(
     draws: int,
     delta: float,
     seed: int = 0,
-) -> Gap:
+) -> GeneralisationBound:
     """The mean regret on all levels of a policy drawn from N(w*, scale^2), with the levels that trained it.
 
     kl(g || E_rho G / C) <= (KL + ln(2 sqrt(n) / d1)) / n,    kl(mean of m draws || g) <= ln(K / d2) / m
@@ -115,7 +115,9 @@ def certified_gap(
         found.append(replace(gap, terms={"scale": size, "mean of draws": upper * mean, **gap.terms}))
     least, terms = min(((g.raw, g.terms) for g in found), key=lambda each: each[0]) if not wrong else (math.inf, {})
     held = _assumed(landscape, prior_data, upper)
-    return Gap(raw=least, kind="certified", delta=delta, assumptions=held, terms=terms, reasons=tuple(wrong))
+    return GeneralisationBound(
+        raw=least, kind="certified", delta=delta, assumptions=held, terms=terms, reasons=tuple(wrong)
+    )
 
 
 def _scales(scale: float | Sequence[float], draws: int, delta: float, upper: float) -> list[float]:

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from thalweg.certificates.generalisation.bound import Gap
+from thalweg.certificates.generalisation.bound import GeneralisationBound
 from thalweg.errors import InputError
 
 FIXED = (
@@ -31,7 +31,9 @@ ROUNDING = 1e-9  # of the range, by which a loss may miss it: a regret is a diff
 HALVINGS = 200  # of an interval of floats, until its ends are neighbours
 
 
-def empirical_bernstein(samples: Any, delta: float, upper: float, *, lower: float = 0.0, tail: float = 0.0) -> Gap:
+def empirical_bernstein(
+    samples: Any, delta: float, upper: float, *, lower: float = 0.0, tail: float = 0.0
+) -> GeneralisationBound:
     """The mean loss of a policy that was fixed before the test, from its sample mean and variance.
 
     E X <= mean + sqrt(2 V ln(2/delta) / n) + 7 (upper - lower) ln(2/delta) / (3 (n - 1)) + tail
@@ -62,7 +64,9 @@ def empirical_bernstein(samples: Any, delta: float, upper: float, *, lower: floa
     return _fixed(terms, delta, lower, upper)
 
 
-def hoeffding(samples: Any, delta: float, upper: float, *, lower: float = 0.0, tail: float = 0.0) -> Gap:
+def hoeffding(
+    samples: Any, delta: float, upper: float, *, lower: float = 0.0, tail: float = 0.0
+) -> GeneralisationBound:
     """The same from the mean alone: E X <= mean + (upper - lower) sqrt(ln(1/delta) / (2 n)) + tail.
 
     The better choice where the standard deviation is near half the range, or n below about a hundred.
@@ -129,7 +133,7 @@ def kl_inverse(q: float, bound: float) -> float:
     return high if bound > 0 else q
 
 
-def pac_bayes_kl(empirical: float, divergence: float, n: int, delta: float, upper: float) -> Gap:
+def pac_bayes_kl(empirical: float, divergence: float, n: int, delta: float, upper: float) -> GeneralisationBound:
     """The mean loss of a posterior that has seen the levels, bounded for all posteriors at once:
 
     kl( E_rho G_n / C || E_rho G / C ) <= (KL(rho||prior) + ln(2 sqrt(n) / delta)) / n,    inverted numerically.
@@ -162,7 +166,7 @@ def pac_bayes_kl(empirical: float, divergence: float, n: int, delta: float, uppe
         "nats": (divergence + logs) / n,
     }
     raw = upper * kl_inverse(empirical / upper, terms["nats"])
-    return Gap(
+    return GeneralisationBound(
         raw=raw, kind="certified", delta=delta, assumptions=(*POSTERIOR, f"losses lie in [0, {upper:g}]"), terms=terms
     )
 
@@ -252,9 +256,11 @@ def outside(losses: Any, lower: float, upper: float) -> Any:
     return ~((losses >= lower - slack) & (losses <= upper + slack))
 
 
-def _fixed(terms: dict[str, float], delta: float, lower: float, upper: float) -> Gap:
+def _fixed(terms: dict[str, float], delta: float, lower: float, upper: float) -> GeneralisationBound:
     """The sum of the terms, for a policy that was fixed before."""
     assumed = (*FIXED, f"losses lie in [{lower:g}, {upper:g}]")
     if terms["tail"]:
         assumed += (f"an episode loses at most {terms['tail']:.3g} after it was cut",)
-    return Gap(raw=sum(terms.values()), kind="certified", delta=delta, assumptions=assumed, terms=terms)
+    return GeneralisationBound(
+        raw=sum(terms.values()), kind="certified", delta=delta, assumptions=assumed, terms=terms
+    )

@@ -52,7 +52,7 @@ class Statistic:
 
 
 @dataclass(frozen=True)
-class Calibration:
+class GoodnessOfFit:
     """What the check found.
 
     Attributes:
@@ -77,7 +77,7 @@ class Calibration:
         return self.verdict == "passed"
 
 
-def calibrate(
+def goodness_of_fit(
     behaviour: Behaviour,
     values: Linear,
     rule: Rule,
@@ -87,7 +87,7 @@ def calibrate(
     level: float = 0.05,
     replicates: int = 299,
     seed: int = 0,
-) -> Calibration:
+) -> GoodnessOfFit:
     """Test the action model: the rule of choice, the class of values, the dynamics and discount that Alice plans by.
 
     Simulated choices keep the recorded states. Where states depend on choices that is an approximation for statistics
@@ -126,14 +126,14 @@ def calibrate(
                 "the class of values and its sharpness fit any choices in the visited states: give a narrower class"
                 " or choices in more states"
             )
-        return Calibration(None, (), "untestable", reason, freedom, level)
+        return GoodnessOfFit(None, (), "untestable", reason, freedom, level)
     parts = [Likelihood.of(behaviour.only(keep), values, rule, spread=spread).counts for keep in (~held, held)]
     counted, best = by_counts(whole, parts, replicates, seed)
     statistics = _adjusted(counted, by_order(behaviour, whole, best, seed))
     p = min(s.adjusted for s in statistics)
     failing = [f"{s.name} (adjusted p = {s.adjusted:.2g})" for s in statistics if s.adjusted <= level]
     reason = f"choices do not follow the model: {', '.join(failing)}" if failing else ""
-    return Calibration(p, tuple(statistics), "failed" if failing else "passed", reason, freedom, level)
+    return GoodnessOfFit(p, tuple(statistics), "failed" if failing else "passed", reason, freedom, level)
 
 
 def dimensions_tested(likelihood: Likelihood, seed: int = 0) -> int:

@@ -11,7 +11,7 @@ import numpy as np
 
 from thalweg.mdp._scaled_reward import combined
 from thalweg.mdp.planning import Planned, planned, scale
-from thalweg.mdp.valuation import Sides, Valuation
+from thalweg.mdp.valuation import Interval, Valuation
 from thalweg.mdp.worst_regret._multipliers import Closed, Point, rounded_up, search
 
 SHARE = 1 / 16  # of the tolerance, for each of the errors of planning
@@ -39,8 +39,8 @@ class Dual:
     allowed: float
     worst: Planned
     bobs: Planned
-    alice_best: Sides
-    alice_range: Sides
+    alice_best: Interval
+    alice_range: Interval
     width: float
 
     @classmethod
@@ -64,7 +64,7 @@ class Dual:
         return cls(her, his, allowed, worst, bobs, her.returns_of(best), span, fine * span.low)
 
     @property
-    def bob_best(self) -> Sides:
+    def bob_best(self) -> Interval:
         """His best return."""
         return self.his.returns_of(self.bobs)
 
@@ -87,10 +87,10 @@ class Dual:
 
         return search(asked, ends, np.nan, self.slack, tolerance * self.alice_range.low, most, limit)
 
-    def _point(self, multiplier: float, policy: np.ndarray, hers: Planned, his: Planned, alice: Sides) -> Point:
+    def _point(self, multiplier: float, policy: np.ndarray, hers: Planned, his: Planned, alice: Interval) -> Point:
         """A policy and its values by both rewards."""
         lost = self.bob_best.minus(self.his.returns_of(his))
-        excess = lost.minus(Sides(self.allowed, self.allowed))
+        excess = lost.minus(Interval(self.allowed, self.allowed))
         return Point(self.alice_best.minus(alice), excess, (policy,), multiplier, (hers.value, his.value))
 
     def _ends(self) -> tuple[Point, Point]:
@@ -100,7 +100,7 @@ class Dual:
         left = self._value(self.his, self.worst.policy, known)
         alice = self._value(self.her, self.bobs.policy, self.width / SHARE)  # no end is the last line of a search
         return (
-            self._point(0.0, self.worst.policy, _minus(self.worst), left, Sides(-high, -low)),
+            self._point(0.0, self.worst.policy, _minus(self.worst), left, Interval(-high, -low)),
             self._point(np.inf, self.bobs.policy, alice, self.bobs, self.her.returns_of(alice)),
         )
 
@@ -115,7 +115,7 @@ class Dual:
         warm = np.where(a >= b, left.values[1], right.values[1])
         his = self._value(self.his, found.policy, self.width / max(multiplier, LEAST), warm)
         reached = self.his.returns_of(his)
-        alice = Sides(multiplier * reached.low - high, multiplier * reached.high - low)
+        alice = Interval(multiplier * reached.low - high, multiplier * reached.high - low)
         hers = Planned(multiplier * his.value - found.value, found.policy, 0.0, 0.0)
         bound = rounded_up(self.alice_best.high, high, -multiplier * self.bob_best.low, multiplier * self.allowed)
         return bound, self._point(multiplier, found.policy, hers, his, alice)

@@ -18,7 +18,7 @@ from thalweg.mdp._scaled_reward import combined
 from thalweg.mdp.planning import Planned, planned
 from thalweg.mdp.probabilities import EPS
 from thalweg.mdp.process import MDP
-from thalweg.mdp.valuation import FINEST, Sides, Valuation, valuation
+from thalweg.mdp.valuation import FINEST, Interval, Valuation, valuation
 from thalweg.mdp.worst_regret._multipliers import Point, rounded_up, search
 
 FINE = 1e-9  # of Alice's range, between the bounds, at which the search stops
@@ -57,11 +57,11 @@ class _Two:
         return self.her.reward.mdp
 
     @property
-    def best(self) -> Sides:
+    def best(self) -> Interval:
         """Bob's best return."""
         return self.his.returns_of(self.his.plan(1.0, self.wanted))
 
-    def returns(self, policy: np.ndarray) -> tuple[Sides, Sides]:
+    def returns(self, policy: np.ndarray) -> tuple[Interval, Interval]:
         """Of a policy, by Alice's reward and by Bob's."""
         her, his = self.her, self.his
         hers, bobs = her.followed(policy, her.width, EPS), his.followed(policy, self.wanted, EPS)
@@ -114,7 +114,7 @@ def programmed(mdp: MDP, alice: Any, bob: Any, suboptimality: float) -> _Program
     her, his, best = two.her, two.his, two.best
     allowed = min(suboptimality / his.reward.unit, 2 * two.bobs)  # more than his range is all
     slack = max(0.0, 2 * best.width - allowed)
-    given = Sides(allowed, allowed)
+    given = Interval(allowed, allowed)
 
     def point(policy: np.ndarray) -> Point:
         a, b = two.returns(policy)
@@ -131,7 +131,7 @@ def programmed(mdp: MDP, alice: Any, bob: Any, suboptimality: float) -> _Program
     first = -float(found.ineqlin.marginals[0]) * her.range.low / two.bobs
     known = [point(x) for x in (her.worst.policy, his.best.policy, posed.policy(found.x))]
     closed = search(asked, known, first, slack, two.near, her.range.high)
-    share = Sides(closed.lower, closed.upper).over(her.range)
+    share = Interval(closed.lower, closed.upper).over(her.range)
     return _Programmed(
         min(1.0, share.high),
         share.low,
@@ -142,7 +142,7 @@ def programmed(mdp: MDP, alice: Any, bob: Any, suboptimality: float) -> _Program
     )
 
 
-def inversion(mdp: MDP, alice: Any, bob: Any) -> Sides:
+def inversion(mdp: MDP, alice: Any, bob: Any) -> Interval:
     """Bounds of the worst inversion, a share of Alice's range: a = J_A(1) - J_A(2), b the same by Bob's reward.
 
     h(l) is the return range of R_A - l R_B.
@@ -153,7 +153,7 @@ def inversion(mdp: MDP, alice: Any, bob: Any) -> Sides:
     two = _Two.of(mdp, alice, bob)
     her, his = two.her, two.his
     if not his.range.low > 0:  # nothing that he minds is proven
-        return Sides(0.0, 1.0)
+        return Interval(0.0, 1.0)
 
     def point(first: np.ndarray, second: np.ndarray) -> Point:
         (a, b), (c, d) = two.returns(first), two.returns(second)
@@ -177,5 +177,5 @@ def inversion(mdp: MDP, alice: Any, bob: Any) -> Sides:
     same = Point((0.0, 0.0), (0.0, 0.0), (her.best.policy,) * 2)
     known = [same, point(her.best.policy, her.worst.policy), point(*map(posed.policy, np.split(found.x, 2)))]
     closed = search(asked, known, first, 0.0, two.near, her.range.high)
-    share = Sides(closed.lower, closed.upper).over(her.range)
-    return Sides(share.low, min(1.0, share.high))
+    share = Interval(closed.lower, closed.upper).over(her.range)
+    return Interval(share.low, min(1.0, share.high))

@@ -7,7 +7,7 @@ import torch
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor
 
-from thalweg.certificates import Bob, Certificate, Drift, Known, certify
+from thalweg.certificates import Bob, Certificate, KnownReward, ModelError, certify
 from thalweg.errors import InputError
 from thalweg.mdp import MDP, Abstraction, reward_distance, worst_regret
 from thalweg.rng import seed_of
@@ -91,8 +91,8 @@ def _lumpable(config: Refinements, rng: np.random.Generator) -> dict[str, float]
     bob = alice + APART * noise
     policy, allowed = _nearly(coarse, bob)
     a, b, pulled = phi.pull_back(alice), phi.pull_back(bob), phi.pull_back_policy(policy)
-    here = certify(Known(alice), Bob(policy, bob, allowed), coarse)
-    there = certify(Known(a), Bob(pulled, b, allowed), fine)
+    here = certify(KnownReward(alice), Bob(policy, bob, allowed), coarse)
+    there = certify(KnownReward(a), Bob(pulled, b, allowed), fine)
     apart = {
         "J": fine.returns(pulled, a) - coarse.returns(policy, alice),
         "rho": fine.return_range(a) - coarse.return_range(alice),
@@ -116,8 +116,8 @@ def _drifting(config: Refinements, noise: float, rng: np.random.Generator) -> di
     hers, his = (phi.push_forward(fine, reward, widen=True) for reward in (a, b))
     policy, allowed = _nearly(coarse, his.reward)
     told = Bob(policy, his.reward, allowed)
-    drift = Drift(phi.departure(fine, coarse).size, hers.error, his.error)
-    plain, owed = (certify(Known(hers.reward), told, coarse, drift=d) for d in (None, drift))
+    drift = ModelError(phi.transition_error(fine, coarse).size, hers.error, his.error)
+    plain, owed = (certify(KnownReward(hers.reward), told, coarse, drift=d) for d in (None, drift))
     truth = float(fine.regret(phi.pull_back_policy(policy), a, normalised=True))
     worst = worst_regret(fine, a, b, allowed).lower
     return {

@@ -17,9 +17,9 @@ from torch import Tensor
 
 from thalweg.certificates import (
     Bob,
-    Gap,
-    Known,
-    Observed,
+    Demonstrations,
+    GeneralisationBound,
+    KnownReward,
     certified_gap,
     certify,
     continued,
@@ -121,25 +121,25 @@ def _certified(here: School, series: Series, number: int) -> dict[str, Any]:
     return found
 
 
-def _alices(here: School) -> dict[str, Known | Observed]:
+def _alices(here: School) -> dict[str, KnownReward | Demonstrations]:
     """The one whose worths are known, and the one who was seen to choose."""
     rule = Boltzmann(here.lessons.sharpness)
     own = seed_of(here.seed, "Alice's choices")
     behaviour, values = here.rooms.behaviour(here.alice, rule, here.lessons.choices, own)
     truth = _reward(here, here.alice)
     return {
-        "known": Known(truth),
-        "observed": Observed(behaviour, values, rule, DELTA, reward=truth, there=here.rooms.values),
+        "known": KnownReward(truth),
+        "observed": Demonstrations(behaviour, values, rule, DELTA, reward=truth, there=here.rooms.values),
     }
 
 
-def _shares(alice: Known | Observed, bob: Bob, here: School) -> dict[str, float | None]:
+def _shares(alice: KnownReward | Demonstrations, bob: Bob, here: School) -> dict[str, float | None]:
     """exact, lp, t1 and the realised regret; none where there is no certificate."""
     found = certify(alice, bob, here.rooms.all)
     return {name: getattr(found, name) for name in (*SHARES, "realised")}
 
 
-def _gap(here: School, series: Series, number: int) -> Gap:
+def _gap(here: School, series: Series, number: int) -> GeneralisationBound:
     """Mean regret on all rooms of a policy drawn from the Gaussian around the checkpoint's weights."""
     lessons = here.lessons
     return certified_gap(
