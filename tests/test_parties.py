@@ -182,7 +182,7 @@ def test_every_party_that_was_seen_says_that_no_test_was_made(kind):
 
     assert not certify(party(goodness_of_fit=tested), bob, stated).issued
     place = "[1])" if kind == "shards" else ")"
-    for how in ({"calibration": tested, "untested": True}, {}):
+    for how in ({"goodness_of_fit": tested, "untested": True}, {}):
         found = certify(party(**how), bob, stated)
         assert found.issued
         assert found.statement.index("was not tested") < found.statement.index(place) < found.statement.index(". ")
@@ -297,7 +297,7 @@ def test_drift_bounds_every_world_within_it(seed):
     policy = mdp.optimal(his).policy
     drift = ModelError(transitions=0.02, reward=0.01, bob_reward=0.01)
     bob = Bob(policy, his, 0.05)
-    stated, found = certify(KnownReward(hers), bob, mdp), certify(KnownReward(hers), bob, mdp, drift=drift)
+    stated, found = certify(KnownReward(hers), bob, mdp), certify(KnownReward(hers), bob, mdp, model_error=drift)
     assert stated.bound < found.bound < 1
     assert sum(found.decomposition.values()) == pytest.approx(found.t1)
     for _ in range(20):
@@ -306,11 +306,11 @@ def test_drift_bounds_every_world_within_it(seed):
         noise = [torch.as_tensor(rng.uniform(-0.01, 0.01, size=(6, 3))) for _ in range(2)]
         assert share(there, policy, hers + noise[0]) <= found.exact
         assert tw.worst_regret(there, hers + noise[0], his + noise[1], 0.05).value <= found.lp
-    assert [a.name for a in certify(KnownReward(hers), bob, mdp, drift=ModelError(transitions=0.5)).failed] == [
+    assert [a.name for a in certify(KnownReward(hers), bob, mdp, model_error=ModelError(transitions=0.5)).failed] == [
         "drift"
     ]
     with pytest.raises(tw.InputError, match="L1 distance"):
-        certify(KnownReward(hers), bob, mdp, drift=ModelError(transitions=2.5))
+        certify(KnownReward(hers), bob, mdp, model_error=ModelError(transitions=2.5))
 
 
 def test_a_coarse_description_pays_for_what_it_leaves_out():
@@ -325,7 +325,9 @@ def test_a_coarse_description_pays_for_what_it_leaves_out():
     )
     gone = fine.transition_error(there, coarse).size
     assert gone > 0
-    paid = certify(Demonstrations(behaviour, values, rule), Bob(policy), coarse, drift=ModelError(transitions=gone))
+    paid = certify(
+        Demonstrations(behaviour, values, rule), Bob(policy), coarse, model_error=ModelError(transitions=gone)
+    )
     features = Linear(values.features.repeat(2, 1))
     true = certify(Demonstrations(behaviour, values, rule, there=features), Bob(fine.pull_back_policy(policy)), there)
     free = certify(Demonstrations(behaviour, values, rule), Bob(policy), coarse)
@@ -411,10 +413,13 @@ def test_policies_come_in_lists_and_from_networks():
         ),
         (lambda m, r: certify(KnownReward(r), Bob(reward=r, suboptimality=np.ones(2)), m), "suboptimality has shape"),
         (
-            lambda m, r: certify(KnownReward(r), Bob(reward=r, suboptimality=0.1), m, drift=ModelError("0.1")),
+            lambda m, r: certify(KnownReward(r), Bob(reward=r, suboptimality=0.1), m, model_error=ModelError("0.1")),
             "drift.transitions",
         ),
-        (lambda m, r: certify(KnownReward(r), Bob(reward=r, suboptimality=0.1), m, drift=0.1), "a float is no Drift"),
+        (
+            lambda m, r: certify(KnownReward(r), Bob(reward=r, suboptimality=0.1), m, model_error=0.1),
+            "a float is no ModelError",
+        ),
         (lambda m, r: certify(KnownReward(r), torch.full((6, 3), 1 / 3), m), "a Tensor is no Bob"),
         (lambda m, r: tw.worst_regret(m, r, r, None), "suboptimality is no array of numbers"),
         (lambda m, r: contextual_minimax_regret(m, 3.0), "rewards are a float"),

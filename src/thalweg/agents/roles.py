@@ -8,7 +8,7 @@ values                                     her reward; beside features or       
 choices, answers                           one of them                          refused
 policy, weights, safe                      refused                              read; weights and safe beside a policy
 suboptimality, suboptimality_share         refused                              one of them, beside values
-drift                                      refused                              read; bob_reward beside values
+model_error                                refused                              read; bob_reward beside values
 """
 
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ from pathlib import Path
 from thalweg.agents.schema import AgentFile
 from thalweg.errors import InputError
 
-HIS = ("policy", "weights", "safe", "suboptimality", "suboptimality_share", "drift")
+HIS = ("policy", "weights", "safe", "suboptimality", "suboptimality_share", "model_error")
 HERS = ("choices", "answers")
 
 
@@ -61,8 +61,8 @@ def _his(file: AgentFile, hers: str) -> Iterator[str]:
     yield from _of_policies(file)
     if known and file.values is None:
         yield "suboptimality: it is in units of his reward: give [values], or leave it out"
-    if file.drift.given("bob_reward") and file.values is None:
-        yield "drift.bob_reward: nobody reads it without [values] of Bob's: leave it out"
+    if file.model_error.given("bob_reward") and file.values is None:
+        yield "model_error.bob_reward: nobody reads it without [values] of Bob's: leave it out"
 
 
 def _of_policies(file: AgentFile) -> Iterator[str]:
@@ -81,6 +81,6 @@ def _beside_counts(file: AgentFile, hers: str) -> Iterator[str]:
     """What counts of choices cannot use: they certify a policy in the very process where they were made."""
     if file.policy is None:
         yield f"{hers} gives counts of choices alone, which certify a policy: give his"
-    for key in ("safe", "drift"):
+    for key in ("safe", "model_error"):
         if file.given(key):
             yield f"{key}: nobody reads it where {hers} gives counts of choices alone: leave it out"

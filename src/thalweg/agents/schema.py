@@ -3,6 +3,7 @@
 What may stand in which of two files: `roles`.
 """
 
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -14,6 +15,7 @@ from thalweg.agents._toml import parsed
 from thalweg.agents.worlds import WORLDS, Chance, Strict, World, WorldKind
 from thalweg.errors import InputError, guarded, shown
 from thalweg.irl import SHARPEST
+from thalweg.old_names import UNTIL
 
 Positive = Annotated[float, Field(gt=0)]
 AtLeast0 = Annotated[float, Field(ge=0)]
@@ -94,15 +96,20 @@ class AgentFile(Strict):
     safe: str | None = None  # "even", or the name of an array (S, A)
     suboptimality: AtLeast0 | None = None
     suboptimality_share: Chance | None = None
-    drift: StatedModelError = StatedModelError()
+    model_error: StatedModelError = StatedModelError()
 
 
+KEYS_OF_01 = (  # section, key, what it is called today
+    (None, "drift", "model_error"),
+    ("choices", "sharpness", "inverse_temperature"),
+    ("answers", "sharpness", "inverse_temperature"),
+)
 SECTIONS: dict[str, type[Strict]] = {
     "world": World,
     "values": Values,
     "choices": Choices,
     "answers": Answers,
-    "drift": StatedModelError,
+    "model_error": StatedModelError,
 }
 
 
@@ -112,9 +119,26 @@ def agent_file(path: Path) -> AgentFile:
     Raises:
         InputError: the file, the key and what to do about it.
     """
-    found = _validated(path, AgentFile, _with_kind(path, parsed(path)))
+    found = _validated(path, AgentFile, _with_kind(path, _renamed(path, parsed(path))))
     for wrong in _contradictions(found):
         raise InputError(f"{path}: {wrong}")
+    return found
+
+
+def _renamed(path: Path, told: dict[str, Any]) -> dict[str, Any]:
+    """What a file says, with the keys of 0.1 by their names of today.
+
+    Raises:
+        InputError: a key by both of its names.
+    """
+    found = {name: dict(part) if isinstance(part, dict) else part for name, part in told.items()}
+    for section, old, now in KEYS_OF_01:
+        place = found if section is None else found.get(section)
+        if isinstance(place, dict) and old in place:
+            if now in place:
+                raise InputError(f"{path}: {old}: it is {now} now, which is given too: leave {old} out")
+            warnings.warn(f"{path}: {old} is {now} now; {old} goes with {UNTIL}", DeprecationWarning, stacklevel=4)
+            place[now] = place.pop(old)
     return found
 
 

@@ -27,10 +27,11 @@ class Deployed:
         policies: (K, S, A), of which one is drawn an episode; None where only his reward is known.
         weights: (K,) their chances.
         his: what his reward says of the process; None where only his policy is known.
-        allowed: V* - J by his reward at most, in its units, in any process within the drift; its low side is that
+        allowed: V* - J by his reward at most, in its units, in any process within the model error; its low side is
+        that
             of a suboptimality that was computed.
         safe: (S, A) a policy that is known to be harmless.
-        drift: how far his process may be from the stated one.
+        model_error: how far his process may be from the stated one.
         delta: chance that what bounds his suboptimality fails.
         assumptions: that this stands on.
     """
@@ -41,7 +42,7 @@ class Deployed:
     his: Valuation | None
     allowed: Interval | None
     safe: Tensor | None
-    drift: ModelError
+    model_error: ModelError
     delta: float
     assumptions: tuple[Assumption, ...]
 
@@ -77,20 +78,20 @@ class Deployed:
         return torch.where(sums > 0, self.visits / torch.where(sums > 0, sums, 1.0), 1 / self.mdp.actions)
 
 
-def deployed(bob: Bob, mdp: MDP, safe: Tensor | None, drift: ModelError) -> Deployed:
+def deployed(bob: Bob, mdp: MDP, safe: Tensor | None, model_error: ModelError) -> Deployed:
     """Read what is known of Bob.
 
     Raises:
-        InputError: nothing is known of him, shapes that do not fit, a drift that is none.
+        InputError: nothing is known of him, shapes that do not fit, a model error that is none.
     """
     if bob.policy is None and bob.reward is None:
         raise InputError("nothing is known of Bob: give his policy, or his reward and his suboptimality")
-    far, *paid = (one_number(getattr(drift, x.name), f"drift.{x.name}") for x in fields(drift))
+    far, *paid = (one_number(getattr(model_error, x.name), f"model_error.{x.name}") for x in fields(model_error))
     if not (0 <= far <= 2 and all(0 <= x < math.inf for x in paid)):
-        raise InputError(f"{drift}: give at least 0, and an L1 distance of at most 2")
+        raise InputError(f"{model_error}: give at least 0, and an L1 distance of at most 2")
     policies, weights = _posterior(bob, mdp)
     safe = None if safe is None else probabilities(mdp, safe, "the safe policy", 2)
-    assumptions = [_faces(drift)]
+    assumptions = [_faces(model_error)]
     if policies is not None and len(policies) > 1:
         words = f"Bob draws one of {len(policies)} policies an episode, by the stated chances"
         assumptions.append(Assumption("posterior", "assumed", words))
@@ -98,15 +99,15 @@ def deployed(bob: Bob, mdp: MDP, safe: Tensor | None, drift: ModelError) -> Depl
         if bob.suboptimality is not None:
             raise InputError("Bob's suboptimality is in units of his reward: give it, or leave the suboptimality out")
         return Deployed(
-            mdp, policies, weights, None, None, safe, drift, 0.0, tuple(assumptions)
+            mdp, policies, weights, None, None, safe, model_error, 0.0, tuple(assumptions)
         )  # what he wants is not known
     his = one_reward(mdp, bob.reward, "Bob's reward")
     unit = his.reward.unit
     lost = None if policies is None else his.regret(policies, weights).times(unit)
     stated, delta, found = _suboptimality(bob.suboptimality, lost)
-    error = model_error_bound(mdp, bob.reward, drift.bob_reward, drift.transitions).regret
+    error = model_error_bound(mdp, bob.reward, model_error.bob_reward, model_error.transitions).regret
     allowed = Interval(stated.low, math.nextafter(stated.high + error, math.inf) if error else stated.high)
-    return Deployed(mdp, policies, weights, his, allowed, safe, drift, delta, (*assumptions, found))
+    return Deployed(mdp, policies, weights, his, allowed, safe, model_error, delta, (*assumptions, found))
 
 
 def _posterior(bob: Bob, mdp: MDP) -> tuple[Tensor | None, Tensor]:
@@ -125,13 +126,14 @@ def _posterior(bob: Bob, mdp: MDP) -> tuple[Tensor | None, Tensor]:
     return policies, weights / weights.sum()
 
 
-def _faces(drift: ModelError) -> Assumption:
+def _faces(model_error: ModelError) -> Assumption:
     """What is assumed of the process."""
-    if drift == ModelError():
+    if model_error == ModelError():
         return Assumption("deployment", "assumed", "Bob faces exactly the stated decision process")
     words = (
-        f"Bob faces a process whose rows, in the stated states, differ by at most {drift.transitions:g} in"
-        f" L1, mean rewards by {drift.reward:g} (each of her features) and {drift.bob_reward:g} (his); its start and"
+        f"Bob faces a process whose rows, in the stated states, differ by at most {model_error.transitions:g} in"
+        f" L1, mean rewards by {model_error.reward:g} (each of her features) and {model_error.bob_reward:g} (his);"
+        f" its start and"
         " discount agree"
     )
     return Assumption("deployment", "assumed", words)

@@ -86,12 +86,12 @@ def largest(several: Sequence[RelativeRegret]) -> RelativeRegret:
 
 
 def of_reward(reward: Any, bob: Deployed) -> tuple[RelativeRegret, ModelErrorBound]:
-    """Of one reward, and by how much of its range the drift may change a regret and the range.
+    """Of one reward, and by how much of its range the model error may change a regret and the range.
 
     Raises:
         InputError: a return range of 0.
     """
-    mdp, drift = bob.mdp, bob.drift
+    mdp, model_error = bob.mdp, bob.model_error
     her = one_reward(mdp, reward, "Alice's reward")
     span = her.known_range("Alice's reward")
     exact = lp = t1 = starts = beside = None
@@ -105,7 +105,7 @@ def of_reward(reward: Any, bob: Deployed) -> tuple[RelativeRegret, ModelErrorBou
     if bob.his is not None and bob.allowed is not None:
         lp, t1 = _worst(her, bob.his, bob.allowed), composed(her, bob.his, bob.allowed)
         lp, t1 = _ordered(exact, lp, t1)
-    off = model_error_bound(mdp, reward, drift.reward, drift.transitions)
+    off = model_error_bound(mdp, reward, model_error.reward, model_error.transitions)
     errors = (x / (span.low * her.reward.unit) * (1 + 16 * EPS) for x in off)
     return RelativeRegret(exact, lp, t1, starts, beside), ModelErrorBound(*errors)
 
@@ -128,7 +128,7 @@ def _at_most_one(share: Interval) -> Interval:
 
 
 def of_cover(cover: Cover, values: Linear, bob: Deployed) -> tuple[RelativeRegret, ModelErrorBound]:
-    """The worst over a confidence set, and the largest share by which the drift may change a regret."""
+    """The worst over a confidence set, and the largest share by which the model error may change a regret."""
     mdp = bob.mdp
 
     def worst(quantity: Quantity) -> Interval:
@@ -146,9 +146,9 @@ def of_cover(cover: Cover, values: Linear, bob: Deployed) -> tuple[RelativeRegre
         lp = worst(NearlyOptimal(values, mdp, bob.reward, bob.allowed.high))
         t1 = worst(Composed(values, mdp, bob.reward, bob.allowed.high))
         lp, t1 = _ordered(exact, lp, t1)
-    each = torch.full((values.weights,), bob.drift.reward, dtype=torch.float64)
-    drifts = bob.drift.transitions > 0 or bob.drift.reward > 0
-    moved = worst(Departed(values, mdp, each, bob.drift.transitions)).high if drifts else 0.0
+    each = torch.full((values.weights,), bob.model_error.reward, dtype=torch.float64)
+    drifts = bob.model_error.transitions > 0 or bob.model_error.reward > 0
+    moved = worst(Departed(values, mdp, each, bob.model_error.transitions)).high if drifts else 0.0
     return RelativeRegret(exact, lp, t1, starts, beside), ModelErrorBound(moved, moved)
 
 

@@ -46,7 +46,7 @@ class Certificate(Reasoned):
         decomposition: of `t1`: `value_distance` (at her likeliest values), `learning_gap`, `statistical_radius`.
         per_start: supremum of the largest regret from a single first state, a share of the same range.
         beside_safe: supremum of regret over that of the named safe policy; None where none was named, or where
-            that may lose nothing: by the digits of the input, or by the drift.
+            that may lose nothing: by the digits of the input, or by the model error.
         realised: regret by her true reward, where it is known; of no use but to check the rest.
         tighter: what would make the bound smaller, the most first.
         floor: t*, least worst regret of any policy over contextual values that are known.

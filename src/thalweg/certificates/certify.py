@@ -31,12 +31,14 @@ from thalweg.effort import affordable, announce, seconds_of
 from thalweg.errors import InputError, UnhealthyError
 from thalweg.irl import bounded_density_regret, implied_reward
 from thalweg.mdp import MDP, Gains, Interval, MinimaxRegret, ModelErrorBound, contextual_minimax_regret
+from thalweg.old_names import old_keywords
 
 BESIDE = "no number beside the safe policy: it may lose nothing in the process that Bob may face, name one that loses"
 
 
+@old_keywords(drift="model_error")
 def certify(
-    alice: Alice, bob: Bob, mdp: MDP, *, safe: Tensor | None = None, drift: ModelError | None = None
+    alice: Alice, bob: Bob, mdp: MDP, *, safe: Tensor | None = None, model_error: ModelError | None = None
 ) -> Certificate:
     """Bound the regret by Alice's values that Bob can have in a decision process.
 
@@ -45,7 +47,7 @@ def certify(
         bob: his policy or posterior of policies, his reward, or both.
         mdp: the process that he faces; `rl.mixture` makes one of several levels.
         safe: (S, A) a policy that is known to be harmless, beside whose regret his is shown.
-        drift: how far his process may be from the stated one; default not at all.
+        model_error: how far his process may be from the stated one; default not at all.
 
     Returns:
         The certificate; where an assumption failed it has no number.
@@ -56,11 +58,11 @@ def certify(
     for given, kind, how in (
         (bob, Bob, "Bob(policy=, reward=)"),
         (mdp, MDP, "tw.MDP"),
-        (drift or ModelError(), ModelError, "ModelError"),
+        (model_error or ModelError(), ModelError, "ModelError"),
     ):
         if not isinstance(given, kind):
             raise InputError(f"a {type(given).__name__} is no {kind.__name__}: give a {how}")
-    known = deployed(bob, mdp, safe, drift or ModelError())
+    known = deployed(bob, mdp, safe, model_error or ModelError())
     found = _of(alice, known)
     if safe is not None and found.exact is not None and found.beside_safe is None:
         found = replace(found, tighter=(*found.tighter, BESIDE))
@@ -181,7 +183,7 @@ def _told(alice: Candidates, number: int, reward: Any) -> float:
 @_of.register
 def _counted(alice: ActionCounts, bob: Deployed) -> Certificate:
     """Her choices bound her probabilities, and these the regret of a policy."""
-    if bob.policy is None or bob.drift != ModelError():
+    if bob.policy is None or bob.model_error != ModelError():
         raise InputError("counts of choices certify a policy in the very process where they were made: give both")
     worlds = alice.behaviour.environments
     if len(worlds) != 1 or not worlds[0].same(bob.mdp):
@@ -256,9 +258,9 @@ def _stated(
     parts: dict[str, float | None],
     realised: float | None,
 ) -> Certificate:
-    """A certificate, unless the drift may take the whole range."""
+    """A certificate, unless the model error may take the whole range."""
     if off.regret >= 1:
-        words = f"the drift may change a return by {off.regret:.3g} of Alice's range, by all of it"
+        words = f"the model error may change a return by {off.regret:.3g} of Alice's range, by all of it"
         return _refused((*stands, Assumption("drift", "failed", words)), delta)
     moved = shares.drifted(off)
     if off.regret > 0 and moved.t1 is not None and shares.t1 is not None:

@@ -66,7 +66,7 @@ def certify_agents(alice: Agent, bob: Agent, *, untested: bool = False) -> Certi
     What is known of Bob is checked before anything is fitted to Alice.
     """
     known = Bob(bob.policy, bob.reward, bob.suboptimality, bob.weights)
-    safe, drift = bob.safe, ModelError(**bob.file.drift.model_dump())
+    safe, model_error = bob.safe, ModelError(**bob.file.model_error.model_dump())
     if not alice.mdp.same(bob.mdp):
         words = f"the decision process of {bob.path.name} is not the one that {alice.path.name} declares"
         return Certificate((Assumption("deployment", "failed", words),))
@@ -74,11 +74,13 @@ def certify_agents(alice: Agent, bob: Agent, *, untested: bool = False) -> Certi
     if untested and (seen is None or seen.values is None):
         raise InputError("--untested: only choices beside features are tested against a rule: leave it out")
     if seen is None:
-        return certify(_told(alice, reward), known, alice.mdp, safe=safe, drift=drift)
-    deployed(known, alice.mdp, safe, drift)
+        return certify(_told(alice, reward), known, alice.mdp, safe=safe, model_error=model_error)
+    deployed(known, alice.mdp, safe, model_error)
     if reward is not None:
         one_reward(alice.mdp, reward, "Alice's reward")
-    found = certify(_read(seen, reward, untested or seen.untested), known, alice.mdp, safe=safe, drift=drift)
+    found = certify(
+        _read(seen, reward, untested or seen.untested), known, alice.mdp, safe=safe, model_error=model_error
+    )
     if not seen.mixed:
         return found
     words = "contexts were recorded, and one reward is in force in all of them: no `contexts` in [choices]"

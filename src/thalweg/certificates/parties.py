@@ -26,7 +26,7 @@ class Demonstrations:
         values: class that her values are assumed to be in.
         rule: by which she is assumed to choose.
         delta: chance that the confidence set of her values misses them.
-        calibration: what `values.goodness_of_fit` said of the rule; failed or untestable, it forbids a number;
+        goodness_of_fit: what `irl.goodness_of_fit` said of the rule; failed or untestable, it forbids a number;
         None where
             none was made.
         reward: her true one where it is known, for `realised` alone.
@@ -58,7 +58,7 @@ class Candidates:
         rewards: of each candidate, (S,), (S, A) or (S, A, S) in every process.
         rule: by which she is assumed to choose.
         delta: chance that she is left out although she is one of them.
-        calibration: as of `Demonstrations`.
+        goodness_of_fit: as of `Demonstrations`.
         reward: her true one where it is known, for `realised` alone.
         untested: as of `Demonstrations`.
     """

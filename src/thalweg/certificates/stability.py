@@ -69,7 +69,9 @@ def along(policies: Iterable[Any], bound: Callable[[Any], float | Generalisation
     issued = np.array([not reason for reason in reasons])
     raw = np.array([one.raw if isinstance(one, GeneralisationBound) else float(one) for one in found])
     if not len(raw) or np.isnan(raw[issued]).any():
-        raise InputError(f"{len(raw)} checkpoints, some with NaN: give at least one, a number or a Gap each")
+        raise InputError(
+            f"{len(raw)} checkpoints, some with NaN: give at least one, a number or a GeneralisationBound each"
+        )
     return Along(np.where(issued, raw, np.nan), issued, reasons)
 
 

@@ -73,9 +73,9 @@ def choice(settings: Settings | Auto | Literal["auto"] | None, **changes: Any) -
     known(changes, Auto.model_fields.keys() | Settings.model_fields.keys())
     found = sorted(changes.keys() - Settings.model_fields.keys())
     given = sorted(changes.keys() - Auto.model_fields.keys())
-    calibrated = settings == "auto" or isinstance(settings, Auto)
+    adaptive = settings == "auto" or isinstance(settings, Auto)
     manual = settings if isinstance(settings, Settings) else None
-    if (calibrated or found) and (manual or given):
+    if (adaptive or found) and (manual or given):
         raise InputError(
             f"{', '.join(found) or 'tw.Auto'} lets a sampler's settings be found, {', '.join(given) or 'tw.Settings'}"
             " gives them: leave one of the two out"

@@ -28,7 +28,7 @@ def posterior_losses(
 
     Args:
         landscape: of a module with data.
-        settings: as of `tw.estimate_llc`; what calibration finds is then sampled once more.
+        settings: as of `tw.estimate_llc`; what adaptation finds is then sampled once more.
         every: draws from one that is kept to the next.
         data: whose losses; default the landscape's own.
         **changes: single choices, as of `tw.estimate_llc`.
@@ -38,7 +38,7 @@ def posterior_losses(
 
     Raises:
         InputError: a potential, which has no samples; more than 2 GiB of losses.
-        UnhealthyError: calibration found no healthy estimate.
+        UnhealthyError: adaptation found no healthy estimate.
     """
     if landscape.data is None:
         raise InputError("a potential has no samples: give a landscape of a module with data")

@@ -1,9 +1,9 @@
 """Inverse reinforcement learning: from choices to values, how a choice model fits, what choices cannot tell."""
 
 from thalweg.irl._scoring import information, most_likely
+from thalweg.irl.behaviour import Behaviour
 from thalweg.irl.choice_models import SHARPEST, Boltzmann, Rule, Soft
 from thalweg.irl.contextual import Contexts, by_context, prefers, worst_context
-from thalweg.irl.demonstrations import Behaviour
 from thalweg.irl.goodness_of_fit.held_out import GoodnessOfFit, Statistic, dimensions_tested, goodness_of_fit
 from thalweg.irl.identifiability import Direction, Identifiability, identifiability, reward_kind
 from thalweg.irl.likelihood import Likelihood

@@ -21,8 +21,8 @@ import torch
 from torch import Tensor
 
 from thalweg.errors import InputError
+from thalweg.irl.behaviour import Behaviour
 from thalweg.irl.choice_models import Rule
-from thalweg.irl.demonstrations import Behaviour
 from thalweg.irl.likelihood import Likelihood
 from thalweg.irl.reward_class import Linear
 from thalweg.mdp import MDP, each_of, ranged, shares, valuation

@@ -19,8 +19,8 @@ import torch
 from torch import Tensor
 
 from thalweg.errors import InputError
+from thalweg.irl.behaviour import Behaviour
 from thalweg.irl.choice_models import Boltzmann, Rule, Soft
-from thalweg.irl.demonstrations import Behaviour
 from thalweg.irl.reward_class import Linear
 from thalweg.mdp import MDP, Gains
 

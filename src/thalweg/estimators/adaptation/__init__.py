@@ -1,3 +1,3 @@
-"""Calibration: an estimate that finds its own sampler, step, localization, burn-in and length."""
+"""Adaptation: an estimate that finds its own sampler, step, localization, burn-in and length."""
 
 __all__ = []

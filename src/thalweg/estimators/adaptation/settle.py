@@ -29,7 +29,7 @@ COARSE = 0.03  # relative error of a look
 
 @dataclass(frozen=True, eq=False)
 class Settled:
-    """All that calibration found.
+    """All that adaptation found.
 
     Attributes:
         health: mean and error of the excess, verdict and reasons.

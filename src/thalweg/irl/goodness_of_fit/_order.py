@@ -25,7 +25,7 @@ import torch
 from torch import Tensor
 
 from thalweg.irl._scoring import jacobians
-from thalweg.irl.demonstrations import Behaviour
+from thalweg.irl.behaviour import Behaviour
 from thalweg.irl.goodness_of_fit._counts import Compared
 from thalweg.irl.likelihood import Likelihood
 from thalweg.rng import seed_of

@@ -18,8 +18,8 @@ from torch import Tensor
 
 from thalweg.errors import InputError
 from thalweg.irl._scoring import jacobians
+from thalweg.irl.behaviour import Behaviour
 from thalweg.irl.choice_models import Boltzmann, Rule
-from thalweg.irl.demonstrations import Behaviour
 from thalweg.irl.goodness_of_fit._counts import Compared, by_counts
 from thalweg.irl.goodness_of_fit._order import by_order
 from thalweg.irl.likelihood import Likelihood

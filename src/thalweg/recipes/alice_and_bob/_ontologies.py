@@ -103,7 +103,7 @@ def _lumpable(config: Refinements, rng: np.random.Generator) -> dict[str, float]
 
 
 def _drifting(config: Refinements, noise: float, rng: np.random.Generator) -> dict[str, float]:
-    """A certificate on coarse states with its drift, and the truth on the fine ones."""
+    """A certificate on coarse states with its model error, and the truth on the fine ones."""
     clean, phi = split(rng, process(rng, config.states, config.drifting))
     moved = process(rng, clean.states, config.drifting)
     assert clean.transitions is not None
@@ -116,13 +116,13 @@ def _drifting(config: Refinements, noise: float, rng: np.random.Generator) -> di
     hers, his = (phi.push_forward(fine, reward, widen=True) for reward in (a, b))
     policy, allowed = _nearly(coarse, his.reward)
     told = Bob(policy, his.reward, allowed)
-    drift = ModelError(phi.transition_error(fine, coarse).size, hers.error, his.error)
-    plain, owed = (certify(KnownReward(hers.reward), told, coarse, drift=d) for d in (None, drift))
+    model_error = ModelError(phi.transition_error(fine, coarse).size, hers.error, his.error)
+    plain, owed = (certify(KnownReward(hers.reward), told, coarse, model_error=d) for d in (None, model_error))
     truth = float(fine.regret(phi.pull_back_policy(policy), a, normalised=True))
     worst = worst_regret(fine, a, b, allowed).lower
     return {
-        "eps_tau": drift.transitions,
-        "eps_R": drift.reward,
+        "eps_tau": model_error.transitions,
+        "eps_R": model_error.reward,
         "truth": truth,
         "plain": _number(plain, "exact"),
         "exact": _number(owed, "exact"),
@@ -135,7 +135,7 @@ def _drifting(config: Refinements, noise: float, rng: np.random.Generator) -> di
 
 
 def _number(certificate: Certificate, name: str) -> float:
-    """A share; 1, which always holds, where the drift may take the whole range."""
+    """A share; 1, which always holds, where the model error may take the whole range."""
     value = getattr(certificate, name)
     return 1.0 if value is None else float(value)
 

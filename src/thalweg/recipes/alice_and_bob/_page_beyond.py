@@ -50,7 +50,7 @@ def lumpable(refined: Mapping[str, Any]) -> Section:
 
 
 def drifting(refined: Mapping[str, Any]) -> Section:
-    """The drift, beside the truth."""
+    """The model error, beside the truth."""
     rows = tuple(
         (f"{d['noise']:g}", f"{d['eps_tau']:.4f}", f"{d['eps_R']:.4f}", f"{d['truth']:.3f}", f"{d['exact']:.3f}",
          f"{d['worst']:.3f}", f"{d['lp']:.3f}", f"{d['plain_violated']:.0%}", f"{d['violated']:.0%}")
@@ -60,9 +60,11 @@ def drifting(refined: Mapping[str, Any]) -> Section:
     broken = max(d["violated"] for d in refined["drifting"])
     words = (
         "Fine states depart from their block by a share in moves and rewards, and the certificate on coarse states"
-        " pays for it by the drift. Beside it the truth on the fine states: his regret, and that of the worst Bob as"
+        " pays for it by the model error. Beside it the truth on the fine states: his regret, and that of the worst"
+        " Bob as"
         " suboptimal as he is. Means over processes.",
-        f"With the drift it is exceeded in {broken:.0%} of processes, without it in up to {plain:.0%}: what is coarse"
+        f"With the model error it is exceeded in {broken:.0%} of processes, without it in up to {plain:.0%}: what"
+        f" is coarse"
         " is right on the average alone.",
     )
     header = (
@@ -74,6 +76,6 @@ def drifting(refined: Mapping[str, Any]) -> Section:
         "worst, fine",
         "lp",
         "exceeded without",
-        "with the drift",
+        "with the model error",
     )
     return Section("Ontologies that do not", words, None, Table(header, rows))
