@@ -41,16 +41,16 @@ def believed(mdp: tw.MDP, rng: np.random.Generator, discount: float = DISCOUNT, 
 
 def alice(kind: str, mdp: tw.MDP, reward: Tensor, rng: np.random.Generator) -> Tensor:
     """(S, A) probabilities of her choices, were it not for the choices before."""
-    rule = Boltzmann(SHARPNESS)
+    choice_model = Boltzmann(SHARPNESS)
     if kind == "epsilon-greedy":
         return (1 - EPSILON) * mdp.optimal(reward).policy + EPSILON / ACTIONS
     if kind == "epsilon-Boltzmann":
-        return (1 - EPSILON) * rule.log_policy(mdp, reward).exp() + EPSILON / ACTIONS
+        return (1 - EPSILON) * choice_model.log_policy(mdp, reward).exp() + EPSILON / ACTIONS
     if kind == "wrong dynamics":
-        return rule.log_policy(believed(mdp, rng, mixed=MIXED), reward).exp()
+        return choice_model.log_policy(believed(mdp, rng, mixed=MIXED), reward).exp()
     if kind.startswith("discount"):
-        return rule.log_policy(believed(mdp, rng, discount=float(kind.split()[-1])), reward).exp()
-    return rule.log_policy(mdp, reward).exp()
+        return choice_model.log_policy(believed(mdp, rng, discount=float(kind.split()[-1])), reward).exp()
+    return choice_model.log_policy(mdp, reward).exp()
 
 
 def recorded(mdp: tw.MDP, policy: Tensor, rng: np.random.Generator, count: int = CHOICES) -> Behaviour:

@@ -1,12 +1,13 @@
 """Coverage and size of the exact certificate over simulated Alices off any grid.
 
     python benchmarks/certificate_coverage.py [--alices 1000] [--choices 200] [--delta 0.1] [--process small]
-        [--sharpness 50] [--distance] [--first 0] [--jobs 2] [--rows rows.jsonl]
+        [--inverse temperature 50] [--distance] [--first 0] [--jobs 2] [--rows rows.jsonl]
 
-Each Alice has a reward linear in 3 features and chooses by exp(sharpness Q / range); every second one in three
-environments, of which her last action chooses the next. Bob is best for the mean normalised reward of her confidence
-set. An Alice is her number and the settings, whatever runs beside her: with --rows what is there already is not
-computed again, and a long run can be made in parts (--first 0, --first 1000, ...), at once or one after another.
+Each Alice has a reward linear in 3 features and chooses by exp(inverse temperature Q / range); every second one in
+three environments, of which her last action chooses the next. Bob is best for the mean normalised reward of her
+confidence set. An Alice is her number and the settings, whatever runs beside her: with --rows what is there
+already is not computed again, and a long run can be made in parts (--first 0, --first 1000, ...), at once or one
+after another.
 
 The last line is JSON, of all rows of these settings: how often the set misses her, how often a certificate is below
 the realised regret, whether so many contradict delta at 95 % (Clopper & Pearson), and medians.
@@ -33,15 +34,21 @@ PROCESSES = {
 ROUNDING = 1e-9  # of the range, by which a realised regret may exceed its bound
 
 
-def one(number: int, process: str, choices: int, sharpness: float, delta: float, distance: bool) -> dict[str, Any]:
+def one(
+    number: int, process: str, choices: int, inverse_temperature: float, delta: float, distance: bool
+) -> dict[str, Any]:
     """Certificate, distance where it is asked for, realised regret, whether C misses her, whether it is whole."""
     torch.set_num_threads(1)
     size: Any = PROCESSES[process]
-    behaviour, values, rule, theta = alice(number, choices, sharpness, environments=1 + 2 * (number % 2), **size)
-    cover, mdp = covered(behaviour, values, rule, delta), behaviour.environments[0]
+    behaviour, values, choice_model, theta = alice(
+        number, choices, inverse_temperature, environments=1 + 2 * (number % 2), **size
+    )
+    cover, mdp = covered(behaviour, values, choice_model, delta), behaviour.environments[0]
     policy, reward = bayes_bob(cover, mdp)
     truth = values.reward(theta, mdp.actions)
-    logs = [(rule.log_policy(w, truth) * behaviour.counts(e)).sum() for e, w in enumerate(behaviour.environments)]
+    logs = [
+        (choice_model.log_policy(w, truth) * behaviour.counts(e)).sum() for e, w in enumerate(behaviour.environments)
+    ]
     exact = supremum(cover, Regret(cover.reader.values, mdp, mdp.occupancy(policy))).bound
     apart = supremum(cover, Composed(cover.reader.values, mdp, reward, 0.0)).bound if distance else None
     return {

@@ -229,7 +229,8 @@ def contextual_minimax_regret(process: Process, gains: Sequence[Reward]) -> Frac
 def _game(columns: list[list[Fraction]]) -> tuple[list[Fraction], Fraction]:
     """Chances of rows that make the least column largest, and that value; entries at least 0.
 
-    max {sum y : M y <= 1, y >= 0} by the simplex method with Bland's rule, which ends; M is 1 above the entries.
+    max {sum y : M y <= 1, y >= 0} by the simplex method with Bland's rule, which ends; M is 1 above the
+    entries.
     """
     count, size = len(columns[0]), len(columns)
     table = [[1 + c[k] for c in columns] + [Fraction(int(j == k)) for j in range(count)] + [Fraction(1)]

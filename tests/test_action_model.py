@@ -69,13 +69,15 @@ def test_an_unrestricted_reward_is_untestable():
     assert found.p is None
     assert not found.passed
     assert "any choices" in found.reason
-    for rule, class_ in ((Boltzmann(2.0, relative=False), 1.0), (Soft(0.3), 1.0)):
-        assert goodness_of_fit(seen, Linear(wide.features, class_), rule).verdict == "untestable"
+    for choice_model, class_ in ((Boltzmann(2.0, relative=False), 1.0), (Soft(0.3), 1.0)):
+        assert goodness_of_fit(seen, Linear(wide.features, class_), choice_model).verdict == "untestable"
 
 
 def test_dimensions_that_are_tested_are_counted():
     seen, values = alice("true", 0)
-    assert dimensions_tested(Likelihood.of(seen, values, RULE)) == 20 - 3  # two of direction, and the sharpness
+    assert (
+        dimensions_tested(Likelihood.of(seen, values, RULE)) == 20 - 3
+    )  # two of direction, and the inverse temperature
     assert dimensions_tested(Likelihood.of(seen.only(seen.states < 2), values, RULE)) == 4 - 3
     assert goodness_of_fit(seen.only(seen.states == 0), values, RULE).verdict == "untestable"
 
@@ -188,12 +190,12 @@ def test_scores_of_habits_by_hand_in_two_processes():
     """One feature has no weight to fit: U = sum 1[a = c] - p(c|s), V = sum p (1 - p), in the order of all choices."""
     rng, count = np.random.default_rng(0), 300
     worlds = tuple(tw.MDP(rng.dirichlet(np.ones(4), size=(4, a)), np.full(4, 0.25), 0.9) for a in (3, 2))
-    values, rule = Linear(torch.arange(4.0).double()[:, None]), Boltzmann(3.0)
+    values, choice_model = Linear(torch.arange(4.0).double()[:, None]), Boltzmann(3.0)
     where, states = rng.integers(2, size=count), rng.integers(4, size=count)
     actions = rng.integers(3 - where)
     seen = Behaviour(worlds, *map(torch.as_tensor, (states, actions, where)))
-    chance = [rule.log_policy(m, values.reward([1.0], m.actions)).exp().numpy() for m in worlds]
-    found = by_order(seen, Likelihood.of(seen, values, rule), torch.ones(1).double(), 0)
+    chance = [choice_model.log_policy(m, values.reward([1.0], m.actions)).exp().numpy() for m in worlds]
+    found = by_order(seen, Likelihood.of(seen, values, choice_model), torch.ones(1).double(), 0)
     for name in ("repeats", "repeats here"):
         last, score, variance = {}, 0.0, 0.0
         for e, s, a in zip(where, states, actions, strict=True):
@@ -243,6 +245,6 @@ def test_slopes_are_differences_and_gains_are_chi_square():
     assert abs(float(form.mean()) - 2) < 4 * 2 / np.sqrt(300) + 0.3
 
 
-def test_wide_sharpness_takes_epsilon_for_noise_and_is_refused_nonetheless():
+def test_a_wide_inverse_temperature_takes_epsilon_for_noise_and_is_refused_nonetheless():
     seen, values = alice("epsilon-greedy", 1)
     assert goodness_of_fit(seen, values, RULE, spread=1.0, replicates=149).verdict == "failed"

@@ -86,7 +86,7 @@ def test_another_deployment_has_no_number(verb, place):
         ("alice.toml", "alice.csv", "nowhere.csv", "no such file"),
         ("alice.toml", 'features = ["C", "~"]', 'features = ["C", "Q"]', "'Q' is not on the map"),
         ("alice.toml", 'features = ["C", "~"]', 'features = ["C", "C"]', "sum of others"),
-        ("alice.toml", "sharpness", "sharpnes", "choices.sharpnes:"),
+        ("alice.toml", "inverse_temperature", "inverse_temperatur", "choices.inverse_temperatur:"),
         ("alice.csv", "state,action", "place,action", "give state and action"),
         ("alice.csv", "\n1", "\n99", "state 99"),
         ("alice.csv", "\n1", "\nx", "whole numbers"),
@@ -147,17 +147,17 @@ def test_a_known_alice_orders_the_three_bounds():
 
 
 def test_a_failed_assumption_means_no_number():
-    behaviour, values, rule, theta = alice(0, 400)
+    behaviour, values, choice_model, theta = alice(0, 400)
     mdp = behaviour.environments[0]
     policy = mdp.optimal(values.reward(theta, 3)).policy
     drunk = Behaviour(behaviour.environments, behaviour.states, (behaviour.states + torch.arange(400)) % 3)
-    tested = goodness_of_fit(drunk, values, rule)
-    found = certify(Demonstrations(drunk, values, rule, goodness_of_fit=tested), Bob(policy), mdp)
+    tested = goodness_of_fit(drunk, values, choice_model)
+    found = certify(Demonstrations(drunk, values, choice_model, goodness_of_fit=tested), Bob(policy), mdp)
     with pytest.raises(tw.UnhealthyError, match="do not follow the model"):
         _ = found.bound
     assert found.to_dict()["bound"] is None is found.to_dict()["exact"]
     reward = values.reward(theta, 3)
-    lazy = certify(Demonstrations(behaviour, values, rule), Bob(mdp.worst(reward).policy, reward, 0.01), mdp)
+    lazy = certify(Demonstrations(behaviour, values, choice_model), Bob(mdp.worst(reward).policy, reward, 0.01), mdp)
     assert [a.name for a in lazy.failed] == ["suboptimality"]
 
 
@@ -192,15 +192,15 @@ WORLD = 'arrays = "held.npz"\n[world]\ngrid = ["....C", ".##..", ".~~..", ".....
 
 def test_candidates_answers_and_counts_in_files(verb, place, grid):
     rewards = torch.stack([grid.reward({"C": 1.0, "~": x}) for x in (-0.3, -0.2, 0.5)])
-    rule = Boltzmann(50.0)
-    arrays = {"several": rewards.numpy(), "told": rule.log_policy(grid.mdp, rewards[0]).numpy()}
+    choice_model = Boltzmann(50.0)
+    arrays = {"several": rewards.numpy(), "told": choice_model.log_policy(grid.mdp, rewards[0]).numpy()}
     best = grid.mdp.optimal(rewards[1]).policy
     arrays |= {"one": best.numpy(), "two": torch.stack([best, grid.mdp.optimal(rewards[2]).policy]).numpy()}
     arrays["halves"] = np.array([0.5, 0.5])
     choices = '[choices]\ndemonstrations = "alice.csv"\n'
     kinds = {
-        "candidates": choices + 'candidates = "several"\nsharpness = 50.0\n',
-        "log probabilities": '[answers]\nlog_policy = "told"\nsharpness = 50.0\n',
+        "candidates": choices + 'candidates = "several"\ninverse_temperature = 50.0\n',
+        "log probabilities": '[answers]\nlog_policy = "told"\ninverse_temperature = 50.0\n',
     }
     for name, text in kinds.items():
         files = written(place, WORLD + text, 'policy = "one"\n', **arrays)
@@ -210,7 +210,7 @@ def test_candidates_answers_and_counts_in_files(verb, place, grid):
         assert name in [a["name"] for a in found["assumptions"]]
         true = float(grid.mdp.regret(best, rewards[0], normalised=True))
         assert true - 1e-9 <= found["bound"] < 0.05
-    bob = 'policy = "two"\nweights = "halves"\nsafe = "even"\n[drift]\nreward = 0.001\n'
+    bob = 'policy = "two"\nweights = "halves"\nsafe = "even"\n[model_error]\nreward = 0.001\n'
     posterior = written(place, WORLD + kinds["log probabilities"], bob, **arrays)
     found = json.loads(verb("certify", *posterior, "--json")[1])
     mean = sum(float(grid.mdp.regret(p, rewards[0], normalised=True)) / 2 for p in torch.as_tensor(arrays["two"]))
@@ -221,10 +221,13 @@ def test_candidates_answers_and_counts_in_files(verb, place, grid):
     assert code == 1  # 400 choices do not show the range of any reward
     assert json.loads(out)["bound"] is None
     for text, told in (
-        (choices + "sharpness = 1.0\n", "features or candidates"),
-        (choices + 'features = ["C"]\ncandidates = "several"\nsharpness = 1.0\n', "either features or candidates"),
-        ('[answers]\nlog_policy = "told"\n', "either sharpness or temperature"),
-        ('[answers]\nlog_policy = "one"\nsharpness = 2.0\n', "log probabilities"),
+        (choices + "inverse_temperature = 1.0\n", "features or candidates"),
+        (
+            choices + 'features = ["C"]\ncandidates = "several"\ninverse_temperature = 1.0\n',
+            "either features or candidates",
+        ),
+        ('[answers]\nlog_policy = "told"\n', "either inverse_temperature or temperature"),
+        ('[answers]\nlog_policy = "one"\ninverse_temperature = 2.0\n', "log probabilities"),
     ):
         code, _, error = verb("certify", *written(place, WORLD + text, 'policy = "one"\n', **arrays))
         assert code == 2
@@ -246,14 +249,14 @@ def test_a_rule_that_cannot_be_tested_is_asked_for_by_name(verb, place):
 
 
 def test_shards_in_files(verb, place, grid):
-    rng, rule, rows = np.random.default_rng(0), Boltzmann(50.0), ["state,action,context"]
-    policies = [rule.log_policy(grid.mdp, grid.reward({"C": 1.0, "~": x})).exp().numpy() for x in (-0.5, 0.4)]
+    rng, choice_model, rows = np.random.default_rng(0), Boltzmann(50.0), ["state,action,context"]
+    policies = [choice_model.log_policy(grid.mdp, grid.reward({"C": 1.0, "~": x})).exp().numpy() for x in (-0.5, 0.4)]
     for k in range(600):
         state = int(rng.integers(grid.mdp.states))
         chances = policies[k % 2][state]
         rows.append(f"{state},{rng.choice(4, p=chances / chances.sum())},{k % 2}")
     (place / "alice.csv").write_text("\n".join(rows))
-    text = '[choices]\ndemonstrations = "alice.csv"\nfeatures = ["C", "~"]\nsharpness = 50.0\n'
+    text = '[choices]\ndemonstrations = "alice.csv"\nfeatures = ["C", "~"]\ninverse_temperature = 50.0\n'
     bob = 'policy = "optimal"\n[values]\ncells = { C = 1.0 }\n'
     found = json.loads(verb("certify", *written(place, WORLD + text + "contexts = 2\n", bob), "--json")[1])
     assert found["confidence"] == pytest.approx(0.95)

@@ -127,20 +127,20 @@ def test_bad_numbers_are_named(likelihoods, given, told):
 # what they promise: candidates
 
 
-def simulated(seed, choices=2000, candidates=400, sharpness=50.0):
+def simulated(seed, choices=2000, candidates=400, inverse_temperature=50.0):
     """An Alice in states drawn evenly, and candidates for her weights: her own, then others."""
     rng = np.random.default_rng(seed)
     moves = rng.dirichlet(np.full(STATES, 0.3), size=(STATES, ACTIONS))
     mdp, values = tw.MDP(moves, np.full(STATES, 1 / STATES), 0.9), Linear(rng.normal(size=(STATES, FEATURES)))
-    thetas, rule = rng.normal(size=(candidates + 1, FEATURES)), Boltzmann(sharpness)
+    thetas, choice_model = rng.normal(size=(candidates + 1, FEATURES)), Boltzmann(inverse_temperature)
     rewards = values.reward(thetas, ACTIONS)
     rewards = rewards / mdp.return_range(rewards)[:, None, None]
-    logs, states = rule.log_policy(mdp, rewards), rng.integers(STATES, size=choices)
+    logs, states = choice_model.log_policy(mdp, rewards), rng.integers(STATES, size=choices)
     edges = logs[0].exp().numpy().cumsum(1)[states]
     actions = (rng.random((choices, 1)) * edges[:, -1:] > edges).sum(1)
     behaviour = Behaviour((mdp,), torch.as_tensor(states), torch.as_tensor(actions))
     likelihoods = (logs * behaviour.counts(0)).sum((-1, -2)).numpy()
-    return behaviour, values, rule, rewards, likelihoods
+    return behaviour, values, choice_model, rewards, likelihoods
 
 
 def certified(mdp, rewards, likelihoods):
@@ -172,11 +172,11 @@ def test_candidates_certify_only_an_alice_among_them():
     assert often(on, runs) > LEVEL
     assert often(out, runs) > LEVEL
     for seed in false[:4]:  # the cover of the continuous class holds on the very data where candidates failed
-        behaviour, values, rule, rewards, likelihoods = simulated(seed)
+        behaviour, values, choice_model, rewards, likelihoods = simulated(seed)
         mdp = behaviour.environments[0]
         bob, bound, _ = certified(mdp, rewards[1:], likelihoods[1:])
         realised = float(mdp.regret(bob, rewards[0]))
-        cover = covered(behaviour, values, rule, DELTA)
+        cover = covered(behaviour, values, choice_model, DELTA)
         worst = supremum(cover, Regret(cover.reader.values, mdp, mdp.occupancy(bob))).bound
         assert likelihoods[0] >= cover.threshold
         assert bound < realised <= worst < 0.1

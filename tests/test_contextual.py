@@ -303,13 +303,13 @@ def test_a_floor_that_is_not_known_says_so(monkeypatch):
 
 def two_shards(count=1500):
     """Alice's reward changes each time that she chooses action 1 in state 0."""
-    mdp, rule = world(6), Boltzmann(15.0)
+    mdp, choice_model = world(6), Boltzmann(15.0)
     values = Linear(torch.as_tensor(np.random.default_rng(8).normal(size=(4, 2))))
     thetas = torch.tensor([[0.3, -0.7], [-0.6, 0.4]]).double()
     following = torch.tensor([0, 1]).reshape(2, 1, 1).expand(2, 4, 2).clone()
     following[:, 0, 1] = torch.tensor([1, 0])
     machine = Contexts(following)
-    laws = rule.log_policy(mdp, values.reward(thetas, 2)).exp()
+    laws = choice_model.log_policy(mdp, values.reward(thetas, 2)).exp()
     rng, context, record = np.random.default_rng(0), 0, []
     for _ in range(count):
         state = int(rng.integers(4))
@@ -317,15 +317,15 @@ def two_shards(count=1500):
         record.append((state, action, context))
         context = int(following[context, state, action])
     states, actions, contexts = torch.tensor(record).T
-    return Behaviour((mdp,), states, actions), machine, contexts, values, rule, thetas
+    return Behaviour((mdp,), states, actions), machine, contexts, values, choice_model, thetas
 
 
 def test_contexts_are_read_from_history_and_each_has_its_reward():
-    seen, machine, contexts, values, rule, thetas = two_shards()
+    seen, machine, contexts, values, choice_model, thetas = two_shards()
     assert torch.equal(machine.read(seen), contexts)
-    parts = by_context(seen, machine.read(seen), values, rule, count=2)
+    parts = by_context(seen, machine.read(seen), values, choice_model, count=2)
     joint = sum(float(part(theta)) for part, theta in zip(parts, thetas, strict=True))
-    single = Likelihood.of(seen, values, rule)
+    single = Likelihood.of(seen, values, choice_model)
     t = (torch.arange(500).double() + 0.5) / 500
     points = torch.cat([torch.stack([a * t, b * (1 - t)], -1) for a in (1, -1) for b in (1, -1)])
     assert joint > float(single(points).max()) + 50  # no one reward explains both: values that are no utility
@@ -336,12 +336,12 @@ def test_contexts_are_read_from_history_and_each_has_its_reward():
 
 
 def test_wrong_contexts_are_named():
-    seen, machine, _, values, rule, _ = two_shards(20)
+    seen, machine, _, values, choice_model, _ = two_shards(20)
     with pytest.raises(tw.InputError, match="20 choices"):
-        by_context(seen, torch.zeros(3, dtype=torch.int64), values, rule, count=2)
+        by_context(seen, torch.zeros(3, dtype=torch.int64), values, choice_model, count=2)
     with pytest.raises(tw.InputError, match="context 1 of 1"):
-        by_context(seen, torch.ones(20, dtype=torch.int64), values, rule, count=1)
-    three = by_context(seen, machine.read(seen), values, rule, count=3)
+        by_context(seen, torch.ones(20, dtype=torch.int64), values, choice_model, count=1)
+    three = by_context(seen, machine.read(seen), values, choice_model, count=3)
     assert [part.choices for part in three] == [20, 0, 0]  # contexts that were never visited
     with pytest.raises(tw.InputError, match="that there is not"):
         Contexts(machine.following + 1)
@@ -352,19 +352,19 @@ def test_wrong_contexts_are_named():
 
 @pytest.mark.parametrize("rule", [Boltzmann(3.0, relative=False), Boltzmann(12.0), Soft(0.4)])
 @pytest.mark.parametrize("seed", range(4))
-def test_regret_from_the_density_is_the_regret_by_the_reward(rule, seed):
+def test_regret_from_the_density_is_the_regret_by_the_reward(choice_model, seed):
     mdp = world(seed, states=5, actions=3)
     reward = rewards(seed, 1, mdp)[0]
-    logs = rule.log_policy(mdp, reward)
+    logs = choice_model.log_policy(mdp, reward)
     policy = random_policy(seed + 9, mdp)
     share = float(mdp.regret(policy, reward, normalised=True))
-    assert abs(density_regret(mdp, rule, logs, policy) - share) < 1e-10
+    assert abs(density_regret(mdp, choice_model, logs, policy) - share) < 1e-10
     span = tw.return_range(mdp, reward)
-    plain = share if isinstance(rule, Boltzmann) and rule.relative else share * span
-    assert abs(density_regret(mdp, rule, logs, policy, normalised=False) - plain) < 1e-9
-    assert tw.reward_distance(mdp, reward, implied_reward(rule, logs)) < 1e-9
+    plain = share if isinstance(choice_model, Boltzmann) and choice_model.relative else share * span
+    assert abs(density_regret(mdp, choice_model, logs, policy, normalised=False) - plain) < 1e-9
+    assert tw.reward_distance(mdp, reward, implied_reward(choice_model, logs)) < 1e-9
     elsewhere = tw.MDP(mdp.transitions, mdp.start, 0.5)
-    wrong = density_regret(elsewhere, rule, logs, policy)  # she planned with another discount
+    wrong = density_regret(elsewhere, choice_model, logs, policy)  # she planned with another discount
     assert abs(wrong - float(elsewhere.regret(policy, reward, normalised=True))) > 1e-4
 
 
@@ -384,11 +384,11 @@ def test_probabilities_lie_in_their_bounds_also_where_visits_depend_on_choices()
 
 
 def test_bound_from_counts_holds_and_tightens():
-    rule, excess = Boltzmann(4.0), []
+    choice_model, excess = Boltzmann(4.0), []
     for seed in range(20):
         mdp = world(seed)
         reward = rewards(seed, 1, mdp)[0]
-        logs = rule.log_policy(mdp, reward)
+        logs = choice_model.log_policy(mdp, reward)
         policy = 0.9 * mdp.optimal(reward).policy + 0.05
         share = float(mdp.regret(policy, reward, normalised=True))
         rng = np.random.default_rng(seed)

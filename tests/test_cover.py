@@ -13,11 +13,11 @@ from thalweg.irl import Boltzmann, Linear
 from thalweg.recipes.alice_and_bob._alices import alice, bayes_bob
 
 
-def likelihood(behaviour, values, rule, theta):
+def likelihood(behaviour, values, choice_model, theta):
     total = 0.0
     for e, world in enumerate(behaviour.environments):
         reward = values.reward(theta, world.actions)
-        total = total + (rule.log_policy(world, reward) * behaviour.counts(e)).sum((-1, -2))
+        total = total + (choice_model.log_policy(world, reward) * behaviour.counts(e)).sum((-1, -2))
     return total.numpy()
 
 
@@ -49,15 +49,15 @@ def test_bounds_on_a_cell_hold_everywhere_in_it(environments, relative):
     behaviour, values, _, _ = alice(3, 150, environments=environments)
     if not relative:
         values = Linear(values.features, bound=2.0)
-    rule = Boltzmann(20.0 if relative else 1.0, relative)
-    reader = _Reader(behaviour, values, rule)
+    choice_model = Boltzmann(20.0 if relative else 1.0, relative)
+    reader = _Reader(behaviour, values, choice_model)
     points, cells = first_cells(3, values.bound)
     rng, width, gaps = np.random.default_rng(0), len(cells.corners[0]), []
     for _ in range(10):
         found = _cell_bounds(points.values, cells, reader(points.values), relative)
         weights = rng.dirichlet(np.ones(width), size=(len(cells.corners), 40))
         inside = np.einsum("mkv,mvd->mkd", weights, points.values[cells.corners])
-        truth = likelihood(behaviour, values, rule, inside.reshape(-1, 3)).reshape(len(inside), -1)
+        truth = likelihood(behaviour, values, choice_model, inside.reshape(-1, 3)).reshape(len(inside), -1)
         assert (truth.max(1) <= found.most + 1e-9).all()
         means = logsumexp(truth, axis=1) - np.log(
             40
@@ -72,10 +72,10 @@ def test_bounds_on_a_cell_hold_everywhere_in_it(environments, relative):
 
 
 def test_evidence_is_a_lower_bound_and_close():
-    behaviour, values, rule, _ = alice(1, 200)
-    cover = covered(behaviour, values, rule, 0.1)
+    behaviour, values, choice_model, _ = alice(1, 200)
+    cover = covered(behaviour, values, choice_model, 0.1)
     assert cover.complete
-    draws = likelihood(behaviour, values, rule, directions(200_000))
+    draws = likelihood(behaviour, values, choice_model, directions(200_000))
     truth = logsumexp(draws) - np.log(len(draws))
     error = np.exp(draws - truth).std() / len(draws) ** 0.5
     assert cover.log_evidence < truth + 4 * error
@@ -86,12 +86,12 @@ def test_evidence_is_a_lower_bound_and_close():
 
 @pytest.mark.parametrize("environments", [1, 3])
 def test_suprema_lie_above_every_member_of_the_set(environments):
-    behaviour, values, rule, theta = alice(2, 200, environments=environments)
-    cover, mdp = covered(behaviour, values, rule, 0.1), behaviour.environments[0]
+    behaviour, values, choice_model, theta = alice(2, 200, environments=environments)
+    cover, mdp = covered(behaviour, values, choice_model, 0.1), behaviour.environments[0]
     policy, reward = bayes_bob(cover, mdp)
     near = cover.points.values[cover.likelihood() >= cover.threshold].mean(0)
     members = np.concatenate([near + 0.1 * np.random.default_rng(0).normal(size=(20_000, 3)), theta[None]])
-    members = members[likelihood(behaviour, values, rule, members) >= cover.threshold]
+    members = members[likelihood(behaviour, values, choice_model, members) >= cover.threshold]
     assert len(members) > 200
     rewards = values.reward(members, mdp.actions)
     even = torch.full_like(policy, 1 / 3)
@@ -122,18 +122,18 @@ def test_suprema_lie_above_every_member_of_the_set(environments):
 
 @pytest.mark.parametrize("seed", range(12))
 def test_it_holds_alice_and_bounds_what_bob_does_to_her(seed):
-    behaviour, values, rule, theta = alice(100 + seed, 200, environments=1 + 2 * (seed % 2))
-    cover, mdp = covered(behaviour, values, rule, 0.1), behaviour.environments[0]
+    behaviour, values, choice_model, theta = alice(100 + seed, 200, environments=1 + 2 * (seed % 2))
+    cover, mdp = covered(behaviour, values, choice_model, 0.1), behaviour.environments[0]
     policy, _ = bayes_bob(cover, mdp)
     worst = supremum(cover, Regret(cover.reader.values, mdp, mdp.occupancy(policy)))
-    assert likelihood(behaviour, values, rule, theta) >= cover.threshold
+    assert likelihood(behaviour, values, choice_model, theta) >= cover.threshold
     realised = float(mdp.regret(policy, values.reward(theta, 3), normalised=True))
     assert realised <= worst.bound < 0.2
 
 
 def test_a_smaller_budget_makes_the_set_larger_and_never_wrong():
-    behaviour, values, rule, _ = alice(5, 200)
-    full, short = (covered(behaviour, values, rule, 0.1, budget=budget) for budget in (50_000, 200))
+    behaviour, values, choice_model, _ = alice(5, 200)
+    full, short = (covered(behaviour, values, choice_model, 0.1, budget=budget) for budget in (50_000, 200))
     assert full.complete
     assert not short.complete
     assert short.log_evidence < full.log_evidence

@@ -36,9 +36,9 @@ def _heard(monkeypatch):
 def test_a_class_of_too_many_features_is_refused_before_a_cell_is_made(features, bound, said, monkeypatch):
     monkeypatch.setattr(simplices, "product", None)  # nothing is enumerated
     monkeypatch.setattr(simplices, "permutations", None)
-    behaviour, _, rule, _ = alice(0, 20)
+    behaviour, _, choice_model, _ = alice(0, 20)
     with pytest.raises(InputError, match=said) as refused:
-        covered(behaviour, Linear(torch.eye(features), bound), rule, 0.1)
+        covered(behaviour, Linear(torch.eye(features), bound), choice_model, 0.1)
     assert "candidates" in str(refused.value)
     assert "\n" not in str(refused.value)
 
@@ -77,8 +77,8 @@ def test_vertices_that_take_too_long_are_refused_and_long_ones_are_said(monkeypa
 
 
 def test_a_posterior_that_takes_too_long_is_refused(monkeypatch):
-    behaviour, values, rule, _ = alice(0, 20)
-    likelihood = Likelihood.of(behaviour, values, rule)
+    behaviour, values, choice_model, _ = alice(0, 20)
+    likelihood = Likelihood.of(behaviour, values, choice_model)
     monkeypatch.setattr("thalweg.irl.posterior.seconds_of", lambda call: 60.0)
     with pytest.raises(InputError, match="8 repeats of 1,000 particles takes at least 50 min"):
         smc(likelihood)
@@ -99,15 +99,15 @@ def test_the_command_line_says_it_on_standard_error(capsys):
 
 @pytest.mark.parametrize("bounded", [False, True])
 def test_in_parts_a_cover_is_what_it_is_as_a_whole(bounded, monkeypatch):
-    behaviour, values, rule, _ = alice(4, 100)
+    behaviour, values, choice_model, _ = alice(4, 100)
     if bounded:
-        values, rule = Linear(values.features, 2.0), Boltzmann(1.0, relative=False)
+        values, choice_model = Linear(values.features, 2.0), Boltzmann(1.0, relative=False)
     mdp = behaviour.environments[0]
     quantity = Regret(values, mdp, mdp.occupancy(torch.full((10, 3), 1 / 3).double()))
     found = []
     for chunk in (simplices.CHUNK, 2000):
         monkeypatch.setattr(simplices, "CHUNK", chunk)
-        cover = covered(behaviour, values, rule, 0.1, budget=300)
+        cover = covered(behaviour, values, choice_model, 0.1, budget=300)
         found.append((cover, supremum(cover, quantity, budget=100)))
     (whole, worst), (parts, other) = found
     assert len(whole.cells.corners) > 200

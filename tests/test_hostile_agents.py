@@ -26,10 +26,10 @@ REWARD, FEATURES = RNG.normal(size=(STATES, ACTIONS)), RNG.normal(size=(STATES, 
 EVEN = np.full((STATES, ACTIONS), 1 / ACTIONS)
 WORLD = '[world]\narrays = "w.npz"\ndiscount = 0.9\n'
 KNOWN = WORLD + '[values]\narray = "reward"\n'
-SEEN = WORLD + '[choices]\ndemonstrations = "a.csv"\nfeatures = "features"\nsharpness = 2.0\n'
-ASKED = WORLD + '[answers]\nlog_policy = "policy"\nsharpness = 1.0\n'
+SEEN = WORLD + '[choices]\ndemonstrations = "a.csv"\nfeatures = "features"\ninverse_temperature = 2.0\n'
+ASKED = WORLD + '[answers]\nlog_policy = "policy"\ninverse_temperature = 1.0\n'
 COUNTS = WORLD + '[choices]\ndemonstrations = "a.csv"\n'
-SEVERAL = WORLD + '[choices]\ndemonstrations = "a.csv"\ncandidates = "several"\nsharpness = 2.0\n'
+SEVERAL = WORLD + '[choices]\ndemonstrations = "a.csv"\ncandidates = "several"\ninverse_temperature = 2.0\n'
 POLICY, OWN = 'policy = "policy"\n', '[values]\narray = "reward"\n'
 
 
@@ -169,9 +169,9 @@ def test_arrays_that_are_no_class_are_named(refused, place, arrays, told):
         ("alice.toml", b'name = "\xff"\n', "not UTF-8"),
         ("alice.toml", "a = " + "[" * 100_000, "not TOML"),
         ("alice.toml", "suboptimality = " + "9" * 5000, "not TOML"),
-        ("alice.toml", SEEN.replace("2.0", "0"), "sharpness 0"),
-        ("alice.toml", SEEN.replace("2.0", "nan"), "choices.sharpness"),
-        ("alice.toml", SEEN.replace("2.0", "inf"), "choices.sharpness"),
+        ("alice.toml", SEEN.replace("2.0", "0"), "inverse_temperature 0"),
+        ("alice.toml", SEEN.replace("2.0", "nan"), "choices.inverse_temperature"),
+        ("alice.toml", SEEN.replace("2.0", "inf"), "choices.inverse_temperature"),
         ("alice.toml", SEEN.replace("2.0", "1e20"), "at most 1e+06"),
         ("alice.toml", SEEN + "delta = 0\n", "delta 0"),
         ("alice.toml", SEEN + "delta = 1\n", "delta 1"),
@@ -189,12 +189,20 @@ def test_arrays_that_are_no_class_are_named(refused, place, arrays, told):
         ("alice.toml", KNOWN.replace("0.9", "1"), "world.discount 1: give a number below 1"),
         ("alice.toml", SEEN + "delta = true\n", "choices.delta"),
         ("alice.toml", SEEN + "contexts = 0\n", "choices.contexts 0"),
-        ("alice.toml", SEEN + "bound = 1.0\n", "choices.bound 1: a rule relative to the range sees no scale"),
+        ("alice.toml", SEEN + "bound = 1.0\n", "choices.bound 1: a choice model relative to the range sees no scale"),
         ("alice.toml", SEEN + "relative = false\n", "give a bound of the weights"),
-        ("alice.toml", ASKED.replace("sharpness", "temperature").replace("1.0", "0"), "answers.temperature 0"),
+        (
+            "alice.toml",
+            ASKED.replace("inverse_temperature", "temperature").replace("1.0", "0"),
+            "answers.temperature 0",
+        ),
         ("alice.toml", "x = 0x" + "f" * 290 + "\n" + KNOWN, "x: nobody reads it"),
-        ("bob.toml", POLICY + OWN + "[drift]\ntransitions = 2.1\n", "drift.transitions 2.1: give a number at most 2"),
-        ("bob.toml", POLICY + OWN + "[drift]\nbob_reward = -1\n", "drift.bob_reward -1"),
+        (
+            "bob.toml",
+            POLICY + OWN + "[model_error]\ntransitions = 2.1\n",
+            "model_error.transitions 2.1: give",
+        ),
+        ("bob.toml", POLICY + OWN + "[model_error]\nbob_reward = -1\n", "model_error.bob_reward -1"),
         ("bob.toml", POLICY + "suboptimality_share = 2\n" + OWN, "suboptimality_share 2"),
         ("bob.toml", f'name = "{"x" * 101}"\n' + POLICY, "name: "),
         ("bob.toml", POLICY + '"a\\nb" = 1\n', r"'a\nb': nobody reads it"),
@@ -383,10 +391,10 @@ def test_records_are_lines_of_what_is_read(refused, place, told, wrong):
 
 # --- words that nobody reads -------------------------------------------------------------------------------------
 
-SAFE, DRIFT, SHARE = 'safe = "even"\n', "[drift]\ntransitions = 0.01\n", "suboptimality = 0.1\n"
+SAFE, DRIFT, SHARE = 'safe = "even"\n', "[model_error]\ntransitions = 0.01\n", "suboptimality = 0.1\n"
 READ = {  # negative control: where the same words stand in their place
     "safe, drift": (KNOWN, POLICY + SAFE + DRIFT),
-    "suboptimality, bob_reward": (KNOWN, SHARE + OWN + "[drift]\nbob_reward = 0.01\n"),
+    "suboptimality, bob_reward": (KNOWN, SHARE + OWN + "[model_error]\nbob_reward = 0.01\n"),
     "policy and values": (KNOWN, POLICY + OWN),
     "share": (KNOWN, "suboptimality_share = 0.1\n" + OWN),
     "weights": (KNOWN, 'policy = "several"\nweights = "halves"\n'),
@@ -403,8 +411,8 @@ UNREAD = {
     "weights": ('weights = "halves"\n' + KNOWN, POLICY, "alice.toml: weights"),
     "suboptimality": (SHARE + KNOWN, POLICY, "alice.toml: suboptimality"),
     "share": ("suboptimality_share = 0.1\n" + KNOWN, POLICY, "alice.toml: suboptimality_share"),
-    "drift": (KNOWN + DRIFT, POLICY, "alice.toml: drift"),
-    "no drift": (KNOWN + "[drift]\n", POLICY, "alice.toml: drift"),
+    "drift": (KNOWN + DRIFT, POLICY, "alice.toml: model_error"),
+    "no drift": (KNOWN + "[model_error]\n", POLICY, "alice.toml: model_error"),
     "choices and answers": (SEEN + ASKED[len(WORLD) :], POLICY, "answers: nobody reads them beside [choices]"),
     "values and answers": (KNOWN + ASKED[len(WORLD) :], POLICY, "values: nobody reads them beside [answers]"),
     "values and counts": (KNOWN + COUNTS[len(WORLD) :], POLICY, "values: nobody reads them beside counts"),
@@ -414,7 +422,7 @@ UNREAD = {
     "bound of candidates": (SEVERAL + "relative = false\nbound = 1.0\n", POLICY, "choices.bound"),
     "contexts of candidates": (SEVERAL + "contexts = 2\n", POLICY, "contexts need features"),
     "slip of arrays": (KNOWN.replace("[world]", "[world]\nslip = 0.0"), POLICY, "world.slip"),
-    "both rules": (ASKED + "temperature = 1.0\n", POLICY, "either sharpness or temperature"),
+    "both rules": (ASKED + "temperature = 1.0\n", POLICY, "either inverse_temperature or temperature"),
     "his choices": (KNOWN, POLICY + SEEN[len(WORLD) :], "bob.toml: choices: nobody reads them in Bob's file"),
     "his answers": (KNOWN, POLICY + ASKED[len(WORLD) :], "they belong in Alice's, alice.toml"),
     "weights of nothing": (
@@ -425,13 +433,13 @@ UNREAD = {
     "weights of the best": (KNOWN, 'policy = "optimal"\nweights = "halves"\n' + OWN, 'beside policy = "optimal"'),
     "weights of one": (KNOWN, POLICY + 'weights = "halves"\n', "nobody reads them beside one policy"),
     "safe without a policy": (KNOWN, SAFE + SHARE + OWN, "safe: nobody reads it without a policy"),
-    "reward of nobody": (KNOWN, POLICY + "[drift]\nbob_reward = 0.0\n", "drift.bob_reward"),
+    "reward of nobody": (KNOWN, POLICY + "[model_error]\nbob_reward = 0.0\n", "model_error.bob_reward"),
     "safe of counts": (COUNTS, POLICY + SAFE, "safe: nobody reads it where alice.toml gives counts"),
     "drift of counts": (COUNTS, POLICY + DRIFT, "drift: nobody reads it where alice.toml gives counts"),
     "elsewhere": (
-        KNOWN + "sharpness = 1.0\n",
+        KNOWN + "inverse_temperature = 1.0\n",
         POLICY,
-        "values.sharpness: nobody reads it here: it stands in [choices]",
+        "values.inverse_temperature: nobody reads it here: it stands in [choices]",
     ),
     "too late": (KNOWN, OWN + POLICY, "values.policy: nobody reads it here: it stands before the first [section]"),
     "two shares": (KNOWN, SHARE + "suboptimality_share = 0.1\n" + OWN, "suboptimality_share"),

@@ -48,9 +48,11 @@ def kinds(found):
 
 
 @pytest.mark.parametrize(("bound", "rule", "scale"), [(1.0, ABSOLUTE, 0), (None, RELATIVE, 1)])
-def test_an_unrestricted_reward_hides_constants_potentials_and_for_the_relative_rule_its_scale(bound, rule, scale):
+def test_an_unrestricted_reward_hides_constants_potentials_and_for_the_relative_rule_its_scale(
+    bound, choice_model, scale
+):
     mdp = world()
-    likelihood = Likelihood.of(everywhere(mdp), unrestricted(mdp, bound), rule)
+    likelihood = Likelihood.of(everywhere(mdp), unrestricted(mdp, bound), choice_model)
     theta = torch.as_tensor(np.random.default_rng(1).uniform(-1, 1, size=10))
     found = identifiability(likelihood, theta)
     expected = {"constant": 1, "shaping": 4, "seen": 5 - scale} | ({"scale": 1} if scale else {})
@@ -119,10 +121,10 @@ def test_kinds_of_rewards_of_the_whole_step():
     assert reward_kind(mdp, noise) == "matters"
 
 
-def choices(mdp, values, rule, theta, count):
+def choices(mdp, values, choice_model, theta, count):
     own = torch.Generator().manual_seed(2)
     states = torch.randint(mdp.states, (count,), generator=own)
-    law = rule.log_policy(mdp, values.reward(theta, mdp.actions)).exp()
+    law = choice_model.log_policy(mdp, values.reward(theta, mdp.actions)).exp()
     return Behaviour((mdp,), states, torch.multinomial(law[states], 1, generator=own)[:, 0])
 
 
@@ -164,8 +166,8 @@ def test_gradients_by_hand_are_those_of_autograd_each_of_its_own_point():
     seen = Behaviour(
         worlds, torch.as_tensor(rng.integers(5, size=300)), torch.as_tensor(rng.integers(2, size=300)), where
     )
-    for rule, bound, spread in ((RELATIVE, None, 0.0), (RELATIVE, None, 0.5), (ABSOLUTE, 2.0, 0.5)):
-        likelihood = Likelihood.of(seen, Linear(features, bound), rule, spread=spread)
+    for choice_model, bound, spread in ((RELATIVE, None, 0.0), (RELATIVE, None, 0.5), (ABSOLUTE, 2.0, 0.5)):
+        likelihood = Likelihood.of(seen, Linear(features, bound), choice_model, spread=spread)
         points = torch.as_tensor(rng.normal(size=(40, likelihood.width))).requires_grad_()
         scored = Scored(likelihood, points[0].detach())
         value, slope = scored(points.detach().numpy())
@@ -181,11 +183,11 @@ def test_gradients_by_hand_are_those_of_autograd_each_of_its_own_point():
 
 
 @pytest.mark.parametrize("rule", [RELATIVE, ABSOLUTE, Soft(0.4)])
-def test_all_replicas_have_the_gradients_that_each_has_alone(rule):
+def test_all_replicas_have_the_gradients_that_each_has_alone(choice_model):
     mdp = world(2)
     values = Linear(torch.as_tensor(np.random.default_rng(5).normal(size=(5, 3))))
     at = torch.tensor([0.4, -0.5, 0.1]).double()
-    scape = _losses(Likelihood.of(choices(mdp, values, rule, at, 100), values, rule), at)
+    scape = _losses(Likelihood.of(choices(mdp, values, choice_model, at, 100), values, choice_model), at)
     moves = 0.2 * torch.as_tensor(np.random.default_rng(1).normal(size=(16, scape.layout.width)))
     with torch.inference_mode():
         slopes, found = Engine(scape, compiled=False).gradient({}, None)(moves)

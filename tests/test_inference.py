@@ -22,12 +22,12 @@ def world(seed=0, states=4, actions=2):
     return tw.MDP(moves, np.full(states, 1 / states), 0.9)
 
 
-def choices(mdps, values, rule, theta, count, seed=1):
+def choices(mdps, values, choice_model, theta, count, seed=1):
     """Choices in states drawn uniformly, in each environment in turn."""
     own = torch.Generator().manual_seed(seed)
     where = torch.arange(count) % len(mdps)
     states = torch.randint(mdps[0].states, (count,), generator=own)
-    laws = torch.stack([rule.log_policy(mdp, values.reward(theta, mdp.actions)).exp() for mdp in mdps])
+    laws = torch.stack([choice_model.log_policy(mdp, values.reward(theta, mdp.actions)).exp() for mdp in mdps])
     actions = torch.multinomial(laws[where, states], 1, generator=own)[:, 0]
     return Behaviour(tuple(mdps), states, actions, where)
 
@@ -37,10 +37,10 @@ def features(seed=0, states=4):
 
 
 def problem(kind, count=60, spread=0.0):
-    bound, rule = RULES[kind]
+    bound, choice_model = RULES[kind]
     values = Linear(features(), bound)
-    seen = choices([world()], values, rule, torch.tensor([0.3, -0.7]).double(), count)
-    return Likelihood.of(seen, values, rule, spread=spread)
+    seen = choices([world()], values, choice_model, torch.tensor([0.3, -0.7]).double(), count)
+    return Likelihood.of(seen, values, choice_model, spread=spread)
 
 
 def grid(bound, fine=160):
@@ -117,15 +117,15 @@ def test_the_prior_is_uniform_on_its_class(bound):
 
 
 def test_likelihood_of_several_environments_is_a_sum_and_has_its_gradient():
-    values, rule = Linear(features(), 1.0), Boltzmann(2.0, relative=False)
-    seen = choices([world(0), world(1)], values, rule, torch.tensor([0.5, 0.2]).double(), 40)
-    whole = Likelihood.of(seen, values, rule)
-    parts = [Likelihood.of(seen.only(seen.where == e), values, rule) for e in (0, 1)]
+    values, choice_model = Linear(features(), 1.0), Boltzmann(2.0, relative=False)
+    seen = choices([world(0), world(1)], values, choice_model, torch.tensor([0.5, 0.2]).double(), 40)
+    whole = Likelihood.of(seen, values, choice_model)
+    parts = [Likelihood.of(seen.only(seen.where == e), values, choice_model) for e in (0, 1)]
     at = torch.tensor([[0.3, -0.6], [0.7, 0.1]]).double().requires_grad_()
     total = whole(at)
     assert torch.allclose(total, parts[0](at) + parts[1](at), atol=1e-12)
     one_by_one = sum(  # by hand
-        rule.log_policy(seen.environments[e], values.reward(at[0], 2))[s, a]
+        choice_model.log_policy(seen.environments[e], values.reward(at[0], 2))[s, a]
         for e, s, a in zip(seen.where, seen.states, seen.actions, strict=True)
     )
     assert abs(float((total[0] - one_by_one).detach())) < 1e-10
@@ -137,18 +137,18 @@ def test_likelihood_of_several_environments_is_a_sum_and_has_its_gradient():
 
 
 @pytest.mark.parametrize("kind", RULES)
-def test_log_sharpness_is_the_rules_own(kind):
+def test_log_inverse_temperature_is_the_choice_models_own(kind):
     likelihood = problem(kind, spread=1.0)
-    rule, at = likelihood.rule, torch.tensor([0.3, -0.7, 0.4], dtype=torch.float64)
-    changed = Soft(0.3 * math.exp(-0.4)) if isinstance(rule, Soft) else None
-    if isinstance(rule, Boltzmann):
-        changed = Boltzmann(rule.sharpness * math.exp(0.4), relative=rule.relative)
+    choice_model, at = likelihood.choice_model, torch.tensor([0.3, -0.7, 0.4], dtype=torch.float64)
+    changed = Soft(0.3 * math.exp(-0.4)) if isinstance(choice_model, Soft) else None
+    if isinstance(choice_model, Boltzmann):
+        changed = Boltzmann(choice_model.inverse_temperature * math.exp(0.4), relative=choice_model.relative)
     assert changed is not None
     plain = Likelihood(likelihood.environments, likelihood.counts, likelihood.values, changed)
     assert abs(float(likelihood(at) - plain(at[:2]))) < 1e-9
 
 
-def test_a_free_sharpness_is_found():
+def test_a_free_inverse_temperature_is_found():
     likelihood = problem("directions", 2000, spread=1.0)
     wrong = Likelihood(likelihood.environments, likelihood.counts, likelihood.values, Boltzmann(5.0), spread=1.0)
     found = smc(wrong, particles=400)
@@ -159,11 +159,11 @@ def test_a_free_sharpness_is_found():
 
 def test_answers_count_as_parts_of_choices():
     likelihood = problem("directions")
-    world_, values, rule = likelihood.environments[0], likelihood.values, likelihood.rule
+    world_, values, choice_model = likelihood.environments[0], likelihood.values, likelihood.choice_model
     true = torch.tensor([0.3, -0.7]).double()
-    logs = rule.log_policy(world_, values.reward(true, 2)).clone()
+    logs = choice_model.log_policy(world_, values.reward(true, 2)).clone()
     logs[2] = math.nan
-    asked = Likelihood.of_answers(world_, logs, values, rule, weight=200.0)
+    asked = Likelihood.of_answers(world_, logs, values, choice_model, weight=200.0)
     assert asked.asked
     assert abs(asked.choices - 600) < 1e-9
     points = grid(None)
@@ -171,7 +171,7 @@ def test_answers_count_as_parts_of_choices():
         float((points[asked(points).argmax()] - true).abs().max()) < 2e-3
     )  # Gibbs: cross-entropy is least at her own
     with pytest.raises(tw.InputError, match="state 1"):
-        Likelihood.of_answers(world_, logs + torch.eye(4)[1][:, None].double(), values, rule, weight=1.0)
+        Likelihood.of_answers(world_, logs + torch.eye(4)[1][:, None].double(), values, choice_model, weight=1.0)
 
 
 def test_rewards_are_divided_by_their_range_before_they_are_averaged():
@@ -191,11 +191,11 @@ def test_rewards_are_divided_by_their_range_before_they_are_averaged():
 
 
 def test_distance_to_the_truth_shrinks_with_choices():
-    bound, rule = RULES["directions"]
+    bound, choice_model = RULES["directions"]
     values, true, medians = Linear(features(), bound), torch.tensor([0.3, -0.7]).double(), []
     for count in (20, 2000):
-        seen = choices([world()], values, rule, true, count)
-        found = smc(Likelihood.of(seen, values, rule), particles=300)
+        seen = choices([world()], values, choice_model, true, count)
+        found = smc(Likelihood.of(seen, values, choice_model), particles=300)
         medians.append(float(found.distances(world(), values.reward(true, 2))[1]))
     assert medians[1] < medians[0] / 3
 

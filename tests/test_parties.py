@@ -57,12 +57,12 @@ def named(found, name):
 
 
 def test_candidates_have_the_worst_of_those_that_are_left():
-    mdp, rule = world(), Boltzmann(20.0)
+    mdp, choice_model = world(), Boltzmann(20.0)
     rewards = [reward(k, mdp) for k in range(30)]
-    seen = chosen(0, mdp, rule.log_policy(mdp, rewards[4]).exp(), 60)
+    seen = chosen(0, mdp, choice_model.log_policy(mdp, rewards[4]).exp(), 60)
     bob = Bob(mdp.optimal(rewards[4]).policy, rewards[4], 0.05)
-    found = certify(Candidates(seen, rewards, rule, 0.1, reward=rewards[4]), bob, mdp)
-    logs = torch.stack([(rule.log_policy(mdp, r) * seen.counts(0)).sum() for r in rewards])
+    found = certify(Candidates(seen, rewards, choice_model, 0.1, reward=rewards[4]), bob, mdp)
+    logs = torch.stack([(choice_model.log_policy(mdp, r) * seen.counts(0)).sum() for r in rewards])
     left = [r for r, log in zip(rewards, logs, strict=True) if log >= logs.logsumexp(0) - np.log(30) + np.log(0.1)]
     assert 1 <= len(left) < 30
     assert found.exact == pytest.approx(max(share(mdp, bob.policy, r) for r in left), abs=1e-12)
@@ -78,12 +78,12 @@ def test_log_probabilities_say_what_the_reward_does():
     hers, other = reward(1, mdp), reward(2, mdp)
     bob = Bob(mdp.optimal(other).policy, other, 0.1)
     known = certify(KnownReward(hers), bob, mdp)
-    for rule in (Boltzmann(7.0), Boltzmann(3.0, relative=False), tw.irl.Soft(0.5)):
-        asked = certify(StatedPolicy(rule.log_policy(mdp, hers), rule), bob, mdp)
+    for choice_model in (Boltzmann(7.0), Boltzmann(3.0, relative=False), tw.irl.Soft(0.5)):
+        asked = certify(StatedPolicy(choice_model.log_policy(mdp, hers), choice_model), bob, mdp)
         for name in ("exact", "lp", "t1"):
-            assert getattr(asked, name) == pytest.approx(getattr(known, name), abs=1e-6), (rule, name)
+            assert getattr(asked, name) == pytest.approx(getattr(known, name), abs=1e-6), (choice_model, name)
     wrong = certify(StatedPolicy(Boltzmann(7.0).log_policy(mdp, hers), tw.irl.Soft(0.5)), bob, mdp)
-    assert abs(wrong.exact - known.exact) > 1e-3  # the rule matters
+    assert abs(wrong.exact - known.exact) > 1e-3  # the choice model matters
 
 
 def test_counts_certify_a_policy_in_their_own_process():
@@ -114,8 +114,8 @@ def test_contextual_values_count_by_the_worst():
     assert best.bound > found.floor + 1e-3
     shards = []
     for seed in (7, 8):
-        behaviour, values, rule, _ = alice(seed, 200)
-        shards.append(Demonstrations(behaviour, values, rule, 0.05))
+        behaviour, values, choice_model, _ = alice(seed, 200)
+        shards.append(Demonstrations(behaviour, values, choice_model, 0.05))
     bob, there = Bob(torch.full((10, 3), 1 / 3)), shards[0].behaviour.environments[0]
     both = certify(Contextual(tuple(shards)), bob, there)
     each = [certify(shard, bob, there).bound for shard in shards]
@@ -124,7 +124,8 @@ def test_contextual_values_count_by_the_worst():
     assert both.floor is None
 
 
-# --- a rule that no test stands behind ---------------------------------------------------------------------------
+# --- a choice model that no test stands behind
+# ---------------------------------------------------------------------------
 
 
 def of_one_state(hers=0.5, count=2000):
@@ -136,36 +137,38 @@ def of_one_state(hers=0.5, count=2000):
     features = torch.zeros(7, 2, dtype=torch.float64)
     features[1, 0] = features[5, 1] = 1
     stated, own = (tw.MDP(moves, [0.9, 0, 0, 0, 0, 0, 0.1], discount) for discount in (0.95, hers))
-    values, rule = Linear(features), Boltzmann(20.0)
+    values, choice_model = Linear(features), Boltzmann(20.0)
     truth = values.reward(torch.tensor([0.3, 0.7], dtype=torch.float64), 2)
-    far = float(rule.log_policy(own, truth).exp()[0, 1])
+    far = float(choice_model.log_policy(own, truth).exp()[0, 1])
     actions = torch.as_tensor((np.random.default_rng(0).random(count) < far).astype(int))
     seen = Behaviour((stated,), torch.zeros(count, dtype=torch.int64), actions)
     near = torch.tensor([[1.0, 0.0]] * 7, dtype=torch.float64)
-    return Demonstrations(seen, values, rule, reward=truth), Bob(near), stated
+    return Demonstrations(seen, values, choice_model, reward=truth), Bob(near), stated
 
 
 def test_a_rule_that_cannot_be_tested_has_no_number_unless_one_asks():
     hers, bob, stated = of_one_state()
-    tested = goodness_of_fit(hers.behaviour, hers.values, hers.rule)
+    tested = goodness_of_fit(hers.behaviour, hers.values, hers.choice_model)
     assert tested.verdict == "untestable"
     found = certify(replace(hers, goodness_of_fit=tested), bob, stated)
-    assert [a.name for a in found.failed] == ["rule tested"]
+    assert [a.name for a in found.failed] == ["choice model tested"]
     assert all(words in found.summary for words in ("untestable", "narrower class", "untested=True", "--untested"))
     asked = certify(replace(hers, goodness_of_fit=tested, untested=True), bob, stated)
     assert asked.bound < asked.realised  # what it was refused for: she plans with another discount
-    first = "The rule by which Alice is said to choose was not tested (untestable: "
+    first = "The choice model by which Alice is said to choose was not tested (untestable: "
     assert asked.statement.startswith(first)
     assert asked.summary.startswith(first)
     none = certify(hers, bob, stated)
-    assert none.summary.startswith("The rule by which Alice is said to choose was not tested (no held-out test")
+    assert none.summary.startswith(
+        "The choice model by which Alice is said to choose was not tested (no held-out test"
+    )
 
 
 def test_a_rule_that_was_refused_is_not_taken_by_name_and_one_that_passed_says_nothing():
     hers, bob, stated = of_one_state(hers=0.95)
     passed = GoodnessOfFit(0.5, (), "passed", "", 3, 0.05)
     found = certify(replace(hers, goodness_of_fit=passed, untested=True), bob, stated)
-    assert found.statement.startswith("If Alice chose by the stated rule")
+    assert found.statement.startswith("If Alice chose by the stated choice model")
     failed = replace(passed, verdict="failed", reason="choices do not follow the model")
     assert not certify(replace(hers, goodness_of_fit=failed, untested=True), bob, stated).issued
 
@@ -173,11 +176,11 @@ def test_a_rule_that_was_refused_is_not_taken_by_name_and_one_that_passed_says_n
 @pytest.mark.parametrize("kind", ["candidates", "shards"])
 def test_every_party_that_was_seen_says_that_no_test_was_made(kind):
     hers, bob, stated = of_one_state(hers=0.95)
-    tested = goodness_of_fit(hers.behaviour, hers.values, hers.rule)
+    tested = goodness_of_fit(hers.behaviour, hers.values, hers.choice_model)
 
     def party(**how):
         if kind == "candidates":
-            return Candidates(hers.behaviour, [hers.reward, 2.0 * hers.reward], hers.rule, **how)
+            return Candidates(hers.behaviour, [hers.reward, 2.0 * hers.reward], hers.choice_model, **how)
         return Contextual((KnownReward(hers.reward), replace(hers, **how)))
 
     assert not certify(party(goodness_of_fit=tested), bob, stated).issued
@@ -189,12 +192,12 @@ def test_every_party_that_was_seen_says_that_no_test_was_made(kind):
 
 
 def test_another_evidence_and_a_wider_set_are_larger_sets():
-    behaviour, values, rule, theta = alice(9, 400)
+    behaviour, values, choice_model, theta = alice(9, 400)
     mdp = behaviour.environments[0]
-    policy, _ = bayes_bob(covered(behaviour, values, rule, 0.1), mdp)
+    policy, _ = bayes_bob(covered(behaviour, values, choice_model, 0.1), mdp)
 
     def bound(**options):
-        return certify(Demonstrations(behaviour, values, rule, 0.1, **options), Bob(policy), mdp)
+        return certify(Demonstrations(behaviour, values, choice_model, 0.1, **options), Bob(policy), mdp)
 
     plain, wide = bound(), bound(slack=3.0)
     assert plain.bound < wide.bound
@@ -208,21 +211,23 @@ def test_another_evidence_and_a_wider_set_are_larger_sets():
 
 
 def test_she_may_be_seen_in_other_states_than_his():
-    behaviour, values, rule, theta = alice(10, 300)
+    behaviour, values, choice_model, theta = alice(10, 300)
     mdp = behaviour.environments[0]
     fine = Abstraction(torch.arange(10).repeat(2))
     moves = torch.cat([mdp.transitions, mdp.transitions], -1).repeat(2, 1, 1) / 2
     there = tw.MDP(moves, mdp.start.repeat(2) / 2, mdp.discount)
     features = Linear(values.features.repeat(2, 1))
     policy = mdp.optimal(values.reward(theta, 3) + 0.3).policy
-    here = certify(Demonstrations(behaviour, values, rule, 0.1), Bob(policy), mdp)
+    here = certify(Demonstrations(behaviour, values, choice_model, 0.1), Bob(policy), mdp)
     same = certify(
-        Demonstrations(behaviour, values, rule, 0.1, there=features), Bob(fine.pull_back_policy(policy)), there
+        Demonstrations(behaviour, values, choice_model, 0.1, there=features),
+        Bob(fine.pull_back_policy(policy)),
+        there,
     )
     assert same.bound == pytest.approx(here.bound, abs=1e-10)
     with pytest.raises(tw.InputError, match="weights"):
         certify(
-            Demonstrations(behaviour, values, rule, there=Linear(torch.eye(20).double())),
+            Demonstrations(behaviour, values, choice_model, there=Linear(torch.eye(20).double())),
             Bob(policy.repeat(2, 1)),
             there,
         )
@@ -241,10 +246,10 @@ def test_a_posterior_loses_the_mean_of_its_policies():
     assert found.exact == pytest.approx(mean, abs=1e-12) == found.realised
     lost = (mdp.optimal(hers).value - torch.einsum("k,ks->s", weights, mdp.evaluate(policies, hers))).max()
     assert found.per_start == pytest.approx(float(lost / mdp.return_range(hers)), abs=1e-12)
-    behaviour, values, rule, theta = alice(11, 200)
+    behaviour, values, choice_model, theta = alice(11, 200)
     there = behaviour.environments[0]
     several = torch.stack([there.optimal(reward(k, there)).policy for k in range(3)])
-    observed = certify(Demonstrations(behaviour, values, rule), Bob(several, weights=weights), there)
+    observed = certify(Demonstrations(behaviour, values, choice_model), Bob(several, weights=weights), there)
     mean = sum(float(w) * share(there, p, values.reward(theta, 3)) for w, p in zip(weights, several, strict=True))
     assert mean <= observed.bound
     assert mean <= observed.per_start
@@ -314,7 +319,7 @@ def test_drift_bounds_every_world_within_it(seed):
 
 
 def test_a_coarse_description_pays_for_what_it_leaves_out():
-    behaviour, values, rule, _ = alice(12, 300)
+    behaviour, values, choice_model, _ = alice(12, 300)
     coarse, rng = behaviour.environments[0], np.random.default_rng(0)
     fine, policy = Abstraction(torch.arange(10).repeat(2)), coarse.optimal(reward(1, coarse)).policy
     moves = (coarse.transitions[:, :, None] * torch.tensor([0.5, 0.5])[:, None]).reshape(10, 3, 20).repeat(2, 1, 1)
@@ -326,11 +331,13 @@ def test_a_coarse_description_pays_for_what_it_leaves_out():
     gone = fine.transition_error(there, coarse).size
     assert gone > 0
     paid = certify(
-        Demonstrations(behaviour, values, rule), Bob(policy), coarse, model_error=ModelError(transitions=gone)
+        Demonstrations(behaviour, values, choice_model), Bob(policy), coarse, model_error=ModelError(transitions=gone)
     )
     features = Linear(values.features.repeat(2, 1))
-    true = certify(Demonstrations(behaviour, values, rule, there=features), Bob(fine.pull_back_policy(policy)), there)
-    free = certify(Demonstrations(behaviour, values, rule), Bob(policy), coarse)
+    true = certify(
+        Demonstrations(behaviour, values, choice_model, there=features), Bob(fine.pull_back_policy(policy)), there
+    )
+    free = certify(Demonstrations(behaviour, values, choice_model), Bob(policy), coarse)
     assert free.bound < paid.bound
     assert true.bound <= paid.bound
 
@@ -339,12 +346,13 @@ def test_a_sparse_world_is_certified_as_the_dense_one():
     grid = gridworld(["....C", ".##..", ".~~..", "....."], discount=0.9, slip=0.1)
     thin = from_rows(grid.mdp.dynamics.rows, grid.mdp.start, 0.9, dense=False)
     assert thin.transitions is None
-    values, rule = Linear(torch.stack([grid.reward({x: 1.0}) for x in "C~"], -1)), Boltzmann(50.0)
+    values, choice_model = Linear(torch.stack([grid.reward({x: 1.0}) for x in "C~"], -1)), Boltzmann(50.0)
     truth = grid.reward({"C": 1.0, "~": -0.5})
-    seen = chosen(0, grid.mdp, rule.log_policy(grid.mdp, truth).exp(), 100)
+    seen = chosen(0, grid.mdp, choice_model.log_policy(grid.mdp, truth).exp(), 100)
     bob = Bob(grid.mdp.optimal(truth).policy, truth, 0.01)
     dense, sparse = (
-        certify(Demonstrations(replace(seen, environments=(m,)), values, rule), bob, m) for m in (grid.mdp, thin)
+        certify(Demonstrations(replace(seen, environments=(m,)), values, choice_model), bob, m)
+        for m in (grid.mdp, thin)
     )
     for name in ("exact", "lp", "t1", "per_start"):
         assert getattr(sparse, name) == pytest.approx(getattr(dense, name), abs=1e-8), name
@@ -414,7 +422,7 @@ def test_policies_come_in_lists_and_from_networks():
         (lambda m, r: certify(KnownReward(r), Bob(reward=r, suboptimality=np.ones(2)), m), "suboptimality has shape"),
         (
             lambda m, r: certify(KnownReward(r), Bob(reward=r, suboptimality=0.1), m, model_error=ModelError("0.1")),
-            "drift.transitions",
+            "model_error.transitions",
         ),
         (
             lambda m, r: certify(KnownReward(r), Bob(reward=r, suboptimality=0.1), m, model_error=0.1),
@@ -495,37 +503,37 @@ def test_as_many_rewards_as_states_and_actions_are_a_batch(seed):
 
 def test_the_smallest_grids_are_certified():
     grid = gridworld(["CX", ".."], discount=0.9, slip=0.1)
-    values, rule = Linear(torch.stack([grid.reward({x: 1.0}) for x in "CX"], -1)), Boltzmann(20.0)
+    values, choice_model = Linear(torch.stack([grid.reward({x: 1.0}) for x in "CX"], -1)), Boltzmann(20.0)
     truth = grid.reward({"C": 1.0, "X": -0.5})
-    seen = chosen(0, grid.mdp, rule.log_policy(grid.mdp, truth).exp(), 100)
+    seen = chosen(0, grid.mdp, choice_model.log_policy(grid.mdp, truth).exp(), 100)
     bob = Bob(grid.mdp.optimal(truth).policy, truth, 0.1)
-    found = certify(Demonstrations(seen, values, rule, reward=truth), bob, grid.mdp)
+    found = certify(Demonstrations(seen, values, choice_model, reward=truth), bob, grid.mdp)
     assert found.realised <= found.exact <= found.lp <= found.t1
 
 
 def test_a_set_that_the_data_empty_has_no_supremum():
-    behaviour, values, rule, _ = alice(13, 100)
+    behaviour, values, choice_model, _ = alice(13, 100)
     mdp = behaviour.environments[0]
-    likeliest = covered(behaviour, values, rule, 0.1).likelihood().max()
+    likeliest = covered(behaviour, values, choice_model, 0.1).likelihood().max()
     for above in (0.05, 0.2, 0.5):
-        found = certify(Demonstrations(behaviour, values, rule, 0.1, evidence=likeliest - np.log(0.1) + above), Bob(
-            torch.full((10, 3), 1 / 3)), mdp)  # fmt: skip
+        alice_ = Demonstrations(behaviour, values, choice_model, 0.1, evidence=likeliest - np.log(0.1) + above)
+        found = certify(alice_, Bob(torch.full((10, 3), 1 / 3)), mdp)
         assert not found.issued or found.bound > 0
 
 
 def test_classes_that_say_less_than_they_seem_are_refused():
-    behaviour, values, rule, _ = alice(14, 50)
+    behaviour, values, choice_model, _ = alice(14, 50)
     constant = Linear(torch.cat([values.features, torch.ones(10, 1)], 1))
     with pytest.raises(tw.InputError, match="changes no return in process 0"):
-        covered(behaviour, constant, rule, 0.1)
+        covered(behaviour, constant, choice_model, 0.1)
     with pytest.raises(tw.InputError, match="give the class a bound"):
         covered(behaviour, values, Boltzmann(5.0, relative=False), 0.1)
     with pytest.raises(tw.InputError, match="sees no scale"):
-        covered(behaviour, Linear(values.features, 2.0), rule, 0.1)
+        covered(behaviour, Linear(values.features, 2.0), choice_model, 0.1)
 
 
 def test_a_feature_that_is_nowhere_in_his_world_leaves_a_bound():
-    behaviour, values, rule, theta = alice(15, 400)
+    behaviour, values, choice_model, theta = alice(15, 400)
     mdp = behaviour.environments[0]
     there = Linear(torch.cat([values.features, torch.zeros(1, 3)])[:, :3] * torch.tensor([1.0, 1.0, 0.0]) + torch.cat(
         [torch.zeros(10, 3), torch.tensor([[0.0, 0.0, 1.0]])]))  # fmt: skip
@@ -534,7 +542,7 @@ def test_a_feature_that_is_nowhere_in_his_world_leaves_a_bound():
     away = tw.MDP(moves, torch.cat([mdp.start, torch.zeros(1)]), 0.9)  # the third feature lives in state 10
     truth = there.reward(theta, 3)
     bob = Bob(away.optimal(truth).policy, truth, 0.05)
-    found = certify(Demonstrations(behaviour, values, rule, there=there), bob, away)
+    found = certify(Demonstrations(behaviour, values, choice_model, there=there), bob, away)
     assert found.exact <= found.lp <= found.t1
     assert float(away.regret(bob.policy, truth, normalised=True)) <= found.exact
 

@@ -119,8 +119,8 @@ def test_canonical_forms_of_a_batch(form):
 def test_other_cubes_are_refused_or_mean_a_batch():
     with pytest.raises(InputError, match="log probabilities have shape"):
         implied_reward(Soft(0.3), torch.log_softmax(WHOLE, -1))
-    behaviour, values, rule, _ = alice(1, 60, states=3, actions=3, features=2)
-    cover = tw.certificates.covered(behaviour, values, rule, 0.1)
+    behaviour, values, choice_model, _ = alice(1, 60, states=3, actions=3, features=2)
+    cover = tw.certificates.covered(behaviour, values, choice_model, 0.1)
     few = type(cover)(**{**vars(cover), "cells": type(cover.cells)(cover.cells.corners[:3], cover.cells.share[:3]),
                          "bounds": type(cover.bounds)(cover.bounds.most[:3], cover.bounds.mean[:3])})  # fmt: skip
     assert bayes_bob(few, behaviour.environments[0])[1].shape == (3, 3)

@@ -96,7 +96,7 @@ def test_the_test_can_fail():  # another activation
     assert abs(z(*POINTS[-1], relu=lambda u: torch.nn.functional.leaky_relu(u, 0.3))) > 10
 
 
-def test_loss_is_its_integral_to_rounding():  # the midpoint rule errs by 1/N^2 at the kinks
+def test_loss_is_its_integral_to_rounding():  # the midpoint choice model errs by 1/N^2 at the kinks
     W, b = POINTS[-1]
     u = (torch.arange(200_000, dtype=torch.float64) + 0.5) / 200_000
     total = 0.0

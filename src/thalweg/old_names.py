@@ -7,9 +7,9 @@ import warnings
 from collections.abc import Callable
 from functools import wraps
 from importlib import import_module
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
-_Call = TypeVar("_Call", bound=Callable[..., Any])
+_Taking = TypeVar("_Taking", bound=Callable[..., Any])
 
 UNTIL = "0.3.0"  # when they go
 # Rooms, in the order in which the names that a room of 0.1 offered are looked up today.
@@ -19,7 +19,20 @@ ROOMS = {
     "certificates": ("mdp",),
 }
 # Names that are other words today.
-NAMES: dict[str, str] = {}
+NAMES = {
+    "certificates.Asked": "StatedPolicy",
+    "certificates.Counted": "ActionCounts",
+    "certificates.Drift": "ModelError",
+    "certificates.Gap": "GeneralisationBound",
+    "certificates.Known": "KnownReward",
+    "certificates.Observed": "Demonstrations",
+    "values.Calibration": "GoodnessOfFit",
+    "values.Floor": "MinimaxRegret",
+    "values.Mismatch": "AbstractionError",
+    "values.Rule": "ChoiceModel",
+    "values.calibrate": "goodness_of_fit",
+    "values.contextual_floor": "contextual_minimax_regret",
+}
 
 
 def old_name(room: str) -> Callable[[str], Any]:
@@ -42,14 +55,18 @@ def old_name(room: str) -> Callable[[str], Any]:
     return found
 
 
-def old_keywords(**names: str) -> Callable[[_Call], _Call]:
-    """Decorate a function that took arguments by other names in 0.1.
+def old_keywords(**names: str) -> Callable[[_Taking], _Taking]:
+    """Decorate a function, or a class, that took arguments by other names in 0.1.
 
     Args:
         names: of 0.1 -> of today.
     """
 
-    def decorated(call: _Call) -> _Call:
+    def decorated(call: Any) -> Any:
+        if isinstance(call, type):
+            call.__init__ = decorated(call.__init__)
+            return call
+
         @wraps(call)
         def taking(*given: Any, **named: Any) -> Any:
             for old, now in names.items():
@@ -58,7 +75,7 @@ def old_keywords(**names: str) -> Callable[[_Call], _Call]:
                     named[now] = named.pop(old)
             return call(*given, **named)
 
-        return cast(_Call, taking)
+        return taking
 
     return decorated
 

@@ -18,7 +18,7 @@ from thalweg.agents.schema import AgentFile, agent_file
 from thalweg.agents.worlds import World, WorldKind
 from thalweg.envs import Gridworld, gridworld
 from thalweg.errors import InputError, guarded, shown
-from thalweg.irl import Behaviour, Boltzmann, Linear, Rule, Soft
+from thalweg.irl import Behaviour, Boltzmann, ChoiceModel, Linear, Soft
 from thalweg.mdp import LARGEST, MDP
 
 
@@ -30,18 +30,18 @@ class Seen:
         behaviour: all of them.
         values: linear class; None where there are candidates, or counts alone.
         candidates: (K, S), (K, S, A) or (K, S, A, S) rewards; None otherwise.
-        rule: None for counts alone.
+        choice_model: None for counts alone.
         delta: of the confidence set.
         contexts: (n,) from 0 on; None where there is one reward.
         shards: how many contexts there are, visited or not.
         mixed: whether contexts were recorded and one reward is said to be in force in all.
-        untested: whether the rule is taken as it is though no test of it is possible.
+        untested: whether the choice model is taken as it is though no test of it is possible.
     """
 
     behaviour: Behaviour
     values: Linear | None
     candidates: Tensor | None
-    rule: Boltzmann | None
+    choice_model: Boltzmann | None
     delta: float
     contexts: Tensor | None
     shards: int
@@ -176,13 +176,15 @@ class Agent:
         return even
 
     @property
-    def asked(self) -> tuple[Tensor, Rule] | None:
-        """(S, A) log probabilities and the rule."""
+    def asked(self) -> tuple[Tensor, ChoiceModel] | None:
+        """(S, A) log probabilities and the choice model."""
         told = self.file.answers
         if told is None:
             return None
-        rule = Soft(told.temperature or 0.0) if told.sharpness is None else Boltzmann(told.sharpness)
-        return self.arrays(told.log_policy, shapes.log_policy(self.mdp.states, self.mdp.actions)), rule
+        choice_model = (
+            Soft(told.temperature or 0.0) if told.inverse_temperature is None else Boltzmann(told.inverse_temperature)
+        )
+        return self.arrays(told.log_policy, shapes.log_policy(self.mdp.states, self.mdp.actions)), choice_model
 
     @property
     def observed(self) -> Seen | None:
@@ -196,7 +198,7 @@ class Agent:
             behaviour,
             values,
             None if told.candidates is None else self._candidates(told.candidates),
-            None if told.sharpness is None else Boltzmann(told.sharpness, told.relative),
+            None if told.inverse_temperature is None else Boltzmann(told.inverse_temperature, told.relative),
             told.delta,
             contexts,
             told.contexts or 1,

@@ -14,12 +14,12 @@ from pydantic_core import CoreSchema, core_schema
 from thalweg.agents._toml import parsed
 from thalweg.agents.worlds import WORLDS, Chance, Strict, World, WorldKind
 from thalweg.errors import InputError, guarded, shown
-from thalweg.irl import SHARPEST
+from thalweg.irl import LARGEST_INVERSE_TEMPERATURE
 from thalweg.old_names import UNTIL
 
 Positive = Annotated[float, Field(gt=0)]
 AtLeast0 = Annotated[float, Field(ge=0)]
-Sharpness = Annotated[float, Field(gt=0, le=SHARPEST)]
+InverseTemperature = Annotated[float, Field(gt=0, le=LARGEST_INVERSE_TEMPERATURE)]
 Read = TypeVar("Read", bound=BaseModel)
 RANGES = {
     "greater_than": ("gt", "above"),
@@ -39,17 +39,18 @@ class Values(Strict):
 class Choices(Strict):
     """Recorded choices, a CSV with the columns state and action, and how they are read.
 
-    With `features` or with `candidates` and a sharpness; with neither, as counts of a chooser of any reward.
+    With `features` or with `candidates` and an inverse temperature; with neither, as counts of a chooser of any
+    reward.
     """
 
     demonstrations: str
     features: list[str] | str | None = None
     candidates: str | None = None
-    sharpness: Sharpness | None = None
+    inverse_temperature: InverseTemperature | None = None
     relative: bool = True
     bound: Positive | None = None
     delta: Annotated[float, Field(gt=0, lt=1)] = 0.05
-    untested: bool = False  # take the rule as it is though no test of it is possible
+    untested: bool = False  # take the choice model as it is though no test of it is possible
     contexts: int | None = Field(default=None, ge=1, le=100)  # of a column context, read from history: a reward each
 
     @property
@@ -59,10 +60,10 @@ class Choices(Strict):
 
 
 class Answers(Strict):
-    """Log probabilities that she told, the name of an array (S, A); and her rule."""
+    """Log probabilities that she told, the name of an array (S, A); and her choice model."""
 
     log_policy: str
-    sharpness: Sharpness | None = None
+    inverse_temperature: InverseTemperature | None = None
     temperature: Positive | None = None
 
 
@@ -212,8 +213,8 @@ def _contradictions(file: AgentFile) -> Iterator[str]:
         yield "world.slip: nobody reads it beside arrays, whose transitions say all: it belongs to a grid"
     if values is not None and (values.cells is None) == (values.array is None):
         yield "values: give either cells or array"
-    if answers is not None and (answers.sharpness is None) == (answers.temperature is None):
-        yield "answers: give either sharpness or temperature"
+    if answers is not None and (answers.inverse_temperature is None) == (answers.temperature is None):
+        yield "answers: give either inverse_temperature or temperature"
     if file.choices is not None:
         yield from _of_choices(file.choices)
 
@@ -221,14 +222,14 @@ def _contradictions(file: AgentFile) -> Iterator[str]:
 def _of_no_effect(told: Choices) -> Iterator[str]:
     """Keys that say nothing beside the others, and one that is wanted."""
     if told.counts and told.given("relative"):
-        yield "choices.relative: nobody reads it of counts alone: it belongs beside a sharpness"
-    for key, why in (("untested", "only there the rule is tested"), ("bound", "it bounds their weights")):
+        yield "choices.relative: nobody reads it of counts alone: it belongs beside an inverse_temperature"
+    for key, why in (("untested", "only there the choice model is tested"), ("bound", "it bounds their weights")):
         if told.given(key) and told.features is None:
             yield f"choices.{key}: nobody reads it without features: {why}"
     if told.bound is not None and told.relative:
-        yield f"choices.bound {told.bound:g}: a rule relative to the range sees no scale: leave it out"
+        yield f"choices.bound {told.bound:g}: a choice model relative to the range sees no scale: leave it out"
     if told.features is not None and not told.relative and told.bound is None:
-        yield "choices: a rule in units of reward sees its scale: give a bound of the weights"
+        yield "choices: a choice model in units of reward sees its scale: give a bound of the weights"
 
 
 def _of_choices(told: Choices) -> Iterator[str]:
@@ -237,9 +238,9 @@ def _of_choices(told: Choices) -> Iterator[str]:
         yield "choices: give either features or candidates"
     if told.contexts is not None and told.features is None:
         yield "choices: contexts need features: a reward of the class for each"
-    if told.counts != (told.sharpness is None):
-        what = "features or candidates" if told.counts else "sharpness"
-        yield f"choices: give {what} too, or, for counts alone, no sharpness"
+    if told.counts != (told.inverse_temperature is None):
+        what = "features or candidates" if told.counts else "inverse_temperature"
+        yield f"choices: give {what} too, or, for counts alone, no inverse_temperature"
     yield from _of_no_effect(told)
     if told.features == []:
         yield "choices.features: give one letter of the map, or more"

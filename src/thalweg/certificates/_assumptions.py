@@ -3,7 +3,7 @@
 from thalweg.certificates.certificate import TESTED, Assumption
 from thalweg.certificates.confidence_set.cover import Cover
 from thalweg.certificates.parties import Candidates, Demonstrations
-from thalweg.irl import Behaviour, Boltzmann, GoodnessOfFit, Rule, Soft
+from thalweg.irl import Behaviour, Boltzmann, ChoiceModel, GoodnessOfFit, Soft
 
 PLANNER = Assumption("planner and discount", "assumed", "no behaviour can tell Alice's planner from her values")
 
@@ -13,7 +13,7 @@ BY_NAME = "untested=True, in a file of an agent untested = true, for the verb --
 def seen(alice: Demonstrations | Candidates, slack: float) -> tuple[Assumption, ...]:
     """What any set of her values stands on."""
     found = (
-        by_rule(alice.rule),
+        by_rule(alice.choice_model),
         PLANNER,
         _tested(alice.goodness_of_fit, alice.untested),
         recorded(alice.behaviour),
@@ -40,15 +40,15 @@ def recorded(behaviour: Behaviour) -> Assumption:
     return Assumption("data", "checked", words)
 
 
-def by_rule(rule: Rule) -> Assumption:
+def by_rule(choice_model: ChoiceModel) -> Assumption:
     """By which she chooses."""
-    if isinstance(rule, Boltzmann):
-        scale = "return range" if rule.relative else "unit of reward"
-        words = f"Alice chooses an action with chance ~ exp({rule.sharpness:g} Q* per {scale})"
-    elif isinstance(rule, Soft):
-        words = f"Alice is best where a nat of entropy is paid with {rule.temperature:g}"
+    if isinstance(choice_model, Boltzmann):
+        scale = "return range" if choice_model.relative else "unit of reward"
+        words = f"Alice chooses an action with chance ~ exp({choice_model.inverse_temperature:g} Q* per {scale})"
+    elif isinstance(choice_model, Soft):
+        words = f"Alice is best where a nat of entropy is paid with {choice_model.temperature:g}"
     else:
-        words = f"Alice chooses by {rule}"
+        words = f"Alice chooses by {choice_model}"
     return Assumption("rule", "assumed", words)
 
 
@@ -62,15 +62,15 @@ def proven(cover: Cover) -> Assumption:
 
 
 def _tested(found: GoodnessOfFit | None, untested: bool) -> Assumption:
-    """What a held-out check of the rule says; where none is possible, one must ask by name to go without."""
+    """What a held-out check of the choice model says; where none is possible, one must ask by name to go without."""
     if found is None:
-        return Assumption(TESTED, "assumed", "no held-out test of the rule was made")
+        return Assumption(TESTED, "assumed", "no held-out test of the choice model was made")
     if found.verdict == "failed":
         return Assumption(TESTED, "failed", found.reason)
     if found.verdict == "untestable" and untested:
         return Assumption(TESTED, "assumed", f"untestable: {found.reason}")
     if found.verdict == "untestable":
-        words = f"the rule is untestable: {found.reason}; or take it as it is by name: {BY_NAME}"
+        words = f"the choice model is untestable: {found.reason}; or take it as it is by name: {BY_NAME}"
         return Assumption(TESTED, "failed", words)
-    words = f"held-out choices look like the rule's (p = {found.p:.2g}), which does not establish it"
+    words = f"held-out choices look like the choice model's (p = {found.p:.2g}), which does not establish it"
     return Assumption(TESTED, "checked", words)

@@ -88,8 +88,8 @@ def _known(alice: KnownReward, bob: Deployed) -> Certificate:
 def _asked(alice: StatedPolicy, bob: Deployed) -> Certificate:
     """Her log probabilities are a reward, up to shaping and scale."""
     words = "she told her log probabilities in Bob's process, where she plans with its discount"
-    stands = (by_rule(alice.rule), PLANNER, Assumption("log probabilities", "assumed", words))
-    return _one(implied_reward(alice.rule, alice.log_policy), bob, stands)
+    stands = (by_rule(alice.choice_model), PLANNER, Assumption("log probabilities", "assumed", words))
+    return _one(implied_reward(alice.choice_model, alice.log_policy), bob, stands)
 
 
 def _one(reward: Any, bob: Deployed, stands: tuple[Assumption, ...]) -> Certificate:
@@ -105,7 +105,7 @@ def _observed(alice: Demonstrations, bob: Deployed) -> Certificate:
     if alice.reward is not None:
         one_reward(bob.mdp, alice.reward, "Alice's reward")  # before what takes long
     cover = covered(
-        alice.behaviour, alice.values, alice.rule, alice.delta, slack=alice.slack, evidence=alice.evidence
+        alice.behaviour, alice.values, alice.choice_model, alice.delta, slack=alice.slack, evidence=alice.evidence
     )
     stands = seen(alice, alice.slack)
     words = f"her reward is linear in the {alice.values.weights} stated features"
@@ -174,7 +174,7 @@ def _told(alice: Candidates, number: int, reward: Any) -> float:
             gain = world.mean_reward(reward)
             if gain.ndim != 2:
                 raise InputError(f"reward has shape {tuple(gain.shape)}, a batch: give each candidate by itself")
-            total += float((alice.rule.log_policy(world, Gains(gain)) * seen.counts(e)).sum())
+            total += float((alice.choice_model.log_policy(world, Gains(gain)) * seen.counts(e)).sum())
     except InputError as error:
         raise InputError(f"candidate {number}: {error}") from error
     return total

@@ -1,6 +1,6 @@
 """The certificate of two agent files: which kind of Alice her file tells of, and what is tested.
 
-Choices with a rule are tested against it where there is a class to test, each context by itself.
+Choices with a choice model are tested against it where there is a class to test, each context by itself.
 """
 
 from dataclasses import replace
@@ -36,7 +36,7 @@ def certify_files(alice: str | Path, bob: str | Path, *, untested: bool = False)
     Args:
         alice: TOML: her world, and her reward, recorded choices or answers.
         bob: TOML: his policy, or his reward and suboptimality, or both; his world is hers where it has none.
-        untested: take her rule as it is though no test of it is possible, as `untested = true` in her file.
+        untested: take her choice model as it is though no test of it is possible, as `untested = true` in her file.
 
     Returns:
         The certificate, without a number where an assumption failed.
@@ -72,7 +72,7 @@ def certify_agents(alice: Agent, bob: Agent, *, untested: bool = False) -> Certi
         return Certificate((Assumption("deployment", "failed", words),))
     seen, reward = alice.observed, alice.reward
     if untested and (seen is None or seen.values is None):
-        raise InputError("--untested: only choices beside features are tested against a rule: leave it out")
+        raise InputError("--untested: only choices beside features are tested against a choice model: leave it out")
     if seen is None:
         return certify(_told(alice, reward), known, alice.mdp, safe=safe, model_error=model_error)
     deployed(known, alice.mdp, safe, model_error)
@@ -98,24 +98,28 @@ def _told(alice: Agent, reward: Tensor | None) -> Alice:
 
 
 def _read(seen: Seen, reward: Tensor | None, untested: bool) -> Alice:
-    """Her choices, tested against the rule where there is a class to test."""
-    behaviour, rule = seen.behaviour, seen.rule
-    if rule is None:
+    """Her choices, tested against the choice model where there is a class to test."""
+    behaviour, choice_model = seen.behaviour, seen.choice_model
+    if choice_model is None:
         return ActionCounts(behaviour, seen.delta)
     if seen.candidates is not None:
-        return Candidates(behaviour, list(seen.candidates), rule, seen.delta, reward=reward, untested=untested)
+        return Candidates(
+            behaviour, list(seen.candidates), choice_model, seen.delta, reward=reward, untested=untested
+        )
     values = seen.values
     if values is None:
-        raise InputError("choices with a sharpness: give features or candidates")
+        raise InputError("choices with an inverse temperature: give features or candidates")
     check_class(values)
-    if rule.relative:
+    if choice_model.relative:
         for number, world in enumerate(behaviour.environments):
             check_ranges(values, world, number)  # before anything is fitted to them
     if seen.contexts is None:
-        found = goodness_of_fit(behaviour, values, rule)
-        return Demonstrations(behaviour, values, rule, seen.delta, found, reward, untested=untested)
+        found = goodness_of_fit(behaviour, values, choice_model)
+        return Demonstrations(behaviour, values, choice_model, seen.delta, found, reward, untested=untested)
     parts = [behaviour.only(seen.contexts == k) for k in range(seen.shards)]  # a number that no choice decides
     each = seen.delta / len(parts)
-    found = [goodness_of_fit(part, values, rule) for part in parts]
+    found = [goodness_of_fit(part, values, choice_model) for part in parts]
     both = zip(parts, found, strict=True)
-    return Contextual(tuple(Demonstrations(part, values, rule, each, one, untested=untested) for part, one in both))
+    return Contextual(
+        tuple(Demonstrations(part, values, choice_model, each, one, untested=untested) for part, one in both)
+    )

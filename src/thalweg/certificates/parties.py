@@ -7,7 +7,8 @@ from typing import Any
 from torch import Tensor
 
 from thalweg.certificates.generalisation.bound import GeneralisationBound
-from thalweg.irl import Behaviour, Boltzmann, GoodnessOfFit, Linear, Rule
+from thalweg.irl import Behaviour, Boltzmann, ChoiceModel, GoodnessOfFit, Linear
+from thalweg.old_names import old_keywords
 
 
 @dataclass(frozen=True, eq=False)
@@ -17,6 +18,7 @@ class KnownReward:
     reward: Any
 
 
+@old_keywords(rule="choice_model", calibration="goodness_of_fit")
 @dataclass(frozen=True, eq=False)
 class Demonstrations:
     """An Alice who was seen to choose, with values in a continuous class.
@@ -24,22 +26,23 @@ class Demonstrations:
     Attributes:
         behaviour: hers.
         values: class that her values are assumed to be in.
-        rule: by which she is assumed to choose.
+        choice_model: by which she is assumed to choose.
         delta: chance that the confidence set of her values misses them.
-        goodness_of_fit: what `irl.goodness_of_fit` said of the rule; failed or untestable, it forbids a number;
-        None where
+        goodness_of_fit: what `irl.goodness_of_fit` said of the choice model; failed or untestable, it forbids a
+        number; None where
             none was made.
         reward: her true one where it is known, for `realised` alone.
         there: the same class, with its features in the states of Bob's process, where those are others.
         slack: nats by which the likelihood of her values may be too low in the stated processes, see `covered`.
         evidence: log Z of another predictor, as `predicted_evidence`; default the uniform prior's.
-        untested: take the rule as it is though no test of it is possible: the first sentence of the statement then
+        untested: take the choice model as it is though no test of it is possible: the first sentence of the
+        statement then
             says so.
     """
 
     behaviour: Behaviour
     values: Linear
-    rule: Boltzmann
+    choice_model: Boltzmann
     delta: float = 0.05
     goodness_of_fit: GoodnessOfFit | None = None
     reward: Any = None
@@ -49,6 +52,7 @@ class Demonstrations:
     untested: bool = False
 
 
+@old_keywords(rule="choice_model", calibration="goodness_of_fit")
 @dataclass(frozen=True, eq=False)
 class Candidates:
     """An Alice who was seen to choose, and is one of finitely many: that she is stands on the certificate.
@@ -56,7 +60,7 @@ class Candidates:
     Attributes:
         behaviour: hers.
         rewards: of each candidate, (S,), (S, A) or (S, A, S) in every process.
-        rule: by which she is assumed to choose.
+        choice_model: by which she is assumed to choose.
         delta: chance that she is left out although she is one of them.
         goodness_of_fit: as of `Demonstrations`.
         reward: her true one where it is known, for `realised` alone.
@@ -65,29 +69,30 @@ class Candidates:
 
     behaviour: Behaviour
     rewards: Sequence[Any]
-    rule: Rule
+    choice_model: ChoiceModel
     delta: float = 0.05
     goodness_of_fit: GoodnessOfFit | None = None
     reward: Any = None
     untested: bool = False
 
 
+@old_keywords(rule="choice_model")
 @dataclass(frozen=True, eq=False)
 class StatedPolicy:
     """An Alice who tells her log probabilities in every state: they are her values, no class is needed.
 
     Attributes:
         log_policy: (S, A) nats, in Bob's process.
-        rule: by which she is assumed to choose, of `Boltzmann` any sharpness will do.
+        choice_model: by which she is assumed to choose, of `Boltzmann` any inverse temperature will do.
     """
 
     log_policy: Any
-    rule: Rule
+    choice_model: ChoiceModel
 
 
 @dataclass(frozen=True, eq=False)
 class ActionCounts:
-    """A Boltzmann Alice, of any reward and sharpness, who was seen in Bob's own process often enough.
+    """A Boltzmann Alice, of any reward and inverse temperature, who was seen in Bob's own process often enough.
 
     Attributes:
         behaviour: hers, in one process.
@@ -122,8 +127,7 @@ class Bob:
         policy: (S, A), or (K, S, A) of a posterior that draws one an episode; None where only his reward is known.
         reward: of any of the shapes; None where only his policy is known.
         suboptimality: V* - J by his reward at most, in its units, or a certified `GeneralisationBound`; computed
-        where his policy is
-            known and it is None.
+            where his policy is known and it is None.
         weights: (K,) chances of the posterior's policies; even where they are not given.
     """
 

@@ -260,7 +260,7 @@ def _run_certify(
     bob: Annotated[Path, typer.Argument(help="Agent file: his policy, or his reward and suboptimality, or both.")],
     out: Annotated[Path | None, typer.Option(help="A page of it, NAME.html.")] = None,
     untested: Annotated[
-        bool, typer.Option("--untested", help="Take Alice's rule as it is though no test of it is possible.")
+        bool, typer.Option("--untested", help="Take Alice's choice model as it is though no test of it is possible.")
     ] = False,
     as_json: Json = False,
 ) -> None:

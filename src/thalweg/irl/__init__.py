@@ -2,7 +2,7 @@
 
 from thalweg.irl._scoring import information, most_likely
 from thalweg.irl.behaviour import Behaviour
-from thalweg.irl.choice_models import SHARPEST, Boltzmann, Rule, Soft
+from thalweg.irl.choice_models import LARGEST_INVERSE_TEMPERATURE, Boltzmann, ChoiceModel, Soft
 from thalweg.irl.contextual import Contexts, by_context, prefers, worst_context
 from thalweg.irl.goodness_of_fit.held_out import GoodnessOfFit, Statistic, dimensions_tested, goodness_of_fit
 from thalweg.irl.identifiability import Direction, Identifiability, identifiability, reward_kind
@@ -19,9 +19,10 @@ from thalweg.irl.posterior import Posterior, hmc, smc
 from thalweg.irl.reward_class import Linear
 
 __all__ = [
-    "SHARPEST",
+    "LARGEST_INVERSE_TEMPERATURE",
     "Behaviour",
     "Boltzmann",
+    "ChoiceModel",
     "Contexts",
     "DensityBound",
     "Direction",
@@ -31,7 +32,6 @@ __all__ = [
     "Linear",
     "Posterior",
     "Radius",
-    "Rule",
     "Soft",
     "Statistic",
     "behaviour_llc",

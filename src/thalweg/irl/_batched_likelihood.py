@@ -96,11 +96,15 @@ class Scored:
         """Keep what does not depend on points; searches begin at one (width,).
 
         Args:
-            likelihood: whose rule is `Boltzmann`.
+            likelihood: whose choice model is `Boltzmann`.
             at: (width,).
         """
-        assert isinstance(likelihood.rule, Boltzmann)
-        self.likelihood, self.rule, own = likelihood, likelihood.rule, at[: likelihood.values.weights].numpy()
+        assert isinstance(likelihood.choice_model, Boltzmann)
+        self.likelihood, self.choice_model, own = (
+            likelihood,
+            likelihood.choice_model,
+            at[: likelihood.values.weights].numpy(),
+        )
         self.parts = []
         for e in likelihood.seen():
             world = likelihood.environments[e]
@@ -111,19 +115,19 @@ class Scored:
         """Nats (R,) and their gradient (R, width), of points (R, width).
 
         Raises:
-            InputError: a reward without a return range, where the rule is relative.
+            InputError: a reward without a return range, where the choice model is relative.
         """
         width = self.likelihood.values.weights
-        theta, sharpness = points[:, :width], np.full(len(points), self.rule.sharpness)
+        theta, inverse_temperature = points[:, :width], np.full(len(points), self.choice_model.inverse_temperature)
         if self.likelihood.spread:
-            sharpness = sharpness * np.exp(points[:, width])
+            inverse_temperature = inverse_temperature * np.exp(points[:, width])
         total, slope = np.zeros(len(points)), np.zeros_like(points)
         for counts, best, worst in self.parts:
             rows, quality = best.best(theta)
             span, spans = np.ones(len(points)), np.zeros_like(theta)
-            if self.rule.relative:
+            if self.choice_model.relative:
                 span, spans = _ranges(best, worst, theta, rows, quality)
-            scale = sharpness / span
+            scale = inverse_temperature / span
             x = scale[:, None, None] * quality
             x = x - x.max(2, keepdims=True)
             chance = np.exp(x)

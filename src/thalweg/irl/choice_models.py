@@ -2,7 +2,8 @@
 
     Boltzmann:  p(a|s) ~ exp(b Q*(s, a))          Soft:  p(a|s) = exp((Q(s, a) - V(s)) / t),  V = t log sum exp(Q / t)
 
-Behaviour cannot tell the rule, its discount or the agent's idea of the dynamics from the values: all are assumed.
+Behaviour cannot tell the choice model, its discount or the agent's idea of the dynamics from the values: all are
+assumed.
 Source: Ramachandran & Amir 2007; Ziebart 2010; Haarnoja et al. 2017 (arXiv 1702.08165).
 """
 
@@ -14,11 +15,12 @@ from torch import Tensor
 
 from thalweg.errors import InputError
 from thalweg.mdp import MDP, Gains
+from thalweg.old_names import old_keywords
 
-SHARPEST = 1e6  # nats: beyond, the rounding of Q* decides between actions
+LARGEST_INVERSE_TEMPERATURE = 1e6  # nats: beyond, the rounding of Q* decides between actions
 
 
-class Rule(Protocol):
+class ChoiceModel(Protocol):
     """Log probabilities of actions, given what an agent is rewarded with."""
 
     def log_policy(self, mdp: MDP, reward: Any) -> Tensor:
@@ -26,28 +28,33 @@ class Rule(Protocol):
         ...
 
 
+@old_keywords(sharpness="inverse_temperature")
 @dataclass(frozen=True)
 class Boltzmann:
     """p(a|s) ~ exp(b Q*(s, a)), Q* of the best policy.
 
     Attributes:
-        sharpness: b, in nats a unit of reward; where `relative`, nats a return range of the environment, so that
+        inverse_temperature: b, in nats a unit of reward; where `relative`, nats a return range of the environment,
+        so that
             the scale of a reward does not matter.
         relative: whether Q* is divided by the return range.
     """
 
-    sharpness: float
+    inverse_temperature: float
     relative: bool = True
 
     def __post_init__(self) -> None:
-        if not 0 < self.sharpness <= SHARPEST:
-            raise InputError(f"sharpness {self.sharpness}: give a number above 0, in nats, at most {SHARPEST:.0e}")
+        if not 0 < self.inverse_temperature <= LARGEST_INVERSE_TEMPERATURE:
+            raise InputError(
+                f"inverse temperature {self.inverse_temperature}: give a number above 0, in nats, at most"
+                f" {LARGEST_INVERSE_TEMPERATURE:.0e}"
+            )
 
     def log_policy(self, mdp: MDP, reward: Any) -> Tensor:
         """(..., S, A) nats, differentiable in the reward.
 
         Raises:
-            InputError: a reward without a return range, where the rule is relative.
+            InputError: a reward without a return range, where the choice model is relative.
         """
         gain = mdp.mean_reward(reward)
         gain = gain - mdp.level(gain)[..., None, None]  # changes no choice, and would cost digits
@@ -59,7 +66,7 @@ class Boltzmann:
                     "the return range of a reward is 0: every policy returns the same, no action is chosen"
                 )
             values = values / span[..., None, None]
-        return torch.log_softmax(self.sharpness * values, -1)
+        return torch.log_softmax(self.inverse_temperature * values, -1)
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from torch import Tensor
 
 from thalweg.errors import InputError
 from thalweg.irl.behaviour import Behaviour
-from thalweg.irl.choice_models import Rule
+from thalweg.irl.choice_models import ChoiceModel
 from thalweg.irl.likelihood import Likelihood
 from thalweg.irl.reward_class import Linear
 from thalweg.mdp import MDP, each_of, ranged, shares, valuation
@@ -67,7 +67,7 @@ class Contexts:
 
 
 def by_context(
-    behaviour: Behaviour, contexts: Any, values: Linear, rule: Rule, *, count: int, spread: float = 0.0
+    behaviour: Behaviour, contexts: Any, values: Linear, choice_model: ChoiceModel, *, count: int, spread: float = 0.0
 ) -> tuple:
     """The likelihood of each context's own values; the joint one is their product.
 
@@ -77,9 +77,9 @@ def by_context(
         behaviour: all choices.
         contexts: (n,) context of each choice, from 0 on, read from history.
         values: the class of each reward.
-        rule: of choice in every context.
+        choice_model: of choice in every context.
         count: K, of contexts that there are, visited or not; `len(Contexts.following)`.
-        spread: of log sharpness a priori.
+        spread: of log inverse temperature a priori.
 
     Returns:
         K likelihoods; a context without a choice has one too, and its posterior is the prior.
@@ -94,7 +94,7 @@ def by_context(
         )
     if count < 1 or (which >= count).any():
         raise InputError(f"context {int(which.max()) if len(which) else 0} of {count}: number contexts from 0")
-    return tuple(Likelihood.of(behaviour.only(which == k), values, rule, spread=spread) for k in range(count))
+    return tuple(Likelihood.of(behaviour.only(which == k), values, choice_model, spread=spread) for k in range(count))
 
 
 def prefers(mdp: MDP, rewards: Sequence[Any], policy: Tensor, other: Tensor) -> bool:

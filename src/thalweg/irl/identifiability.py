@@ -5,7 +5,7 @@
 kind            a direction of theta that
 constant        adds the same to every reward
 shaping         adds a potential, and so changes no preference in the recorded environments
-scale           lengthens theta, where the rule is relative
+scale           lengthens theta, where the choice model is relative
 not visited     would show in states, or environments, where no choice was recorded
 flat            shows nowhere, or too little to tell from rounding: choices there are certain
 seen            the choices tell
@@ -63,7 +63,7 @@ class Identifiability:
     @property
     def seen(self) -> int:
         """Directions that the choices tell; half of it is the learning coefficient of a regular model whose
-        sharpness is known (a half more where it is inferred)."""
+        inverse temperature is known (a half more where it is inferred)."""
         return sum(d.kind == "seen" for d in self.directions)
 
     @property
@@ -80,7 +80,7 @@ def identifiability(likelihood: Likelihood, point: Any = None, *, deployment: MD
     the class, but for the last two, which are of the information at the point.
 
     Args:
-        likelihood: of the choices; its log sharpness, where free, is held at the point's.
+        likelihood: of the choices; its log inverse temperature, where free, is held at the point's.
         point: (width,) default the most likely.
         deployment: where an agent will act by these values, for `stake`.
 

@@ -20,41 +20,43 @@ from torch import Tensor
 
 from thalweg.errors import InputError
 from thalweg.irl.behaviour import Behaviour
-from thalweg.irl.choice_models import Boltzmann, Rule, Soft
+from thalweg.irl.choice_models import Boltzmann, ChoiceModel, Soft
 from thalweg.irl.reward_class import Linear
 from thalweg.mdp import MDP, Gains
 
 
 @dataclass(frozen=True, eq=False)
 class Likelihood:
-    """Log likelihood of choices under a class of values and a rule.
+    """Log likelihood of choices under a class of values and a choice model.
 
-    A point is theta, (D,), and behind it, where `spread` is above 0, u: the rule's sharpness (of `Soft`, one over its
-    temperature) is multiplied by exp(u), u normal with that standard deviation.
+    A point is theta, (D,), and behind it, where `spread` is above 0, u: the choice model's inverse temperature (of
+    `Soft`, one over its temperature) is multiplied by exp(u), u normal with that standard deviation.
 
     Attributes:
         environments: in which the choices were made.
         counts: (S, A) of each, how often an action was chosen; parts of choices where an agent was asked.
         values: the class.
-        rule: of choice.
-        spread: standard deviation of u a priori; 0 where the rule's sharpness is taken for known.
+        choice_model: of choice.
+        spread: standard deviation of u a priori; 0 where the choice model's inverse temperature is taken for known.
         asked: whether counts are stated probabilities instead of choices.
     """
 
     environments: tuple[MDP, ...]
     counts: tuple[Tensor, ...]
     values: Linear
-    rule: Rule
+    choice_model: ChoiceModel
     spread: float = 0.0
     asked: bool = False
 
     def __post_init__(self) -> None:
         if not 0 <= self.spread < math.inf:
             raise InputError(
-                f"spread {self.spread}: give a number of at least 0, a standard deviation of log sharpness"
+                f"spread {self.spread}: give a number of at least 0, a standard deviation of log inverse temperature"
             )
-        if self.spread and not isinstance(self.rule, Boltzmann | Soft):
-            raise InputError(f"spread {self.spread}: a {type(self.rule).__name__} has no sharpness, leave it out")
+        if self.spread and not isinstance(self.choice_model, Boltzmann | Soft):
+            raise InputError(
+                f"spread {self.spread}: a {type(self.choice_model).__name__} has no inverse temperature, leave it out"
+            )
         for world in self.environments:
             wrong = self.values.features.shape[:-1] not in ((world.states,), (world.states, world.actions))
             if wrong:
@@ -64,20 +66,22 @@ class Likelihood:
                 )
 
     @classmethod
-    def of(cls, behaviour: Behaviour, values: Linear, rule: Rule, *, spread: float = 0.0) -> "Likelihood":
+    def of(
+        cls, behaviour: Behaviour, values: Linear, choice_model: ChoiceModel, *, spread: float = 0.0
+    ) -> "Likelihood":
         """Of recorded choices.
 
         Args:
             behaviour: states and actions.
             values: the class.
-            rule: of choice.
-            spread: of log sharpness a priori; 0 for a sharpness that is known.
+            choice_model: of choice.
+            spread: of log inverse temperature a priori; 0 for an inverse temperature that is known.
 
         Raises:
             InputError: features of another size than an environment, a spread below 0.
         """
         counts = tuple(behaviour.counts(e) for e in range(len(behaviour.environments)))
-        return cls(behaviour.environments, counts, values, rule, spread)
+        return cls(behaviour.environments, counts, values, choice_model, spread)
 
     @classmethod
     def of_answers(
@@ -85,7 +89,7 @@ class Likelihood:
         environments: MDP | Sequence[MDP],
         log_probabilities: Any,
         values: Linear,
-        rule: Rule,
+        choice_model: ChoiceModel,
         *,
         weight: float,
         spread: float = 0.0,
@@ -99,9 +103,9 @@ class Likelihood:
             environments: one or several.
             log_probabilities: (S, A) nats of each; rows of NaN where it was not asked.
             values: the class.
-            rule: of choice.
+            choice_model: of choice.
             weight: choices that an answer is worth, above 0.
-            spread: of log sharpness a priori.
+            spread: of log inverse temperature a priori.
 
         Raises:
             InputError: rows that are no distribution, a weight of 0 or less.
@@ -114,7 +118,7 @@ class Likelihood:
                 " table for each, and a weight above 0"
             )
         counts = tuple(weight * _stated(world, table) for world, table in zip(worlds, stated, strict=True))
-        return cls(worlds, counts, values, rule, spread, asked=True)
+        return cls(worlds, counts, values, choice_model, spread, asked=True)
 
     @property
     def width(self) -> int:
@@ -129,7 +133,7 @@ class Likelihood:
     @property
     def relative(self) -> bool:
         """Whether the length of theta does not matter."""
-        return isinstance(self.rule, Boltzmann) and self.rule.relative
+        return isinstance(self.choice_model, Boltzmann) and self.choice_model.relative
 
     def seen(self) -> list[int]:
         """Numbers of the environments in which there are choices."""
@@ -139,23 +143,23 @@ class Likelihood:
         """(..., S, A) nats of actions, of points (..., width); differentiable.
 
         Raises:
-            InputError: a reward without a return range, where the rule is relative.
+            InputError: a reward without a return range, where the choice model is relative.
         """
         at = torch.as_tensor(points, dtype=torch.float64)
         world = self.environments[environment]
         reward = self.values.reward(at[..., : self.values.weights], world.actions)
         if not self.spread:
-            return self.rule.log_policy(world, Gains(reward))
+            return self.choice_model.log_policy(world, Gains(reward))
         sharper = at[..., -1].exp()[..., None, None]
-        if isinstance(self.rule, Soft):  # a reward times c at temperature t is the reward at t / c
-            return self.rule.log_policy(world, Gains(reward * sharper))
-        return torch.log_softmax(sharper * self.rule.log_policy(world, Gains(reward)), -1)
+        if isinstance(self.choice_model, Soft):  # a reward times c at temperature t is the reward at t / c
+            return self.choice_model.log_policy(world, Gains(reward * sharper))
+        return torch.log_softmax(sharper * self.choice_model.log_policy(world, Gains(reward)), -1)
 
     def __call__(self, points: Any) -> Tensor:
         """(...,) nats, of points (..., width); differentiable, each from its own point alone.
 
         Raises:
-            InputError: a reward without a return range, where the rule is relative.
+            InputError: a reward without a return range, where the choice model is relative.
         """
         at = torch.as_tensor(points, dtype=torch.float64)
         total = at.sum(-1) * 0

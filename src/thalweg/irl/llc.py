@@ -58,10 +58,11 @@ class _SoftLosses(PotentialLosses):
 def _losses(likelihood: Likelihood, point: Any) -> Landscape:
     """The landscape of an agent's mean loss -l / n, nats a choice, around a point of its class.
 
-    Its weights are moves y from the point, theta = point + B y, B orthonormal; where the rule is relative B leaves
-    out the direction of theta itself: the loss does not depend on its length, and is singular where that is 0. All
-    choices enter at once by their counts. Gradients of a Boltzmann or soft chooser come for all replicas at once, and
-    of the first a policy is planned for once; those of other rules cost a plan for each environment and replica.
+    Its weights are moves y from the point, theta = point + B y, B orthonormal; where the choice model is relative
+    B leaves out the direction of theta itself: the loss does not depend on its length, and is singular where that
+    is 0. All choices enter at once by their counts. Gradients of a Boltzmann or soft chooser come for all replicas
+    at once, and of the first a policy is planned for once; those of other rules cost a plan for each environment
+    and replica.
 
     Raises:
         InputError: fewer than two choices, or a point of another size.
@@ -79,9 +80,9 @@ def _losses(likelihood: Likelihood, point: Any) -> Landscape:
         basis = torch.linalg.svd(length[:, None])[0][:, 1:]
     whole = lambda w: -likelihood(at + basis @ w["move"]) / likelihood.choices  # noqa: E731
     found = potential(whole, {"move": at.new_zeros(basis.shape[1])}, count)
-    if isinstance(likelihood.rule, Boltzmann):
+    if isinstance(likelihood.choice_model, Boltzmann):
         own = _ScoredLosses(whole, Scored(likelihood, at), at, basis)
-    elif isinstance(likelihood.rule, Soft):
+    elif isinstance(likelihood.choice_model, Soft):
         own = _SoftLosses(whole, likelihood, at, basis)
     else:
         return found

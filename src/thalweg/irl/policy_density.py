@@ -19,18 +19,19 @@ from scipy.stats import beta as beta_law
 from torch import Tensor
 
 from thalweg.errors import InputError
-from thalweg.irl.choice_models import Boltzmann, Rule, Soft
+from thalweg.irl.choice_models import Boltzmann, ChoiceModel, Soft
 from thalweg.mdp import MDP
 from thalweg.results import Result
 
 Design = Literal["anytime", "fixed"]
 
 
-def implied_reward(rule: Rule, log_policy: Any) -> Tensor:
+def implied_reward(choice_model: ChoiceModel, log_policy: Any) -> Tensor:
     """A reward that orders policies as the agent's own does, up to its scale for a Boltzmann chooser.
 
     Args:
-        rule: that the agent chooses by. Of Boltzmann: -Delta, which is b R (b R / rho where relative) up to shaping.
+        choice_model: that the agent chooses by. Of Boltzmann: -Delta, which is b R (b R / rho where relative) up
+        to shaping.
             Of `Soft`: temperature times log pi, which is R up to shaping, scale included.
         log_policy: (S, A) nats.
 
@@ -38,33 +39,38 @@ def implied_reward(rule: Rule, log_policy: Any) -> Tensor:
         (S, A).
 
     Raises:
-        InputError: a rule of neither kind, rows that are no distribution, probabilities of 0.
+        InputError: a choice model of neither kind, rows that are no distribution, probabilities of 0.
     """
     logs = _checked(log_policy)
-    if isinstance(rule, Soft):
-        return rule.temperature * logs
-    if isinstance(rule, Boltzmann):
+    if isinstance(choice_model, Soft):
+        return choice_model.temperature * logs
+    if isinstance(choice_model, Boltzmann):
         return logs - logs.amax(-1, keepdim=True)
-    raise InputError(f"rule {type(rule).__name__}: only Boltzmann and Soft choosers have a reward in their density")
+    raise InputError(
+        f"choice model {type(choice_model).__name__}: only Boltzmann and Soft choosers have a reward in their density"
+    )
 
 
-def density_regret(mdp: MDP, rule: Rule, log_policy: Any, policy: Tensor, *, normalised: bool = True) -> float:
+def density_regret(
+    mdp: MDP, choice_model: ChoiceModel, log_policy: Any, policy: Tensor, *, normalised: bool = True
+) -> float:
     """Regret of a policy by an agent's values, from the agent's log probabilities alone; exact.
 
     Args:
         mdp: the process that the agent plans in and the policy acts in: one and the same.
-        rule: that the agent chooses by.
+        choice_model: that the agent chooses by.
         log_policy: (S, A) nats, of the agent.
         policy: (S, A) that is judged.
-        normalised: as a share of the return range, which needs no sharpness; else in units of reward, or of the
-            return range where the rule is relative.
+        normalised: as a share of the return range, which needs no inverse temperature; else in units of reward, or
+        of the
+            return range where the choice model is relative.
 
     Raises:
         InputError: log probabilities that are none, a return range of 0.
     """
-    reward = implied_reward(rule, log_policy)
+    reward = implied_reward(choice_model, log_policy)
     lost = float(mdp.regret(policy, reward, normalised=normalised))
-    return lost / rule.sharpness if isinstance(rule, Boltzmann) and not normalised else lost
+    return lost / choice_model.inverse_temperature if isinstance(choice_model, Boltzmann) and not normalised else lost
 
 
 @dataclass(frozen=True)
@@ -122,7 +128,8 @@ def probability_bounds(counts: Any, delta: float, design: Design = "anytime") ->
 def bounded_density_regret(
     mdp: MDP, counts: Any, policy: Tensor, delta: float, *, design: Design = "anytime"
 ) -> DensityBound:
-    """An upper bound of Reg_A(policy) / rho(R_A) of a Boltzmann chooser, of any sharpness, from counts alone.
+    """An upper bound of Reg_A(policy) / rho(R_A) of a Boltzmann chooser, of any inverse temperature, from counts
+    alone.
 
     Reg <= E_eta[log max upper - log lower] over  rho >= max_pi E_pi[max(0, log max lower - log upper)], both times
     b. It never is the trivial 1: where the counts do not tell there is a reason in its place.

@@ -42,7 +42,7 @@ class Posterior(Reasoned):
 
     Attributes:
         likelihood: of the choices.
-        points: (N, width) theta, and log sharpness behind it where that was free.
+        points: (N, width) theta, and log inverse temperature behind it where that was free.
         weights: (N,) sum to 1.
         values: (N,) log likelihood, nats.
         rhat: largest split R-hat of the log likelihood and of the weights theta.

@@ -98,7 +98,7 @@ def _planned(
 
 
 def check_ranges(values: Linear, world: MDP, number: int) -> None:
-    """Refuse a class with rewards that change no return in a process: a relative rule has none there.
+    """Refuse a class with rewards that change no return in a process: a relative choice model has none there.
 
     Raises:
         InputError: the process, and the weights of such a reward; features that do not fit it.

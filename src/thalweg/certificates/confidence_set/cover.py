@@ -14,8 +14,8 @@ tangents there. Hence proven bounds on l from vertices alone, whose gap falls wi
     log mean exp l >= mean l >= mean_i sum_e min_t [(tangents of F_e) - G_e](t v_i),
 
 t one over the return range in e, which differs over the cell: from one over its largest vertex to one over the least
-of its tangents; 1 where the rule has a scale of its own. Cells whose upper bound is below log Z - ln(1/delta) hold no
-theta of C.
+of its tangents; 1 where the choice model has a scale of its own. Cells whose upper bound is below log Z -
+ln(1/delta) hold no theta of C.
 
 Directions are points of the octahedron |theta|_1 = 1, weights with a bound a box; the prior is uniform on either,
 and cells halve it exactly. Source: facts of convex analysis; C after Wasserman, Ramdas & Balakrishnan 2020
@@ -77,17 +77,21 @@ class _Read:
 class _Reader:
     """Plans at points of the class, in every environment and in the deployment."""
 
-    def __init__(self, behaviour: Behaviour, values: Linear, rule: Boltzmann) -> None:
-        if not rule.relative and values.bound is None:
-            raise InputError("a rule in units of reward sees its scale: give the class a bound of its weights")
-        if rule.relative and values.bound is not None:
-            raise InputError(f"bound {values.bound}: a rule relative to the range sees no scale, leave it out")
-        self.values, self.rule, self.worlds = values, rule, []
+    def __init__(self, behaviour: Behaviour, values: Linear, choice_model: Boltzmann) -> None:
+        if not choice_model.relative and values.bound is None:
+            raise InputError(
+                "a choice model in units of reward sees its scale: give the class a bound of its weights"
+            )
+        if choice_model.relative and values.bound is not None:
+            raise InputError(
+                f"bound {values.bound}: a choice model relative to the range sees no scale, leave it out"
+            )
+        self.values, self.choice_model, self.worlds = values, choice_model, []
         for number, world in enumerate(behaviour.environments):
             counts = behaviour.counts(number)
             if counts.any():
                 self.worlds.append((world, counts))
-                if rule.relative:
+                if choice_model.relative:
                     check_ranges(values, world, number)
 
     def __call__(self, points: np.ndarray) -> list[_Read]:
@@ -104,15 +108,15 @@ class _Reader:
         gains = features(self.values, world)
         best, span, missed = planned(gains, world, points)
         ahead = world.backup(gains, best)  # (N, D, S, A): of an action now, the best policy then
-        sharpness = self.rule.sharpness
-        quality = sharpness * torch.einsum("ndsa,nd->nsa", ahead, points)
-        scaled = quality / torch.as_tensor(span.value)[:, None, None] if self.rule.relative else quality
+        inverse_temperature = self.choice_model.inverse_temperature
+        quality = inverse_temperature * torch.einsum("ndsa,nd->nsa", ahead, points)
+        scaled = quality / torch.as_tensor(span.value)[:, None, None] if self.choice_model.relative else quality
         chosen, seen = torch.softmax(scaled, -1), counts.sum(-1)
-        slopes = [sharpness * torch.einsum("ndsa,nsa->nd", ahead, weight.expand_as(quality)).numpy()
+        slopes = [inverse_temperature * torch.einsum("ndsa,nsa->nd", ahead, weight.expand_as(quality)).numpy()
                   for weight in (counts, seen[:, None] * chosen)]  # fmt: skip
         spread = quality.amax(-1) - quality.amin(-1)
-        steep = torch.full_like(missed, sharpness)
-        if self.rule.relative:  # the range is missed by as much
+        steep = torch.full_like(missed, inverse_temperature)
+        if self.choice_model.relative:  # the range is missed by as much
             steep = steep + spread.amax(-1) / torch.as_tensor(np.maximum(span.value, 1e-300))
         missed = 4 * missed * steep * seen.sum()
         return _Read(
@@ -230,8 +234,8 @@ class Cover:
         return self.log_evidence + log(self.delta) - self.slack - SLACK * (1 + choices)
 
     def likelihood(self) -> np.ndarray:
-        """(N,) log likelihood at the vertices, nats; -inf where a relative rule has no range."""
-        relative = self.reader.rule.relative
+        """(N,) log likelihood at the vertices, nats; -inf where a relative choice model has no range."""
+        relative = self.reader.choice_model.relative
         total = np.zeros(len(self.points.values))
         for read in self.reads:
             wide = read.range.value > 0 if relative else np.ones(len(total), dtype=bool)
@@ -247,7 +251,7 @@ class Cover:
         reads = self.reads
         if len(fresh):  # neighbours may have made all of them
             reads = [a.also(b) for a, b in zip(reads, self.reader(fresh), strict=True)]
-        found = _cell_bounds(points.values, new, reads, self.reader.rule.relative)
+        found = _cell_bounds(points.values, new, reads, self.reader.choice_model.relative)
         cells = Cells(np.concatenate([rest.corners, new.corners]), np.concatenate([rest.share, new.share]))
         known = _Bounds(np.concatenate([self.bounds.most[~which], found.most]),
                        np.concatenate([self.bounds.mean[~which], found.mean]))  # fmt: skip
@@ -265,7 +269,7 @@ class Cover:
 def covered(
     behaviour: Behaviour,
     values: Linear,
-    rule: Boltzmann,
+    choice_model: Boltzmann,
     delta: float,
     *,
     slack: float = 0.0,
@@ -279,7 +283,7 @@ def covered(
     Args:
         behaviour: Alice's choices.
         values: class of her values.
-        rule: by which she chooses.
+        choice_model: by which she chooses.
         delta: chance that C misses her.
         slack: nats by which the log likelihood of her values may lie too low in the stated processes, as where these
             merge states that she tells apart; the set is widened by it. Z stays a martingale: it is the mean of
@@ -296,14 +300,14 @@ def covered(
     check_class(values)
     if not 0 <= slack < np.inf:
         raise InputError(f"slack {slack}: give a number of at least 0, nats")
-    reader = _Reader(behaviour, values, rule)
+    reader = _Reader(behaviour, values, choice_model)
     check_time(reader, values, budget)
     points, cells = first_cells(values.weights, values.bound)
     reads = reader(points.values)
     with np.errstate(over="ignore", invalid="ignore"):  # what overflows is refused
-        known = _cell_bounds(points.values, cells, reads, rule.relative)
+        known = _cell_bounds(points.values, cells, reads, choice_model.relative)
     if np.isnan(known.most + known.mean).any():
-        raise InputError("log likelihoods overflow: scale the features down, or lower the sharpness")
+        raise InputError("log likelihoods overflow: scale the features down, or lower the inverse temperature")
     found = Cover(reader, delta, points, reads, cells, known, -np.inf, slack, evidence)
     while True:
         vague = ~(found.bounds.most - found.bounds.mean <= NATS)

@@ -4,7 +4,7 @@ statistic      context c of a choice                     a wrong model
 repeats        the action that was chosen before         p(a|s) h^[a = c], a habit: h > 1
 alternates     the same                                  h < 1
 repeats here   the action chosen here the time before    h > 1 or h < 1
-drift          eighth of the record                      values or sharpness that move along the record
+drift          eighth of the record                      values or inverse temperature that move along the record
 
     U = sum_t w(c_t, s_t, a_t),    w = x - J b,    V = sum_t E w w^T
 
@@ -118,7 +118,7 @@ def _same(contexts: Tensor, fit: _Fit, states: Tensor) -> Tensor:
 
 
 def _moving(contexts: Tensor, fit: _Fit, states: Tensor) -> Tensor:
-    """Slopes (R, A, WAVES (D + 1)) of values and of sharpness that move along the record."""
+    """Slopes (R, A, WAVES (D + 1)) of values and of inverse temperature that move along the record."""
     waves = torch.cos(torch.arange(1, WAVES + 1) * pi * (contexts[:, None] + 0.5) / PARTS).double()
     moved = torch.cat([fit.slopes, fit.sharper], -1)[states]
     return torch.einsum("rk,rad->rakd", waves, moved).flatten(2)

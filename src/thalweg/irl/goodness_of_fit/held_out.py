@@ -19,7 +19,7 @@ from torch import Tensor
 from thalweg.errors import InputError
 from thalweg.irl._scoring import jacobians
 from thalweg.irl.behaviour import Behaviour
-from thalweg.irl.choice_models import Boltzmann, Rule
+from thalweg.irl.choice_models import Boltzmann, ChoiceModel
 from thalweg.irl.goodness_of_fit._counts import Compared, by_counts
 from thalweg.irl.goodness_of_fit._order import by_order
 from thalweg.irl.likelihood import Likelihood
@@ -60,7 +60,7 @@ class GoodnessOfFit:
         statistics: all, none where nothing could be tested.
         verdict: passed, failed, or untestable.
         reason: why it failed or was not tested.
-        freedom: dimensions of choice probabilities that the class and its sharpness leave to be tested.
+        freedom: dimensions of choice probabilities that the class and its inverse temperature leave to be tested.
         level: chance to refuse a true model, at most.
     """
 
@@ -80,7 +80,7 @@ class GoodnessOfFit:
 def goodness_of_fit(
     behaviour: Behaviour,
     values: Linear,
-    rule: Rule,
+    choice_model: ChoiceModel,
     *,
     spread: float = 0.0,
     every: int = 2,
@@ -88,7 +88,7 @@ def goodness_of_fit(
     replicates: int = 299,
     seed: int = 0,
 ) -> GoodnessOfFit:
-    """Test the action model: the rule of choice, the class of values, the dynamics and discount that Alice plans by.
+    """Test the action model: the choice model, the class of values, the dynamics and discount that Alice plans by.
 
     Simulated choices keep the recorded states. Where states depend on choices that is an approximation for statistics
     of counts, good where each state was visited often; those of order hold whatever picks the states.
@@ -96,8 +96,8 @@ def goodness_of_fit(
     Args:
         behaviour: recorded choices.
         values: the class.
-        rule: that she is said to choose by.
-        spread: of log sharpness, where that is fitted too.
+        choice_model: that she is said to choose by.
+        spread: of log inverse temperature, where that is fitted too.
         every: each so-manieth choice is held out, the first of them by the seed; at least 2.
         level: chance to refuse a true model, at most.
         replicates: simulated data sets.
@@ -114,7 +114,7 @@ def goodness_of_fit(
             f"every {every}, level {level}, replicates {replicates}: give at least 2, a number between 0 and 1, and"
             f" at least {FEWEST_REPLICATES} / level replicates"
         )
-    whole = Likelihood.of(behaviour, values, rule, spread=spread)
+    whole = Likelihood.of(behaviour, values, choice_model, spread=spread)
     freedom = dimensions_tested(whole, seed)
     first = seed_of(seed, "held out") % every
     held = torch.arange(len(behaviour)) % every == first
@@ -123,11 +123,14 @@ def goodness_of_fit(
         reason = f"{count} choices are held out (at least {FEWEST}): record more"
         if freedom <= 0:
             reason = (
-                "the class of values and its sharpness fit any choices in the visited states: give a narrower class"
+                "the class of values and its inverse temperature fit any choices in the visited states: give a"
+                " narrower class"
                 " or choices in more states"
             )
         return GoodnessOfFit(None, (), "untestable", reason, freedom, level)
-    parts = [Likelihood.of(behaviour.only(keep), values, rule, spread=spread).counts for keep in (~held, held)]
+    parts = [
+        Likelihood.of(behaviour.only(keep), values, choice_model, spread=spread).counts for keep in (~held, held)
+    ]
     counted, best = by_counts(whole, parts, replicates, seed)
     statistics = _adjusted(counted, by_order(behaviour, whole, best, seed))
     p = min(s.adjusted for s in statistics)
@@ -139,15 +142,18 @@ def goodness_of_fit(
 def dimensions_tested(likelihood: Likelihood, seed: int = 0) -> int:
     """How many dimensions of choice probabilities, A - 1 for each visited state, the class does not reach.
 
-    The rank of d log p / d theta at a point of the prior, where a Boltzmann chooser's sharpness counts as one more
-    number that can be fitted: an unrestricted reward with only its sharpness held fixed tests nothing but that.
+    The rank of d log p / d theta at a point of the prior, where a Boltzmann chooser's inverse temperature counts
+    as one more number that can be fitted: an unrestricted reward with only its inverse temperature held fixed
+    tests nothing but that.
     """
     own = stream(seed, "rank")
     at = likelihood.place(torch.randn(1, likelihood.width, generator=own, dtype=torch.float64))
     rows, dimensions = [], 0
     for e in likelihood.seen():
         logs, slopes = jacobians(likelihood, at, e)
-        columns = torch.cat([slopes, logs[..., None]], -1) if isinstance(likelihood.rule, Boltzmann) else slopes
+        columns = (
+            torch.cat([slopes, logs[..., None]], -1) if isinstance(likelihood.choice_model, Boltzmann) else slopes
+        )
         visited = likelihood.counts[e].sum(-1) > 0
         columns = columns[0, visited]
         rows.append((columns - columns.mean(1, keepdim=True)).flatten(0, 1))

@@ -17,27 +17,27 @@ class Simulated(NamedTuple):
     Attributes:
         behaviour: her choices.
         values: class of her values.
-        rule: by which she chooses.
+        choice_model: by which she chooses.
         theta: (D,) her weights.
     """
 
     behaviour: Behaviour
     values: Linear
-    rule: Boltzmann
+    choice_model: Boltzmann
     theta: np.ndarray
 
 
 def alice(
     seed: int,
     choices: int,
-    sharpness: float = 50.0,
+    inverse_temperature: float = 50.0,
     environments: int = 1,
     states: int = 10,
     actions: int = 3,
     features: int = 3,
     discount: float = 0.9,
 ) -> Simulated:
-    """Behaviour of one, the class of her values, her rule, and her weights.
+    """Behaviour of one, the class of her values, her choice model, and her weights.
 
     With several environments the next one depends on her last action: the one where she was seen least, or the next.
     The same seed with fewer choices gives the first of them.
@@ -45,7 +45,7 @@ def alice(
     Args:
         seed: of all that is random.
         choices: n.
-        sharpness: b, nats a return range.
+        inverse_temperature: b, nats a return range.
         environments: in which she acts.
         states: S of each.
         actions: A.
@@ -58,8 +58,8 @@ def alice(
         for _ in range(environments)
     )
     values, theta = Linear(torch.as_tensor(rng.normal(size=(states, features)))), rng.normal(size=features)
-    rule = Boltzmann(sharpness)
-    policies = [rule.log_policy(w, values.reward(theta, actions)).exp().numpy() for w in worlds]
+    choice_model = Boltzmann(inverse_temperature)
+    policies = [choice_model.log_policy(w, values.reward(theta, actions)).exp().numpy() for w in worlds]
     moves = [np.asarray(w.transitions) for w in worlds]
     seen, here, times = [], 0, np.zeros(environments)
     state = int(rng.integers(states))
@@ -71,7 +71,7 @@ def alice(
         times[here] += 1
         here = int(times.argmin()) if action == 0 else (here + 1) % environments
     found = torch.tensor(seen)
-    return Simulated(Behaviour(worlds, found[:, 0], found[:, 1], found[:, 2]), values, rule, theta)
+    return Simulated(Behaviour(worlds, found[:, 0], found[:, 1], found[:, 2]), values, choice_model, theta)
 
 
 def bayes_bob(cover: Cover, mdp: MDP) -> tuple[Tensor, Tensor]:

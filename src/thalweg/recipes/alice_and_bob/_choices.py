@@ -30,10 +30,10 @@ CURVES = ("exact", "distance", "t1")  # that have a prediction
 
 
 class Choosers(BaseModel):
-    """Alices of one sharpness.
+    """Alices of one inverse temperature.
 
     Attributes:
-        sharpness: b, logits a return range.
+        inverse_temperature: b, logits a return range.
         alices: how many; every second one in three environments.
         choices: lengths n at which a certificate is asked for, of the same recorded choices.
         share: of his range by which Bob may be suboptimal in T1.
@@ -44,7 +44,7 @@ class Choosers(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    sharpness: float
+    inverse_temperature: float
     alices: int
     choices: tuple[int, ...]
     share: float = 0.02
@@ -55,7 +55,7 @@ class Choosers(BaseModel):
 
 @dataclass(frozen=True, eq=False)
 class Bought:
-    """What choices of one sharpness buy.
+    """What choices of one inverse temperature buy.
 
     Attributes:
         choosers: who.
@@ -94,8 +94,8 @@ class Law:
 
 
 def bought(choosers: Choosers, out: Path, seed: int) -> Bought:
-    """Simulate Alices of one sharpness, certify Bob at each n, and fit."""
-    folder = out / "choices" / f"b-{choosers.sharpness:g}"
+    """Simulate Alices of one inverse temperature, certify Bob at each n, and fit."""
+    folder = out / "choices" / f"b-{choosers.inverse_temperature:g}"
     jobs = list(range(choosers.alices))
     rows = list(spread(partial(_kept_curve, choosers, folder, seed), jobs))
     pairs = [(k, n) for k in range(choosers.coefficients) for n in choosers.lengths]
@@ -153,19 +153,21 @@ def curve(choosers: Choosers, own: int, number: int) -> dict[str, list[float]]:
         number: hers; odd ones act in three environments.
     """
     with threads(1):
-        person = alice(own, max(choosers.choices), choosers.sharpness, environments=1 + 2 * (number % 2))
+        person = alice(own, max(choosers.choices), choosers.inverse_temperature, environments=1 + 2 * (number % 2))
         rows = [_at(person, n, choosers.share) for n in choosers.choices]
     return {name: [row[name] for row in rows] for name in rows[0]}
 
 
 def _at(person: Any, n: int, share: float) -> dict[str, float]:
     """Certificates of the best Bob after n choices."""
-    behaviour, values, rule, theta = person
+    behaviour, values, choice_model, theta = person
     seen = behaviour.only(torch.arange(len(behaviour)) < n)
-    cover, mdp = covered(seen, values, rule, DELTA), behaviour.environments[0]
+    cover, mdp = covered(seen, values, choice_model, DELTA), behaviour.environments[0]
     policy, reward = bayes_bob(cover, mdp)
     truth = values.reward(theta, mdp.actions)
-    logs = [float((rule.log_policy(w, truth) * seen.counts(e)).sum()) for e, w in enumerate(seen.environments)]
+    logs = [
+        float((choice_model.log_policy(w, truth) * seen.counts(e)).sum()) for e, w in enumerate(seen.environments)
+    ]
     size = float(mdp.return_range(reward))
     apart = supremum(cover, Composed(values, mdp, reward, 0.0)).bound
     return {
@@ -187,8 +189,8 @@ def _kept_coefficient(choosers: Choosers, folder: Path, seed: int, number: int, 
 def coefficient(choosers: Choosers, own: int, number: int, n: int) -> dict[str, Any]:
     """The learning coefficient of one Alice's likelihood at n choices, by MALA at the step of its curvature."""
     with threads(1):
-        person = alice(own, n, choosers.sharpness, environments=1 + 2 * (number % 2))
-        likelihood = Likelihood.of(person.behaviour, person.values, person.rule)
+        person = alice(own, n, choosers.inverse_temperature, environments=1 + 2 * (number % 2))
+        likelihood = Likelihood.of(person.behaviour, person.values, person.choice_model)
         at = most_likely(likelihood, torch.Generator().manual_seed(0))
         visits = [counts.sum(-1) for counts in likelihood.counts]
         stiff = float(torch.linalg.eigvalsh(information(likelihood, at[None], visits)[0])[-1])
@@ -208,7 +210,7 @@ def document(found: Bought) -> dict[str, Any]:
     """For JSON; `docs/recipes/alice-and-bob.md` explains each name."""
     curves = found.curves
     return {
-        "sharpness": found.choosers.sharpness,
+        "sharpness": found.choosers.inverse_temperature,
         "choices": list(found.choosers.choices),
         "alices": found.choosers.alices,
         **{name: curves[name].mean(0).tolist() for name in (*CURVES, "realised")},

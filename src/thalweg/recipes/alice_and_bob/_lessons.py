@@ -26,7 +26,7 @@ class Lessons(BaseModel):
         rooms: n that Bob learns from, drawn with replacement.
         hidden: tanh units of his policy.
         ascent: how he learns.
-        choices, sharpness: of Alice, in one room.
+        choices, inverse temperature: of Alice, in one room.
         prior: standard deviation of weights a priori, around 0.
         scales: of his Gaussian posterior, to choose from.
         draws: of weights for each scale.
@@ -46,7 +46,7 @@ class Lessons(BaseModel):
     hidden: int
     ascent: Ascent
     choices: int
-    sharpness: float
+    inverse_temperature: float
     prior: float
     scales: tuple[float, ...]
     draws: int

@@ -13,7 +13,7 @@ WITHIN = 1.5  # factor within which a curve is said to follow its prediction
 
 
 def curves(found: Bought) -> Section:
-    """Curves of one sharpness beside their predictions."""
+    """Curves of one inverse temperature beside their predictions."""
     told, choosers = document(found), found.choosers
     n = np.array(choosers.choices, dtype=float)
     figure = Figure(figsize=(7.6, 4.2), layout="constrained")
@@ -34,7 +34,8 @@ def curves(found: Bought) -> Section:
     axes.set(xscale="log", yscale="log", xlabel="choices n", ylabel="share of Alice's return range, mean")
     dress(axes)
     words = (
-        f"{choosers.alices} simulated Alices, off any grid, of logits {choosers.sharpness:g} Q*/ρ; half of them in"
+        f"{choosers.alices} simulated Alices, off any grid, of logits {choosers.inverse_temperature:g} Q*/ρ; half"
+        f" of them in"
         " three environments of which their own actions choose. Bob is best for the mean normalised reward of the"
         f" confidence set; T1 is for one who may be {choosers.share:.0%} of his range worse, so that it cannot fall"
         " below that. Bars: 95 % of the mean.",
@@ -48,7 +49,9 @@ def curves(found: Bought) -> Section:
          f"{told['missed'][i]:.1%}")
         for i in range(len(n))
     )  # fmt: skip
-    return Section(f"What choices buy: logits {choosers.sharpness:g} Q*/ρ", words, figure, Table(header, rows))
+    return Section(
+        f"What choices buy: logits {choosers.inverse_temperature:g} Q*/ρ", words, figure, Table(header, rows)
+    )
 
 
 def _coefficient(found: Bought) -> str:
@@ -77,11 +80,11 @@ def slopes(bought: Sequence[Bought]) -> Section:
             agrees = low <= law.predicted <= high
             shape = "λ log n / n" if name == "exact" else "its root" + (f" + {law.floor:g}" if law.floor else "")
             rows.append((
-                f"{one.choosers.sharpness:g}", NAMES[name], f"{law.slope:.2f}", f"{low:.2f} to {high:.2f}",
+                f"{one.choosers.inverse_temperature:g}", NAMES[name], f"{law.slope:.2f}", f"{low:.2f} to {high:.2f}",
                 f"{law.predicted:.2f}", shape, "–" if law.constant is None else f"{law.constant:.2g}",
                 "–" if law.worst is None else f"{law.worst:.2f}",
             ))  # fmt: skip
-            where = f"{NAMES[name]} at {one.choosers.sharpness:g} Q*/ρ"
+            where = f"{NAMES[name]} at {one.choosers.inverse_temperature:g} Q*/ρ"
             if agrees and law.worst is not None and law.worst <= WITHIN:
                 told.append(f"{where} falls as predicted")
             else:

@@ -56,10 +56,10 @@ class Rooms:
             discount=self.one.discount,
         )
 
-    def behaviour(self, worth: Tensor, rule: Boltzmann, choices: int, seed: int) -> tuple[Behaviour, Linear]:
+    def behaviour(self, worth: Tensor, choice_model: Boltzmann, choices: int, seed: int) -> tuple[Behaviour, Linear]:
         """Alice's choices in the first room, and the class of her values there."""
         own, rng = Linear(self.things[0]), np.random.default_rng(seed)
-        policy = rule.log_policy(self.one, own.reward(worth, ACTIONS)).exp().numpy()
+        policy = choice_model.log_policy(self.one, own.reward(worth, ACTIONS)).exp().numpy()
         states, actions = [], []
         for _ in range(choices):
             state = int(rng.integers(len(policy)))  # she is put into a cell at random, and asked for one move

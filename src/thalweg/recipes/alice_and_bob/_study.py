@@ -25,7 +25,7 @@ class Config(BaseModel):
     """All that the study depends on, beside the seed.
 
     Attributes:
-        choosers: simulated Alices, a group for each sharpness.
+        choosers: simulated Alices, a group for each inverse temperature.
         lessons: Bob's training.
         refinements: of ontologies.
     """
@@ -42,8 +42,8 @@ def paper() -> Config:
     shared = {"choices": (50, 160, 500, 1600, 5000), "coefficients": 4, "lengths": (1600, 5000), "draws": 400}
     return Config(
         choosers=(
-            choices.Choosers(sharpness=50.0, alices=48, **shared),
-            choices.Choosers(sharpness=5.0, alices=12, **shared),
+            choices.Choosers(inverse_temperature=50.0, alices=48, **shared),
+            choices.Choosers(inverse_temperature=5.0, alices=12, **shared),
         ),
         lessons=Lessons(
             side=3,
@@ -55,7 +55,7 @@ def paper() -> Config:
             hidden=6,
             ascent=Ascent(updates=960, learning_rate=0.02, levels=64, every=120, temperature=0.02),
             choices=2000,
-            sharpness=50.0,
+            inverse_temperature=50.0,
             prior=2.0,
             scales=(0.15, 0.3),
             draws=300,
@@ -76,8 +76,8 @@ def tiny() -> Config:
     shared = {"choices": (50, 150), "coefficients": 1, "lengths": (150,), "draws": 40}
     return Config(
         choosers=(
-            choices.Choosers(sharpness=50.0, alices=2, **shared),
-            choices.Choosers(sharpness=5.0, alices=2, **shared),
+            choices.Choosers(inverse_temperature=50.0, alices=2, **shared),
+            choices.Choosers(inverse_temperature=5.0, alices=2, **shared),
         ),
         lessons=Lessons(
             side=2,
@@ -89,7 +89,7 @@ def tiny() -> Config:
             hidden=4,
             ascent=Ascent(updates=60, learning_rate=0.05, levels=16, every=30, temperature=0.02),
             choices=400,
-            sharpness=50.0,
+            inverse_temperature=50.0,
             prior=2.0,
             scales=(0.2, 0.5),
             draws=20,
@@ -107,7 +107,7 @@ def run(config: Config, out: Path, seed: int, stages: Stages) -> Outcome:
     """Simulate, train, reflect, refine; what is written down already is not done again."""
     bought = []
     for group in config.choosers:
-        stages.say(f"{group.alices} Alices of sharpness {group.sharpness:g}")
+        stages.say(f"{group.alices} Alices of inverse temperature {group.inverse_temperature:g}")
         bought.append(choices.bought(group, out, seed))
     stages.say("Bob's training")
     learnt = training.trained(config.lessons, out, seed)

@@ -123,13 +123,13 @@ def _certified(here: School, series: Series, number: int) -> dict[str, Any]:
 
 def _alices(here: School) -> dict[str, KnownReward | Demonstrations]:
     """The one whose worths are known, and the one who was seen to choose."""
-    rule = Boltzmann(here.lessons.sharpness)
+    choice_model = Boltzmann(here.lessons.inverse_temperature)
     own = seed_of(here.seed, "Alice's choices")
-    behaviour, values = here.rooms.behaviour(here.alice, rule, here.lessons.choices, own)
+    behaviour, values = here.rooms.behaviour(here.alice, choice_model, here.lessons.choices, own)
     truth = _reward(here, here.alice)
     return {
         "known": KnownReward(truth),
-        "observed": Demonstrations(behaviour, values, rule, DELTA, reward=truth, there=here.rooms.values),
+        "observed": Demonstrations(behaviour, values, choice_model, DELTA, reward=truth, there=here.rooms.values),
     }
 
 
