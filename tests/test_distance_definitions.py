@@ -58,7 +58,7 @@ def occupancies(case):
     return np.array(found)
 
 
-def spread(visits, reward):
+def in_parallel(visits, reward):
     returns = np.einsum("psa,sa->p", visits, reward)
     return returns.max() - returns.min()
 
@@ -71,15 +71,15 @@ def mean(case, whole):
 def test_range_distance_and_the_regret_that_it_bounds_are_those_of_all_policies(case, shape):
     mdp, visits = CASES[case][0], occupancies(case)
     (r1, r2), whole = pair(case, shape)
-    one, two = (mean(case, w) / spread(visits, mean(case, w)) for w in whole)
-    exact = spread(visits, one - two)
+    one, two = (mean(case, w) / in_parallel(visits, mean(case, w)) for w in whole)
+    exact = in_parallel(visits, one - two)
     assert tw.reward_distance(mdp, r1, r2) == pytest.approx(exact, abs=1e-8)
-    assert tw.return_range(mdp, r1) == pytest.approx(spread(visits, mean(case, whole[0])), rel=1e-8)
+    assert tw.return_range(mdp, r1) == pytest.approx(in_parallel(visits, mean(case, whole[0])), rel=1e-8)
     a, b = (np.einsum("psa,sa->p", visits, r) for r in (one, two))
     lost = max(a[i] - a[j] for i, j in itertools.product(range(len(a)), repeat=2) if b[j] >= b[i])
     for kind in ("range", "starc", "starc-l2"):
         assert lost <= regret_bound(mdp, r1, r2, kind) + 1e-9
-    swapped = spread(
+    swapped = in_parallel(
         visits, mean(case, whole[0]) - mean(case, whole[1])
     )  # of rewards that were not made alike in size
     assert abs(swapped - exact) > 1e-3

@@ -84,11 +84,11 @@ def test_the_test_can_fail(world):
 def test_a_baseline_by_time_lowers_the_variance(world):
     policy, _, groups = world
 
-    def spread(baseline):
+    def in_parallel(baseline):
         losses = [reinforce_loss(policy, Played(SMALL).actions, g, baseline(g), SMALL.discount) for g in groups]
         return torch.stack([flat(torch.autograd.grad(x, list(policy.parameters()))) for x in losses]).var(0).sum()
 
-    assert spread(by_time) < spread(lambda group: torch.zeros_like(group.rewards))
+    assert in_parallel(by_time) < in_parallel(lambda group: torch.zeros_like(group.rewards))
 
 
 def test_generalised_advantages_are_those_of_the_naive_sum():

@@ -6,6 +6,6 @@ from typing import Any
 from thalweg.runtime import Workers, cores
 
 
-def spread(work: Callable[..., Any], *columns: Iterable[Any]) -> Iterator[Any]:
+def in_parallel(work: Callable[..., Any], *columns: Iterable[Any]) -> Iterator[Any]:
     """`map`, in order, all begun at once; what goes in and out is pickled."""
     return Workers(cores(), lasting=True).map(work, *columns)

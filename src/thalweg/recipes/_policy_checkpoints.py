@@ -10,7 +10,9 @@ from thalweg.surfaces import Surface, has_plane, surface
 from thalweg.types import Params
 
 
-def taught(moments: Callable[[], Iterator[tuple[int, list[Params]]]], folders: list[Path], last: int) -> list[Series]:
+def trained_series(
+    moments: Callable[[], Iterator[tuple[int, list[Params]]]], folders: list[Path], last: int
+) -> list[Series]:
     """Train and write down, or read what was written before.
 
     Args:

@@ -21,7 +21,7 @@ from thalweg.atlas import Section, Table, contour_map, line_map, report
 from thalweg.envs import CartPole, Environment, Played, corner
 from thalweg.landscape import Landscape
 from thalweg.mdp import Levels
-from thalweg.recipes._policy_checkpoints import maps, taught
+from thalweg.recipes._policy_checkpoints import maps, trained_series
 from thalweg.recipes.recipe import Outcome, Recipe, Stages
 from thalweg.rl import PPO, Ascent, Reinforce, ascend, learn, regret_landscape, sampled_landscape
 from thalweg.samplers import Settings
@@ -217,7 +217,7 @@ def _follow(
     """Train one learner; lines, cliffs, surfaces, and the coefficient where regret is exact."""
     folder = out / world / learner.replace(" ", "-")
     stages.say(f"{learner} teaches the {world}")
-    (series,) = taught(moments, [folder / "checkpoints"], last)
+    (series,) = trained_series(moments, [folder / "checkpoints"], last)
     stages.say("lines along its gradient")
     lines = along(scape, ((item.step, item.load()) for item in series), length=config.length)
     read = None
@@ -307,7 +307,7 @@ def _panel(found: list[_Found]) -> Figure:
 
 RECIPE = Recipe(
     name="cliffs",
-    summary="A mouse and a pole taught three ways: does the return collapse a step ahead along the gradient?",
+    summary="A mouse and a pole trained_series three ways: does the return collapse a step ahead along the gradient?",
     paper=paper,
     tiny=tiny,
     run=_run,

@@ -18,7 +18,7 @@ from torch import eye, nn
 from thalweg.atlas import Section, Table, contour_map, line_map, report
 from thalweg.envs import CartPole, Environment, GymEnvironment, Played, grid_levels, process
 from thalweg.landscape import Landscape
-from thalweg.recipes._policy_checkpoints import maps, taught
+from thalweg.recipes._policy_checkpoints import maps, trained_series
 from thalweg.recipes.recipe import Outcome, Recipe, Stages
 from thalweg.rl import PPO, learn, regret_landscape, sampled_landscape
 from thalweg.samplers import Settings
@@ -189,7 +189,7 @@ def _study(study: _Study, scape: Landscape, config: Config, out: Path, seed: int
             yield moment.step, [moment.weights]
 
     stages.say(f"PPO on {study.name}")
-    (series,) = taught(moments, [folder / "checkpoints"], study.training.updates)
+    (series,) = trained_series(moments, [folder / "checkpoints"], study.training.updates)
     stages.say(f"survey of {study.name}")
     settings = study.sampler.model_copy(update={"seed": seed})
     restricted = scape.restrict(orthogonal_to_gradient=True)

@@ -8,7 +8,7 @@ from typing import Any
 from thalweg.runtime import atomic_write
 
 
-def kept(place: Path, make: Callable[[], Any]) -> Any:
+def cached(place: Path, make: Callable[[], Any]) -> Any:
     """What a file holds, or what is made now and written to it, whole or not at all.
 
     Args:

@@ -16,9 +16,9 @@ from pydantic import BaseModel, ConfigDict
 from thalweg.certificates import Composed, Regret, covered, supremum
 from thalweg.irl import Likelihood, behaviour_llc, information, most_likely
 from thalweg.mdp import composed_bound
-from thalweg.recipes._parallel import spread
+from thalweg.recipes._parallel import in_parallel
 from thalweg.recipes.alice_and_bob._alices import alice, bayes_bob
-from thalweg.recipes.alice_and_bob._cache import kept
+from thalweg.recipes.alice_and_bob._cache import cached
 from thalweg.rng import seed_of
 from thalweg.samplers import threads
 
@@ -54,7 +54,7 @@ class Choosers(BaseModel):
 
 
 @dataclass(frozen=True, eq=False)
-class Bought:
+class Simulations:
     """What choices of one inverse temperature buy.
 
     Attributes:
@@ -93,13 +93,13 @@ class Law:
     floor: float
 
 
-def bought(choosers: Choosers, out: Path, seed: int) -> Bought:
+def simulated(choosers: Choosers, out: Path, seed: int) -> Simulations:
     """Simulate Alices of one inverse temperature, certify Bob at each n, and fit."""
     folder = out / "choices" / f"b-{choosers.inverse_temperature:g}"
     jobs = list(range(choosers.alices))
-    rows = list(spread(partial(_kept_curve, choosers, folder, seed), jobs))
+    rows = list(in_parallel(partial(_kept_curve, choosers, folder, seed), jobs))
     pairs = [(k, n) for k in range(choosers.coefficients) for n in choosers.lengths]
-    found = list(spread(partial(_kept_coefficient, choosers, folder, seed), *zip(*pairs, strict=True)))
+    found = list(in_parallel(partial(_kept_coefficient, choosers, folder, seed), *zip(*pairs, strict=True)))
     curves = {name: np.array([row[name] for row in rows], dtype=float) for name in rows[0]}
     healthy = [one["raw"] for one in found if one["verdict"] == "healthy"]
     llc = float(np.mean(healthy)) if healthy else None
@@ -108,7 +108,7 @@ def bought(choosers: Choosers, out: Path, seed: int) -> Bought:
                   floor=choosers.share if name == "t1" else 0.0)
         for name in CURVES
     }  # fmt: skip
-    return Bought(choosers, curves, found, llc, laws)
+    return Simulations(choosers, curves, found, llc, laws)
 
 
 def law(curve: np.ndarray, choices: Any, llc: float | None, seed: int, *, power: float, floor: float = 0.0) -> Law:
@@ -141,7 +141,7 @@ def law(curve: np.ndarray, choices: Any, llc: float | None, seed: int, *, power:
 
 def _kept_curve(choosers: Choosers, folder: Path, seed: int, number: int) -> dict[str, list[float]]:
     """Of one Alice, computed once."""
-    return kept(folder / f"alice-{number}.json", partial(curve, choosers, seed_of(seed, "Alice", number), number))
+    return cached(folder / f"alice-{number}.json", partial(curve, choosers, seed_of(seed, "Alice", number), number))
 
 
 def curve(choosers: Choosers, own: int, number: int) -> dict[str, list[float]]:
@@ -183,7 +183,7 @@ def _at(person: Any, n: int, share: float) -> dict[str, float]:
 def _kept_coefficient(choosers: Choosers, folder: Path, seed: int, number: int, n: int) -> dict[str, Any]:
     """Of one Alice at one n, computed once."""
     make = partial(coefficient, choosers, seed_of(seed, "Alice", number), number, n)
-    return kept(folder / f"coefficient-{number}-{n}.json", make)
+    return cached(folder / f"coefficient-{number}-{n}.json", make)
 
 
 def coefficient(choosers: Choosers, own: int, number: int, n: int) -> dict[str, Any]:
@@ -206,7 +206,7 @@ def coefficient(choosers: Choosers, own: int, number: int, n: int) -> dict[str, 
     return {"number": number, "n": n, "raw": found.raw, "stderr": found.stderr, "verdict": str(found.verdict)}
 
 
-def document(found: Bought) -> dict[str, Any]:
+def document(found: Simulations) -> dict[str, Any]:
     """For JSON; `docs/recipes/alice-and-bob.md` explains each name."""
     curves = found.curves
     return {

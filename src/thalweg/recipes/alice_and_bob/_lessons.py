@@ -56,7 +56,7 @@ class Lessons(BaseModel):
 
 
 @dataclass(frozen=True, eq=False)
-class School:
+class Setup:
     """All that is fixed before Bob learns.
 
     Attributes:
@@ -106,10 +106,10 @@ class School:
         return policy
 
 
-def school(lessons: Lessons, seed: int) -> School:
+def setup(lessons: Lessons, seed: int) -> Setup:
     """Draw Bob's worths and his rooms."""
     world, hers = rooms(lessons.side, lessons.discount), torch.tensor(lessons.worth, dtype=torch.float64)
     noise = torch.randn(2, generator=stream(seed, "Bob's worths"), dtype=torch.float64)
     his = hers + lessons.noise * noise
     family = world.levels(his, lessons.horizon)
-    return School(lessons, seed, world, hers, his, family, drawn(family, lessons.rooms, seed_of(seed, "rooms")))
+    return Setup(lessons, seed, world, hers, his, family, drawn(family, lessons.rooms, seed_of(seed, "rooms")))

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from thalweg.atlas import Section, Table, report
-from thalweg.recipes.alice_and_bob._choices import ROUNDING, Bought
+from thalweg.recipes.alice_and_bob._choices import ROUNDING, Simulations
 from thalweg.recipes.alice_and_bob._drawing import COLOURS, NAMES, dress
 from thalweg.recipes.alice_and_bob._page_beyond import drifting, lumpable, reflection
 from thalweg.recipes.alice_and_bob._page_choices import curves, slopes
@@ -16,12 +16,16 @@ from thalweg.recipes.alice_and_bob._reflection import Case
 
 
 def write(
-    path: Path, bought: Sequence[Bought], learnt: Mapping[str, Any], cases: Sequence[Case], refined: Mapping[str, Any]
+    path: Path,
+    simulations: Sequence[Simulations],
+    learnt: Mapping[str, Any],
+    cases: Sequence[Case],
+    refined: Mapping[str, Any],
 ) -> Path:
     """Write the page."""
     sections = [
-        *(curves(one) for one in bought),
-        slopes(bought),
+        *(curves(one) for one in simulations),
+        slopes(simulations),
         _training(learnt),
         _numbers(learnt),
         reflection(cases),

@@ -6,13 +6,13 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from thalweg.atlas import Section, Table
-from thalweg.recipes.alice_and_bob._choices import CURVES, DELTA, ROUNDING, Bought, document
+from thalweg.recipes.alice_and_bob._choices import CURVES, DELTA, ROUNDING, Simulations, document
 from thalweg.recipes.alice_and_bob._drawing import COLOURS, NAMES, dress
 
 WITHIN = 1.5  # factor within which a curve is said to follow its prediction
 
 
-def curves(found: Bought) -> Section:
+def curves(found: Simulations) -> Section:
     """Curves of one inverse temperature beside their predictions."""
     told, choosers = document(found), found.choosers
     n = np.array(choosers.choices, dtype=float)
@@ -54,7 +54,7 @@ def curves(found: Bought) -> Section:
     )
 
 
-def _coefficient(found: Bought) -> str:
+def _coefficient(found: Simulations) -> str:
     """What was found of lambda."""
     healthy = [one for one in found.coefficients if one["verdict"] == "healthy"]
     if found.llc is None:
@@ -71,10 +71,10 @@ def _share(number: float) -> str:
     return f"{number:.2g}" if number > ROUNDING else "0"
 
 
-def slopes(bought: Sequence[Bought]) -> Section:
+def slopes(simulations: Sequence[Simulations]) -> Section:
     """Slopes, fitted and predicted."""
     rows, told = [], []
-    for one in bought:
+    for one in simulations:
         for name, law in one.laws.items():
             low, high = law.interval
             agrees = low <= law.predicted <= high

@@ -14,7 +14,7 @@ from thalweg.recipes.alice_and_bob import _ontologies as ontologies
 from thalweg.recipes.alice_and_bob import _page as page
 from thalweg.recipes.alice_and_bob import _reflection as reflection
 from thalweg.recipes.alice_and_bob import _training as training
-from thalweg.recipes.alice_and_bob._cache import kept
+from thalweg.recipes.alice_and_bob._cache import cached
 from thalweg.recipes.alice_and_bob._lessons import Lessons
 from thalweg.recipes.recipe import Outcome, Recipe, Stages
 from thalweg.rl import Ascent
@@ -105,24 +105,24 @@ def tiny() -> Config:
 
 def run(config: Config, out: Path, seed: int, stages: Stages) -> Outcome:
     """Simulate, train, reflect, refine; what is written down already is not done again."""
-    bought = []
+    simulations = []
     for group in config.choosers:
         stages.say(f"{group.alices} Alices of inverse temperature {group.inverse_temperature:g}")
-        bought.append(choices.bought(group, out, seed))
+        simulations.append(choices.simulated(group, out, seed))
     stages.say("Bob's training")
     learnt = training.trained(config.lessons, out, seed)
     stages.say("reflection and ontologies")
     with threads(1):
         cases = reflection.cases()
-        refined = kept(out / "ontologies.json", lambda: ontologies.refined(config.refinements, seed))
+        refined = cached(out / "ontologies.json", lambda: ontologies.refined(config.refinements, seed))
     results = {
-        "choices": [choices.document(one) for one in bought],
+        "choices": [choices.document(one) for one in simulations],
         "training": learnt,
         "reflection": reflection.document(cases),
         "ontology": refined,
     }
-    html = page.write(out / "alice-and-bob.html", bought, learnt, cases, refined)
-    verdicts = [one["verdict"] for group in bought for one in group.coefficients] + learnt["gap"]["verdicts"]
+    html = page.write(out / "alice-and-bob.html", simulations, learnt, cases, refined)
+    verdicts = [one["verdict"] for group in simulations for one in group.coefficients] + learnt["gap"]["verdicts"]
     return Outcome(results, html, float(np.mean([verdict != "healthy" for verdict in verdicts])))
 
 

@@ -30,10 +30,10 @@ from thalweg.checkpoints import Series
 from thalweg.estimators import estimate_llc
 from thalweg.irl import Boltzmann
 from thalweg.landscape import Landscape, measure
-from thalweg.recipes._parallel import spread
-from thalweg.recipes._policy_checkpoints import taught
-from thalweg.recipes.alice_and_bob._cache import kept
-from thalweg.recipes.alice_and_bob._lessons import Lessons, School, school
+from thalweg.recipes._parallel import in_parallel
+from thalweg.recipes._policy_checkpoints import trained_series
+from thalweg.recipes.alice_and_bob._cache import cached
+from thalweg.recipes.alice_and_bob._lessons import Lessons, Setup, setup
 from thalweg.recipes.alice_and_bob._rooms import ACTIONS, Walker
 from thalweg.rl import ascend, regret_landscape
 from thalweg.rng import seed_of
@@ -45,13 +45,13 @@ SHARES = ("exact", "lp", "t1")
 
 def trained(lessons: Lessons, out: Path, seed: int) -> dict[str, Any]:
     """Train Bob, certify him at every checkpoint, and beyond the last."""
-    here = school(lessons, seed)
+    here = setup(lessons, seed)
     folder = out / "training"
     begin = partial(_lessons, here)
-    (series,) = taught(begin, [folder / "checkpoints"], lessons.ascent.updates)
+    (series,) = trained_series(begin, [folder / "checkpoints"], lessons.ascent.updates)
     steps = list(range(len(series)))
-    rows = list(spread(partial(_checkpoint, lessons, folder, seed), steps))
-    beyond = kept(folder / "continued.json", partial(_beyond, here, series))
+    rows = list(in_parallel(partial(_checkpoint, lessons, folder, seed), steps))
+    beyond = cached(folder / "continued.json", partial(_beyond, here, series))
     size = float(here.rooms.all.return_range(_reward(here, here.bob)))
     return {
         "steps": series.steps,
@@ -67,13 +67,13 @@ def trained(lessons: Lessons, out: Path, seed: int) -> dict[str, Any]:
     }
 
 
-def _lessons(here: School) -> Iterator[tuple[int, list[Any]]]:
+def _lessons(here: Setup) -> Iterator[tuple[int, list[Any]]]:
     """Bob's training, to be begun."""
     build = partial(Walker, here.lessons.hidden)
     return ((m.step, m.weights) for m in ascend(build, here.taken, here.lessons.ascent, [here.seed]))
 
 
-def _reward(here: School, worth: Tensor) -> Tensor:
+def _reward(here: Setup, worth: Tensor) -> Tensor:
     """(L S, A) of all rooms."""
     return here.rooms.values.reward(worth, ACTIONS)
 
@@ -82,15 +82,15 @@ def _checkpoint(lessons: Lessons, folder: Path, seed: int, number: int) -> dict[
     """One checkpoint, computed once."""
 
     def make() -> dict[str, Any]:
-        here = school(lessons, seed)
-        (series,) = taught(partial(_lessons, here), [folder / "checkpoints"], lessons.ascent.updates)
+        here = setup(lessons, seed)
+        (series,) = trained_series(partial(_lessons, here), [folder / "checkpoints"], lessons.ascent.updates)
         with threads(1):
             return _certified(here, series, number)
 
-    return kept(folder / f"checkpoint-{number}.json", make)
+    return cached(folder / f"checkpoint-{number}.json", make)
 
 
-def _certified(here: School, series: Series, number: int) -> dict[str, Any]:
+def _certified(here: Setup, series: Series, number: int) -> dict[str, Any]:
     """Certificates of both Alices, the gap, and what the gap alone certifies at the end."""
     weights = series.items[number].load()
     policy, reward = here.policy(weights).flatten(0, 1), _reward(here, here.bob)
@@ -121,7 +121,7 @@ def _certified(here: School, series: Series, number: int) -> dict[str, Any]:
     return found
 
 
-def _alices(here: School) -> dict[str, KnownReward | Demonstrations]:
+def _alices(here: Setup) -> dict[str, KnownReward | Demonstrations]:
     """The one whose worths are known, and the one who was seen to choose."""
     choice_model = Boltzmann(here.lessons.inverse_temperature)
     own = seed_of(here.seed, "Alice's choices")
@@ -133,13 +133,13 @@ def _alices(here: School) -> dict[str, KnownReward | Demonstrations]:
     }
 
 
-def _shares(alice: KnownReward | Demonstrations, bob: Bob, here: School) -> dict[str, float | None]:
+def _shares(alice: KnownReward | Demonstrations, bob: Bob, here: Setup) -> dict[str, float | None]:
     """exact, lp, t1 and the realised regret; none where there is no certificate."""
     found = certify(alice, bob, here.rooms.all)
     return {name: getattr(found, name) for name in (*SHARES, "realised")}
 
 
-def _gap(here: School, series: Series, number: int) -> GeneralisationBound:
+def _gap(here: Setup, series: Series, number: int) -> GeneralisationBound:
     """Mean regret on all rooms of a policy drawn from the Gaussian around the checkpoint's weights."""
     lessons = here.lessons
     return certified_gap(
@@ -155,7 +155,7 @@ def _gap(here: School, series: Series, number: int) -> GeneralisationBound:
     )
 
 
-def _beyond(here: School, series: Series) -> dict[str, Any]:
+def _beyond(here: Setup, series: Series) -> dict[str, Any]:
     """Regret by Alice's worths of policies from the local posterior, and the worst mean within kappa nats."""
     weights = series.items[-1].load()
     scape = here.scape(weights)

@@ -15,7 +15,7 @@ from thalweg.checkpoints import checkpoints
 from thalweg.estimators import LOGGED
 from thalweg.landscape import landscape
 from thalweg.recipes import modular_addition
-from thalweg.recipes._parallel import spread
+from thalweg.recipes._parallel import in_parallel
 from thalweg.recipes._training import Training, train
 from thalweg.recipes.census import _page as page
 from thalweg.recipes.census._counts import Count, a_then_b, count
@@ -144,7 +144,7 @@ def run(config: Config, out: Path, seed: int, stages: Stages) -> Outcome:
     jobs = [(task, r) for task in config.tasks for r in range(config.runs)]
     places = [out / task.family.replace(" ", "-") / f"run-{r}" for task, r in jobs]
     seeds = [seed_of(seed, "census", task.family, r) for task, r in jobs]
-    for done, (task, r) in zip(spread(_run, [task for task, _ in jobs], places, seeds), jobs, strict=True):
+    for done, (task, r) in zip(in_parallel(_run, [task for task, _ in jobs], places, seeds), jobs, strict=True):
         stages.say(f"{task.family}, run {r + 1} of {config.runs}: {done}")
     surveys: dict[str, list[Survey]] = {task.family: [] for task in config.tasks}
     for (task, _), place in zip(jobs, places, strict=True):

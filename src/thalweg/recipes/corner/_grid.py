@@ -19,7 +19,7 @@ import torch
 
 from thalweg.checkpoints import Checkpoint, Series, checkpoints, place, save
 from thalweg.mdp import Levels
-from thalweg.recipes._parallel import spread
+from thalweg.recipes._parallel import in_parallel
 from thalweg.recipes.corner._behaviour import PHASES, Watch
 from thalweg.recipes.corner.config import Config
 from thalweg.rl import ascend, regret_landscape
@@ -87,7 +87,7 @@ def sweep(config: Config, folder: Path, seed: int, say: Callable[[str], None]) -
     columns = list(zip(*cells, strict=True))
     same = ([x] * len(cells) for x in (config, folder, seed))
     say(f"training {grid.runs} policies at each of {len(cells)} cells of alpha and discount")
-    every = map if config.workers == 1 else spread
+    every = map if config.workers == 1 else in_parallel
     shares = np.reshape(list(every(_trained, *same, *columns)), (len(grid.discounts), len(grid.alphas)))
     same = ([x] * len(cells) for x in (config, folder, seed))
     say("regret and lambda of both policies in every cell")

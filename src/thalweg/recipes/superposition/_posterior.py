@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict
 from torch import Tensor
 
 from thalweg.phases import Phase, critical_n, integrate
-from thalweg.recipes._parallel import spread
+from thalweg.recipes._parallel import in_parallel
 from thalweg.rng import seed_of
 from thalweg.runtime import atomic_write
 from thalweg.samplers import temper, threads
@@ -75,7 +75,7 @@ def sample(features: int, tempering: Tempering, folder: Path, seed: int) -> Post
     places = [folder / f"from-{k}.npz" for k in SIDES]
     missing = [(k, place) for k, place in zip(SIDES, places, strict=True) if not place.exists()]
     if missing:
-        list(spread(partial(_side, features, tempering, seed), *zip(*missing, strict=True)))
+        list(in_parallel(partial(_side, features, tempering, seed), *zip(*missing, strict=True)))
     sides = [np.load(place) for place in places]
     joined = {name: np.concatenate([side[name] for side in sides]) for name in ("count", "mean", "variance")}
     return Posterior(

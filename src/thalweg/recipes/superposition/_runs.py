@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from thalweg.checkpoints import checkpoints
 from thalweg.landscape import landscape
 from thalweg.phases import Plateau, plateaus
-from thalweg.recipes._parallel import spread
+from thalweg.recipes._parallel import in_parallel
 from thalweg.rng import seed_of, stream
 from thalweg.runtime import atomic_write
 from thalweg.samplers import Settings, threads
@@ -154,7 +154,7 @@ def survey_all(features: int, protocol: Descent, runs: Runs, folder: Path, seed:
             state = {"W": runs.weights[r, t].contiguous(), "b": runs.biases[r, t].contiguous()}
             save_file(state, place / f"step-{runs.steps[t]}.safetensors", {"step": str(runs.steps[t])})
     seeds = [seed_of(seed, "survey", r) for r in range(len(places))]
-    list(spread(partial(_survey, features, protocol.sampler), list(runs.data), places, seeds))
+    list(in_parallel(partial(_survey, features, protocol.sampler), list(runs.data), places, seeds))
     return [Survey(place.with_suffix(".zarr")) for place in places]
 
 

@@ -13,7 +13,7 @@ from torch.func import grad, jacrev
 
 from thalweg.estimators import Auto, estimate_llc
 from thalweg.landscape import potential
-from thalweg.recipes._parallel import spread
+from thalweg.recipes._parallel import in_parallel
 from thalweg.rng import seed_of
 from thalweg.runtime import atomic_write
 from thalweg.samplers import threads
@@ -84,7 +84,7 @@ def read(features: int, phases: Phases, folder: Path, seed: int) -> list[Reading
     """Estimate all, in as many processes as there are cores; what is on disk is read."""
     folder.mkdir(parents=True, exist_ok=True)
     jobs = [(k, s, n) for n in phases.samples for k, s in phases.phases]
-    return list(spread(partial(_read, features, phases.auto, folder, seed), *zip(*jobs, strict=True)))
+    return list(in_parallel(partial(_read, features, phases.auto, folder, seed), *zip(*jobs, strict=True)))
 
 
 def _read(features: int, auto: Auto, folder: Path, seed: int, k: int, positive: int, n: int) -> Reading:
