@@ -350,7 +350,7 @@ def test_wrong_contexts_are_named():
 # --- without a reward --------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("rule", [Boltzmann(3.0, relative=False), Boltzmann(12.0), Soft(0.4)])
+@pytest.mark.parametrize("choice_model", [Boltzmann(3.0, relative=False), Boltzmann(12.0), Soft(0.4)])
 @pytest.mark.parametrize("seed", range(4))
 def test_regret_from_the_density_is_the_regret_by_the_reward(choice_model, seed):
     mdp = world(seed, states=5, actions=3)

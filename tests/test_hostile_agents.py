@@ -435,7 +435,7 @@ UNREAD = {
     "safe without a policy": (KNOWN, SAFE + SHARE + OWN, "safe: nobody reads it without a policy"),
     "reward of nobody": (KNOWN, POLICY + "[model_error]\nbob_reward = 0.0\n", "model_error.bob_reward"),
     "safe of counts": (COUNTS, POLICY + SAFE, "safe: nobody reads it where alice.toml gives counts"),
-    "drift of counts": (COUNTS, POLICY + DRIFT, "drift: nobody reads it where alice.toml gives counts"),
+    "drift of counts": (COUNTS, POLICY + DRIFT, "model_error: nobody reads it where alice.toml gives counts"),
     "elsewhere": (
         KNOWN + "inverse_temperature = 1.0\n",
         POLICY,

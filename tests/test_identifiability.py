@@ -47,7 +47,7 @@ def kinds(found):
     return Counter(d.kind for d in found.directions)
 
 
-@pytest.mark.parametrize(("bound", "rule", "scale"), [(1.0, ABSOLUTE, 0), (None, RELATIVE, 1)])
+@pytest.mark.parametrize(("bound", "choice_model", "scale"), [(1.0, ABSOLUTE, 0), (None, RELATIVE, 1)])
 def test_an_unrestricted_reward_hides_constants_potentials_and_for_the_relative_rule_its_scale(
     bound, choice_model, scale
 ):
@@ -182,7 +182,7 @@ def test_gradients_by_hand_are_those_of_autograd_each_of_its_own_point():
         assert not np.allclose(other(points.detach().numpy())[1], wanted, rtol=1e-3)
 
 
-@pytest.mark.parametrize("rule", [RELATIVE, ABSOLUTE, Soft(0.4)])
+@pytest.mark.parametrize("choice_model", [RELATIVE, ABSOLUTE, Soft(0.4)])
 def test_all_replicas_have_the_gradients_that_each_has_alone(choice_model):
     mdp = world(2)
     values = Linear(torch.as_tensor(np.random.default_rng(5).normal(size=(5, 3))))

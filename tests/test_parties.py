@@ -151,24 +151,22 @@ def test_a_rule_that_cannot_be_tested_has_no_number_unless_one_asks():
     tested = goodness_of_fit(hers.behaviour, hers.values, hers.choice_model)
     assert tested.verdict == "untestable"
     found = certify(replace(hers, goodness_of_fit=tested), bob, stated)
-    assert [a.name for a in found.failed] == ["choice model tested"]
+    assert [a.name for a in found.failed] == ["rule tested"]
     assert all(words in found.summary for words in ("untestable", "narrower class", "untested=True", "--untested"))
     asked = certify(replace(hers, goodness_of_fit=tested, untested=True), bob, stated)
     assert asked.bound < asked.realised  # what it was refused for: she plans with another discount
-    first = "The choice model by which Alice is said to choose was not tested (untestable: "
+    first = "The rule by which Alice is said to choose was not tested (untestable: "
     assert asked.statement.startswith(first)
     assert asked.summary.startswith(first)
     none = certify(hers, bob, stated)
-    assert none.summary.startswith(
-        "The choice model by which Alice is said to choose was not tested (no held-out test"
-    )
+    assert none.summary.startswith("The rule by which Alice is said to choose was not tested (no held-out test")
 
 
 def test_a_rule_that_was_refused_is_not_taken_by_name_and_one_that_passed_says_nothing():
     hers, bob, stated = of_one_state(hers=0.95)
     passed = GoodnessOfFit(0.5, (), "passed", "", 3, 0.05)
     found = certify(replace(hers, goodness_of_fit=passed, untested=True), bob, stated)
-    assert found.statement.startswith("If Alice chose by the stated choice model")
+    assert found.statement.startswith("If Alice chose by the stated rule")
     failed = replace(passed, verdict="failed", reason="choices do not follow the model")
     assert not certify(replace(hers, goodness_of_fit=failed, untested=True), bob, stated).issued
 

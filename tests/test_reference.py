@@ -146,10 +146,10 @@ def test_what_the_docs_name_is_there(page):
 
 def test_what_is_stale_is_found():  # negative control
     text = """[a](docs/gone.md) `benchmarks/gone.py`, tw.gone, `thalweg.rl.gone`, `phases.gone`, "a.zarr"
-    from thalweg.values import (return_range, gone)
+    from thalweg.irl import (Behaviour, gone)
     [b](docs/phases.md), tw.MDP.optimal, thalweg.html, https://a.org/tw.html"""
     words = [line.split(": ")[1] for line in stale(ROOT / "README.md", text)]
-    names = ["thalweg.gone", "thalweg.phases.gone", "thalweg.rl.gone", "thalweg.values.gone"]
+    names = ["thalweg.gone", "thalweg.irl.gone", "thalweg.phases.gone", "thalweg.rl.gone"]
     assert words == [*names, "docs/gone.md", "benchmarks/gone.py"]
 
 

@@ -499,11 +499,11 @@ def test_coefficient_of_soft_regret_counts_actions_and_reachable_states(seed):
 
 
 @pytest.mark.parametrize("sharpness", [0.0, 3.0, 12.0, 60.0, 1000.0])
-def test_plain_softmax_regret_says_that_it_has_no_minimum(inverse_temperature):
+def test_plain_softmax_regret_says_that_it_has_no_minimum(sharpness):
     moves, start, discount, rewards = random_process(7, states=4)
     mdp, policy = tw.MDP(moves, start, discount), Tabular(4, 3)
     with torch.no_grad():
-        policy.logits.copy_(inverse_temperature * mdp.optimal(rewards).policy)
+        policy.logits.copy_(sharpness * mdp.optimal(rewards).policy)
     found = tw.estimate_llc(
         regret_landscape(policy, mdp, n=1000, reward=rewards), sampler="sgld", burn_in=50, draws=100, step_size=1e-3
     )

@@ -2,5 +2,5 @@
 
 from thalweg.old_names import old_name
 
-__all__: list[str] = []
+__all__ = []
 __getattr__ = old_name("values")

@@ -44,7 +44,7 @@ class WorldKind(Strict):
         raise NotImplementedError
 
 
-WORLDS: Registry[type[WorldKind]] = Registry(
+WORLDS: Registry[type[WorldKind]] = Registry(  # kinds of worlds, by the `kind` of an agent file
     "kind of world",
     "thalweg.worlds",
     {},

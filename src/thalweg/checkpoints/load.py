@@ -267,7 +267,7 @@ def _others(loader: Loader, path: Path, file: IO[bytes], *, whole: bool) -> tupl
         return _plain(path, state, size), meta
 
 
-LOADERS: Registry[Loader] = Registry(
+LOADERS: Registry[Loader] = Registry(  # by suffix
     "loader",
     "thalweg.loaders",
     {".pt": _torch, ".pth": _torch, ".safetensors": _safetensors, ".zip": _policy},

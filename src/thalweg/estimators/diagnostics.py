@@ -12,8 +12,8 @@ from arviz_stats.base.array import array_stats
 
 from thalweg.types import Verdict
 
-RHAT_CUT = 1.05
-ESS_CUT = 100.0
+RHAT_CUT = 1.05  # of split R-hat, above which chains are not stationary
+ESS_CUT = 100.0  # draws, below which there are too few
 SHARE_CUT = 0.05  # of block means significantly below L(w*)
 BELOW = 3.0  # standard errors of a block mean
 DRIFT_CUT = 4.0  # standard errors between the means of the two halves ...

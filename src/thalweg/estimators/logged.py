@@ -58,7 +58,7 @@ def _lacks_draws(scape: Landscape, settings: Settings) -> str:
     return "" if settings.chains > 1 else "give at least 2 chains, whose draws differ"
 
 
-LOGGED: Registry[Logged] = Registry(
+LOGGED: Registry[Logged] = Registry(  # what a survey logs where it is asked to, by column
     "logged quantity",
     "thalweg.estimators",
     {

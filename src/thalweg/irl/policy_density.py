@@ -128,8 +128,7 @@ def probability_bounds(counts: Any, delta: float, design: Design = "anytime") ->
 def bounded_density_regret(
     mdp: MDP, counts: Any, policy: Tensor, delta: float, *, design: Design = "anytime"
 ) -> DensityBound:
-    """An upper bound of Reg_A(policy) / rho(R_A) of a Boltzmann chooser, of any inverse temperature, from counts
-    alone.
+    """Above Reg_A(policy) / rho(R_A) of a Boltzmann chooser, of any inverse temperature, from counts alone.
 
     Reg <= E_eta[log max upper - log lower] over  rho >= max_pi E_pi[max(0, log max lower - log upper)], both times
     b. It never is the trivial 1: where the counts do not tell there is a reason in its place.

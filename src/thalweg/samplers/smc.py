@@ -20,7 +20,7 @@ from thalweg.errors import InputError
 from thalweg.samplers.leapfrog import acceptance, kinetic, leapfrog
 
 Target = Callable[[Tensor], Tensor]  # (N, D) -> (N,) log likelihood at standard normal coordinates
-Move = Literal["walk", "hmc"]
+Move = Literal["walk", "hmc"]  # how particles move at a temperature
 SHARE = 0.5  # effective share of particles that a stage of the pilot leaves
 WANTED = {"walk": 0.3, "hmc": 0.8}  # acceptance that the pilot finds steps for
 STAGES = 200  # of a pilot at most

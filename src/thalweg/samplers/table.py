@@ -4,7 +4,7 @@ from thalweg.registry import Registry
 from thalweg.samplers import hmc, mala, rmsprop_sgld, sghmc, sgld
 from thalweg.samplers.algorithm import Algorithm
 
-ALGORITHMS: Registry[Algorithm] = Registry(
+ALGORITHMS: Registry[Algorithm] = Registry(  # by the name that `Settings.sampler` takes
     "sampler",
     "thalweg.samplers",
     {
