@@ -56,11 +56,7 @@ def plain(tensor: Tensor, where: str) -> Tensor:
 
 
 def _refuse_kind(tensor: Tensor, where: str) -> None:
-    """Name what is no plain array of numbers, with the call that makes it one.
-
-    Raises:
-        InputError: always.
-    """
+    """Name what is no plain array of numbers, with the call that makes it one."""
     kind, call = f"stored as {str(tensor.layout).removeprefix('torch.')}", "its .to_dense()"
     if tensor.is_nested:
         kind, call = "nested", "its .to_padded_tensor(0)"
@@ -136,11 +132,7 @@ def _of_array(part: Any, where: str) -> Tensor:
 
 
 def _refuse_elements(array: np.ndarray, where: str) -> None:
-    """Name the first element of an array of text or objects that is no number.
-
-    Raises:
-        InputError: always.
-    """
+    """Name the first element of an array of text or objects that is no number."""
     for i, value in enumerate(array.reshape(len(array) if array.ndim else 1, -1)):
         for element in value.tolist():
             refuse_text(element, f"{where}, sample {i}")
@@ -152,11 +144,7 @@ def _refuse_elements(array: np.ndarray, where: str) -> None:
 
 
 def _refuse_odd(part: tuple | list, where: str) -> None:
-    """Name the first element of a list that is no number, or has another shape than the first.
-
-    Raises:
-        InputError: if there is such an element.
-    """
+    """Name the first element of a list that is no number, or has another shape than the first."""
     first: Tensor | None = None
     for i, value in enumerate(part[:SEARCHED]):
         found = numbers(value, f"{where}, sample {i}")

@@ -71,11 +71,7 @@ def _gather(value: Any, name: str, i: int, found: Flat) -> None:
 
 
 def _refuse(value: Any, where: str) -> None:
-    """Say what is no number.
-
-    Raises:
-        InputError: always.
-    """
+    """Say what is no number."""
     refuse_text(value, where)
     kind = type(value).__name__
     if value is None:

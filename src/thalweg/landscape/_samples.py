@@ -163,11 +163,7 @@ def _collated(source: _Source, rows: range, collate: Callable[[list[Any]], Any])
 
 
 def _refuse_unlike(part: Tree, first: Tree, start: int) -> None:
-    """Batches of a collate_fn have one structure, shape and type.
-
-    Raises:
-        InputError: this one differs from the first.
-    """
+    """Batches of a collate_fn have one structure, shape and type."""
     if structure_of(part) != structure_of(first):
         raise InputError(f"collate_fn returns another structure from sample {start} on: give all samples one")
     for t, like in zip(leaves(part), leaves(first), strict=True):
@@ -179,11 +175,7 @@ def _refuse_unlike(part: Tree, first: Tree, start: int) -> None:
 
 
 def _sample(source: _Source, i: int, first: Flat) -> Flat:
-    """The tensors of sample i, which has the places, shapes and types of sample 0.
-
-    Raises:
-        InputError: where it differs, and how.
-    """
+    """The tensors of sample i, which has the places, shapes and types of sample 0."""
     found = flat(pair(source.at(i), source.kind, i), i)
     if found.keys() != first.keys():
         odd = sorted(found.keys() ^ first.keys())[0]
@@ -203,11 +195,7 @@ def _sample(source: _Source, i: int, first: Flat) -> Flat:
 
 
 def _refuse_random(source: _Source, held: Flat, i: int) -> None:
-    """Read a sample again.
-
-    Raises:
-        InputError: it differs.
-    """
+    """Read a sample again."""
     again = flat(pair(source.at(i), source.kind, i), i)
     if again.keys() != held.keys() or not _equal(list(held.values()), [again[name] for name in held]):
         raise _is_random(source, i)

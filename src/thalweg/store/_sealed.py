@@ -42,9 +42,6 @@ def _read_file(path: Path, size: int | None = None) -> bytes:
     Args:
         path: of the file, or of a link to it.
         size: that it should have; None for at most `MOST`.
-
-    Raises:
-        DamagedError: missing, unreadable, no regular file, another size.
     """
     try:
         with open(path, "rb", opener=_without_waiting) as file:
