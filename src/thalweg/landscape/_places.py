@@ -54,12 +54,10 @@ def _gather(value: Any, name: str, i: int, found: Flat) -> None:
     """Put the tensors of a tree where their places say."""
     if isinstance(value, Tensor):
         found[name] = plain(value, f"sample {i}, {name}")
-    elif isinstance(value, np.generic | np.ndarray):
+    elif isinstance(value, np.generic | np.ndarray | int):
         found[name] = numbers(value, f"sample {i}, {name}")
     elif isinstance(value, float):  # of 64 bits, as default_collate makes them
         found[name] = torch.tensor(value, dtype=torch.float64)
-    elif isinstance(value, int):
-        found[name] = numbers(value, f"sample {i}, {name}")
     elif isinstance(value, Mapping) and name != "target":
         for key, part in value.items():
             _gather(part, f"{name}[{key!r}]", i, found)

@@ -11,8 +11,9 @@ import torch
 from torch import Tensor
 
 from thalweg.errors import InputError
+from thalweg.landscape._arrays import type_of
 from thalweg.landscape._passes import ModuleLosses
-from thalweg.landscape._targets import CALLS, check_neighbours, check_targets, keeps, type_of
+from thalweg.landscape._targets import CALLS, check_neighbours, check_targets, keeps
 from thalweg.landscape.data import Data
 from thalweg.landscape.landscape import Landscape
 from thalweg.tree import leaves, rebuild

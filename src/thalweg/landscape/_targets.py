@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from thalweg.errors import InputError
+from thalweg.landscape._arrays import type_of
 from thalweg.landscape._loss import PerSample, check
 from thalweg.landscape.data import Data
 
@@ -149,8 +150,3 @@ def _kind(loss: Any) -> Any:
 def _shape(tensor: Tensor, first: str = "n") -> str:
     """A shape whose first axis are the samples."""
     return f"({first}, {', '.join(map(str, tensor.shape[1:]))})" if tensor.ndim > 1 else f"({first},)"
-
-
-def type_of(dtype: torch.dtype) -> str:
-    """A type of numbers, without torch's name."""
-    return str(dtype).removeprefix("torch.")
