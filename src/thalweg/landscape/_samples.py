@@ -172,7 +172,8 @@ def _refuse_unlike(part: Tree, first: Tree, start: int) -> None:
         if t.shape[1:] != like.shape[1:] or t.dtype != like.dtype:
             raise InputError(
                 f"collate_fn returns {type_of(t.dtype)} of shape {tuple(t.shape[1:])} a sample from sample {start}"
-                f" on, {type_of(like.dtype)} of shape {tuple(like.shape[1:])} before: pad all to one shape, in one type"
+                f" on, {type_of(like.dtype)} of shape {tuple(like.shape[1:])} before: pad all to one shape, in one"
+                " type"
             )
 
 

@@ -157,9 +157,9 @@ def move(
                 columns.append((info.loss, info.accepted, slope))
             loss, *rest = (torch.stack(column, 1)[:count] for column in zip(*columns, strict=True))
             if batch is not None:
-                own = batch[:count, taken[0] - first : taken[-1] + 1 - first]  # w* on each step's batch
+                drawn = batch[:count, taken[0] - first : taken[-1] + 1 - first]  # w* on each step's batch
                 base = torch.stack(
-                    [chunk.centers[t].losses[b].mean(1) for t, b in zip(chunk.which, own, strict=True)]
+                    [chunk.centers[t].losses[b].mean(1) for t, b in zip(chunk.which, drawn, strict=True)]
                 )
             seen.append(Block(loss, loss - base, *rest))
             step = taken[-1] + 1

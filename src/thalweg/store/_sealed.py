@@ -37,12 +37,7 @@ class DamagedError(InputError):
 
 
 def _read_file(path: Path, size: int | None = None) -> bytes:
-    """The bytes of a regular file, of which not more are read than there should be.
-
-    Args:
-        path: of the file, or of a link to it.
-        size: that it should have; None for at most `MOST`.
-    """
+    """The bytes of a regular file, or of a link to one, of `size` bytes; None for at most `MOST`."""
     try:
         with open(path, "rb", opener=_without_waiting) as file:
             found = os.fstat(file.fileno())

@@ -77,25 +77,19 @@ def survey(
             with workers_of(job, pool_size) as pool, _bar(job, planned, missing, progress) as tick:
                 auto = isinstance(job.settings, Auto)
                 runs = Settling(job, missing, pool, tick) if auto else Schedule(job, store, missing, pool, tick)
-                _write(store, planned, job, finished, runs)
+                for shard, rows in runs.finished():
+                    store.write_shard(shard.key, shard_dataset(rows))
+                    finished[shard.key] = scalars(store.read_shard(shard.key))
+                    _write_table(store, planned, job, finished)
         store.finish()
     return Survey(out)
 
 
-def _write(store: Store, planned: Plan, job: Job, finished: dict[str, xr.Dataset], runs: Schedule | Settling) -> None:
-    """Write each shard as soon as it is computed, and the table with it."""
-    for shard, rows in runs.finished():
-        store.write_shard(shard.key, shard_dataset(rows))
-        finished[shard.key] = scalars(store.read_shard(shard.key))
-        _write_table(store, planned, job, finished)
-
-
 def _tasks(job: Job, missing: list[Shard]) -> int:
     """What can run at a time, at least 1: chunks of chains, or checkpoints where each finds its settings."""
-    count = len(missing)
-    if isinstance(job.settings, Settings):
-        count = sum(-(-len(s.checkpoints) * job.settings.chains // width(job.landscape)) for s in missing)
-    return max(count, 1)
+    if isinstance(job.settings, Auto):
+        return max(len(missing), 1)
+    return max(sum(-(-len(s.checkpoints) * job.settings.chains // width(job.landscape)) for s in missing), 1)
 
 
 def _names(logged: Sequence[str]) -> tuple[str, ...]:
