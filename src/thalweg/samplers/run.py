@@ -157,10 +157,8 @@ def move(
                 columns.append((info.loss, info.accepted, slope))
             loss, *rest = (torch.stack(column, 1)[:count] for column in zip(*columns, strict=True))
             if batch is not None:
-                drawn = batch[:count, taken[0] - first : taken[-1] + 1 - first]  # w* on each step's batch
-                base = torch.stack(
-                    [chunk.centers[t].losses[b].mean(1) for t, b in zip(chunk.which, drawn, strict=True)]
-                )
+                drawn = zip(chunk.which, batch[:count, taken[0] - first : taken[-1] + 1 - first], strict=True)
+                base = torch.stack([chunk.centers[t].losses[b].mean(1) for t, b in drawn])  # w* on the same batches
             seen.append(Block(loss, loss - base, *rest))
             step = taken[-1] + 1
     return State({k: t[:count].clone() for k, t in carried.items()}, end), Block.join(seen)
