@@ -78,12 +78,17 @@ def survey(
             with workers_of(job, pool_size) as pool, _bar(job, planned, missing, progress) as tick:
                 auto = isinstance(job.settings, Auto)
                 runs = Settling(job, missing, pool, tick) if auto else Schedule(job, store, missing, pool, tick)
-                for shard, rows in runs.finished():
-                    store.write_shard(shard.key, shard_dataset(rows))
-                    finished[shard.key] = scalars(store.read_shard(shard.key))
-                    _write_table(store, planned, job, finished)
+                _write(store, planned, job, finished, runs)
         store.finish()
     return Survey(out)
+
+
+def _write(store: Store, planned: Plan, job: Job, finished: dict[str, xr.Dataset], runs: Schedule | Settling) -> None:
+    """Write each shard as soon as it is computed, and the table with it."""
+    for shard, rows in runs.finished():
+        store.write_shard(shard.key, shard_dataset(rows))
+        finished[shard.key] = scalars(store.read_shard(shard.key))
+        _write_table(store, planned, job, finished)
 
 
 def _tasks(job: Job, missing: list[Shard]) -> int:
