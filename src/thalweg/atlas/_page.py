@@ -30,24 +30,9 @@ class Row:
 
 
 def write(
-    chart: Chart,
-    path: Path,
-    *,
-    rows: list[Row],
-    attributes: dict[str, Any],
-    notes: list[str],
-    forecasts: list[str],
+    chart: Chart, path: Path, *, rows: list[Row], attributes: dict[str, Any], notes: list[str], forecasts: list[str]
 ) -> Path:
-    """Write the page, whole or not at all.
-
-    Args:
-        chart: what it shows.
-        path: of the HTML file.
-        rows: of the table, one a checkpoint.
-        attributes: settings, versions, hashes.
-        notes: sentences under the title.
-        forecasts: sentences on the change of test loss.
-    """
+    """Write the page, whole or not at all: notes stand under the title, forecasts are of the change of test loss."""
     return render(
         "page.html.j2",
         path,
@@ -69,19 +54,15 @@ def _drawing(chart: Chart) -> dict[str, Any]:
     place = _place(time)
     loss = _axis(chart.losses, {}, TOP + 180, TOP)
     llc = _axis(chart.llcs, chart.levels, TOP + 480, TOP + 210)
+    above, below = "loss, nats per sample", "learning coefficient λ̂"
     panels = [
         {
-            "title": "loss, nats per sample",
-            "axis": loss,
-            "ticks": loss.ticks(5),
-            "curves": [_curve(c, place, loss, chart) for c in chart.losses],
-        },
-        {
-            "title": "learning coefficient λ̂",
-            "axis": llc,
-            "ticks": llc.ticks(6),
-            "curves": [_curve(c, place, llc, chart) for c in chart.llcs],
-        },
+            "title": title,
+            "axis": axis,
+            "ticks": axis.ticks(count),
+            "curves": [_curve(c, place, axis, chart) for c in held],
+        }
+        for title, axis, count, held in ((above, loss, 5, chart.losses), (below, llc, 6, chart.llcs))
     ]
     levels = [{"y": llc(v), "text": f"{label}: {v:.0f} ± {e:.0f}"} for label, (v, e) in chart.levels.items()]
     spans = [_span(t, place, i) for i, t in enumerate(chart.transitions)]

@@ -72,11 +72,7 @@ class Time:
 
 
 def time_of(steps: np.ndarray) -> Time:
-    """The time of checkpoints: logarithmic where they are spread over more than two decades, and unevenly.
-
-    Args:
-        steps: (T) ascending.
-    """
+    """The time of checkpoints (T): logarithmic where they are spread over more than two decades, and unevenly."""
     first, last = float(steps[0]), float(steps[-1])
     gaps = np.diff(steps.astype(np.float64)) if len(steps) > 1 else np.ones(1)
     gap = float(gaps[0])

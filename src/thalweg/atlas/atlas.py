@@ -37,16 +37,13 @@ def atlas(
         lines: surveys whose last estimate is drawn as a level; label -> survey.
         hazards: marked on the time axis, with a sentence each: the cliffs of `thalweg.surfaces.cliffs`, say.
 
-    Returns:
-        The path.
-
     Raises:
         InputError: a survey of which nothing is finished, a hazard outside of its steps, or a name that does not
             end in .html.
     """
     gathered = _gather(survey, title, others, lines, hazards)
     attributes, table = survey.attributes, survey.table
-    verdicts = [str(VERDICTS[code]) for code in table["verdict"].values]
+    verdicts = survey.verdicts
     foreseen = {forecast.end: forecast for forecast in survey.forecasts()}
     rows = [_row(table, i, verdicts[i], table.attrs["reasons"][i], foreseen) for i in range(len(verdicts))]
     notes, told = _notes(table, verdicts), _foreseen(list(foreseen.values()))
@@ -76,7 +73,11 @@ def _gather(
 ) -> Chart:
     """The chart of a survey."""
     columns = columns_of(survey.table)
-    last = {label: columns_of(line.table) for label, line in (lines or {}).items()}
+    levels = {}
+    for label, line in (lines or {}).items():
+        last = {name: values[-1] for name, values in columns_of(line.table).items()}
+        healthy = VERDICTS[last["verdict"]] == "healthy"
+        levels[label if healthy else f"{label} (unhealthy)"] = float(last["llc"]), float(last["llc_stderr"])
     return chart(
         columns["step"],
         columns,
@@ -84,13 +85,7 @@ def _gather(
         title=title or f"{survey.path.stem}: the learning coefficient along training",
         n=int(survey.table.attrs["settings"][0]["n"]),
         others={label: columns_of(other.table) for label, other in (others or {}).items()},
-        levels={
-            label if VERDICTS[c["verdict"][-1]] == "healthy" else f"{label} (unhealthy)": (
-                float(c["llc"][-1]),
-                float(c["llc_stderr"][-1]),
-            )
-            for label, c in last.items()
-        },
+        levels=levels,
         hazards=hazards,
     )
 

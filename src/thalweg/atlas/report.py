@@ -62,16 +62,8 @@ class Section:
 def report(path: Path, title: str, sections: Sequence[Section]) -> Path:
     """Write a report, whole or not at all. The same sections give the same bytes.
 
-    Args:
-        path: of the page; its name ends in .html.
-        title: of the page.
-        sections: in their order.
-
-    Returns:
-        The path.
-
     Raises:
-        InputError: another ending.
+        InputError: a path that does not end in .html.
     """
     figures = ["" if s.figure is None else _svg(s.figure, f"f{i}-") for i, s in enumerate(sections)]
     return render("report.html.j2", Path(path), title=title, sections=list(zip(sections, figures, strict=True)))

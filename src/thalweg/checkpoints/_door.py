@@ -67,11 +67,7 @@ def opened(path: Path) -> IO[bytes]:
 
 @contextmanager
 def refusing(path: Path, said: str) -> Iterator[None]:
-    """Whatever a reader raises or warns of, said in one line.
-
-    Raises:
-        InputError: all that was raised.
-    """
+    """Whatever a reader raises, as an InputError of one line; its warnings are not heard."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of pickles of another protocol
@@ -129,11 +125,7 @@ def _read_otherwise(item: zipfile.ZipInfo) -> bool:
 
 
 def check_bytes(path: Path, unpacked: int, size: int) -> None:
-    """Bound what the bytes of a file become.
-
-    Raises:
-        InputError: much more than the file holds.
-    """
+    """Refuse a file whose bytes become much more than it holds."""
     if unpacked > min(RATIO * size + SLACK, LIMIT):
         raise InputError(
             f"{path} unpacks to {unpacked >> 20:,} MiB, but is a file of {size / 2**20:.1f}: weights hardly compress,"
@@ -142,11 +134,7 @@ def check_bytes(path: Path, unpacked: int, size: int) -> None:
 
 
 def check_sums(path: Path, held: zipfile.ZipFile, *, whole: bool) -> None:
-    """Compare every entry with its checksum; if not `whole`, all but the numbers of tensors.
-
-    Raises:
-        InputError: the first entry that is damaged.
-    """
+    """Compare every entry with its checksum; if not `whole`, all but the numbers of tensors."""
     for item in held.infolist():
         if whole or "/data/" not in item.filename:
             for _ in pieces(path, held, item.filename):
@@ -154,11 +142,7 @@ def check_sums(path: Path, held: zipfile.ZipFile, *, whole: bool) -> None:
 
 
 def pieces(path: Path, held: zipfile.ZipFile, name: str) -> Iterator[bytes]:
-    """An entry, piece by piece; at its end its checksum has been compared.
-
-    Raises:
-        InputError: it is damaged.
-    """
+    """An entry, piece by piece; at its end its checksum has been compared."""
     try:
         with held.open(name) as entry:
             while piece := entry.read(PIECE):

@@ -107,7 +107,7 @@ def named(path: Path) -> dict[str, Stated]:
     if parted:
         whole = re.sub("[^0-9]", "", parted[0])
         raise InputError(f"{path.name} may be of step {whole}, in parts: rename it to name-step{whole}{path.suffix}")
-    numbers = _numbers(path.stem)
+    numbers = [_number(path.stem, match) for match in NUMBER.finditer(path.stem)]
     found = {}
     for clock in CLOCKS:
         values = {n.whole: n for n in numbers if n.called == clock}
@@ -135,11 +135,6 @@ def _alone(path: Path, numbers: list[_Number]) -> dict[str, Stated]:
     if number.whole is None:
         raise InputError(f"{path.name} is of step {number.text}: {WHOLE}")
     return {"": Stated(number.whole, "the number in its name")}
-
-
-def _numbers(stem: str) -> list[_Number]:
-    """All numbers of a name."""
-    return [_number(stem, match) for match in NUMBER.finditer(stem)]
 
 
 def _number(stem: str, match: re.Match[str]) -> _Number:

@@ -185,11 +185,7 @@ def _torch(path: Path, file: Any, *, whole: bool) -> tuple[Params, Mapping[str, 
 
 
 def _check_greedy(path: Path, content: Iterable[bytes]) -> None:
-    """Refuse a pickle that asks for any number of bytes: its text is enough to know.
-
-    Raises:
-        InputError: one of `GREEDY`, as protocol 2 writes it.
-    """
+    """Refuse a pickle that asks for any number of bytes: its text is enough to know."""
     tail = b""
     for piece in content:
         found = GREEDY.search(tail + piece)
@@ -220,11 +216,7 @@ def _unpickled(path: Path, file: Any, *, whole: bool) -> Any:
 
 
 def _plain(path: Path, tensors: Mapping[Any, Tensor], size: int) -> Params:
-    """Tensors as plain arrays of numbers.
-
-    Raises:
-        InputError: too many, too large for the file, of another kind, under names that are no text.
-    """
+    """Tensors as plain arrays of numbers."""
     _check_count(path, len(tensors))
     for name, tensor in tensors.items():
         if not isinstance(name, str):
@@ -241,11 +233,7 @@ def _check_count(path: Path, tensors: int) -> None:
 
 
 def _bare(path: Path, state: Params) -> Params:
-    """Parameters by their names without what wrappers put before them.
-
-    Raises:
-        InputError: two of one name.
-    """
+    """Parameters by their names without what wrappers put before them."""
     given: dict[str, str] = {}
     for name in state:
         bare = PREFIXES.sub("", name, count=1)

@@ -14,16 +14,7 @@ def place(folder: Path, step: int) -> Path:
 
 
 def save(weights: Params, folder: Path, step: int) -> Path:
-    """Write the weights of a training step as `step-N.safetensors`, into a folder that is made if need be.
-
-    Args:
-        weights: a state dict.
-        folder: of the run.
-        step: training step.
-
-    Returns:
-        The path.
-    """
+    """Write the state dict of a training step as `step-N.safetensors` into a run's folder, made if need be."""
     folder.mkdir(parents=True, exist_ok=True)
     path = place(folder, step)
     with atomic_write(path) as aside:

@@ -91,21 +91,17 @@ def _found(
     moved = abs(halves[1].mean() - halves[0].mean())
     found = []
     if share_below > SHARE_CUT:
-        found.append(
-            (
-                Verdict.BELOW_BASELINE,
-                f"{share_below:.0%} of the block means lie significantly below L(w*) (cut {SHARE_CUT:.0%}): w* is no"
-                " local minimum",
-            )
+        reason = (
+            f"{share_below:.0%} of the block means lie significantly below L(w*) (cut {SHARE_CUT:.0%}): w* is no"
+            " local minimum"
         )
+        found.append((Verdict.BELOW_BASELINE, reason))
     if drift > DRIFT_CUT and moved > DRIFT_SIZE * abs(mean):
-        found.append(
-            (
-                Verdict.NOT_STATIONARY,
-                f"the two halves of the draws differ by {drift:.1f} standard errors, {moved / abs(mean):.0%} of the"
-                f" mean (cuts {DRIFT_CUT:g}, {DRIFT_SIZE:.0%}): take a longer burn_in; {LONGER}",
-            )
+        reason = (
+            f"the two halves of the draws differ by {drift:.1f} standard errors, {moved / abs(mean):.0%} of the"
+            f" mean (cuts {DRIFT_CUT:g}, {DRIFT_SIZE:.0%}): take a longer burn_in; {LONGER}"
         )
+        found.append((Verdict.NOT_STATIONARY, reason))
     if rhat > RHAT_CUT:
         within = _rhat_within(excess)
         steady = within <= RHAT_CUT and rhat - 1 > 3 * (within - 1)

@@ -53,8 +53,7 @@ def posterior_losses(
     if isinstance(chosen, Auto):
         found = estimate_auto(landscape, counted(chosen.resolve(landscape), landscape), center)
         _ = found.value  # raises where there is none
-        fields = {name: found.settings[name] for name in Settings.model_fields}
-        chosen = Settings(**fields)
+        chosen = Settings(**{name: found.settings[name] for name in Settings.model_fields})
     chosen = chosen.resolve(landscape.n, len(landscape.data))
     size = chosen.chains * (chosen.draws // every) * len(samples) * 8
     if size > LIMIT:

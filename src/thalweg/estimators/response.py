@@ -152,8 +152,8 @@ def _checked(draws: Any, name: str, ndim: int) -> np.ndarray:
     axes = ("chains", "draws", "samples")[:ndim]
     if array.ndim != ndim or 0 in array.shape:
         raise InputError(f"{name} has shape {array.shape}: give ({', '.join(axes)})")
-    if array.shape[1] < 2 * -(-BLOCKS // array.shape[0]):
-        needed = 2 * -(-BLOCKS // array.shape[0])
+    needed = 2 * -(-BLOCKS // array.shape[0])
+    if array.shape[1] < needed:
         raise InputError(
             f"{name} has {array.shape[1]} draws of {array.shape[0]} chains: give at least {needed} draws"
         )

@@ -35,7 +35,9 @@ def tensors(part: Any, where: str, count: int | None = None) -> Tree:
         if len(part) == count and any(t.ndim == 0 or len(t) != count for t in part):
             raise InputError(f"{where} are {count} tensors, one a sample: give torch.stack({where})")
         return tuple(plain(t, f"{where}[{i}]") for i, t in enumerate(part))
-    held = isinstance(part, tuple | list) and any(isinstance(t, Mapping) or _has_rows(t) for t in part)
+    held = isinstance(part, tuple | list) and any(
+        isinstance(t, Mapping) or (isinstance(t, Tensor) and t.ndim) for t in part
+    )
     arrays = isinstance(part, tuple) and bool(part) and all(isinstance(t, np.ndarray) for t in part)
     if held or (arrays and len(part) != count):
         return tuple(tensors(t, f"{where}[{i}]", count) for i, t in enumerate(part))
@@ -56,11 +58,7 @@ def plain(tensor: Tensor, where: str) -> Tensor:
 
 
 def _refuse_kind(tensor: Tensor, where: str) -> None:
-    """Name what is no plain array of numbers, with the call that makes it one.
-
-    Raises:
-        InputError: always.
-    """
+    """Name what is no plain array of numbers, with the call that makes it one."""
     kind, call = f"stored as {str(tensor.layout).removeprefix('torch.')}", "its .to_dense()"
     if tensor.is_nested:
         kind, call = "nested", "its .to_padded_tensor(0)"
@@ -69,11 +67,6 @@ def _refuse_kind(tensor: Tensor, where: str) -> None:
     elif tensor.is_meta:
         kind, call = "on the meta device, without numbers", "one that holds some"
     raise InputError(f"{where}: the tensor is {kind}: give a plain tensor, {call}")
-
-
-def _has_rows(value: Any) -> bool:
-    """Whether it is a tensor of more than one number."""
-    return isinstance(value, Tensor) and value.ndim > 0
 
 
 def numbers(part: Any, where: str) -> Tensor:
@@ -103,11 +96,7 @@ def numbers(part: Any, where: str) -> Tensor:
 
 
 def refuse_text(value: Any, where: str) -> None:
-    """Refuse a word, with what makes a number of it.
-
-    Raises:
-        InputError: text or bytes.
-    """
+    """Refuse text or bytes, with what makes a number of it."""
     if isinstance(value, str | bytes):
         word = shown(value if isinstance(value, str) else value.decode("latin-1"))
         what = "map labels to numbers, sorted(set(labels)).index(label)" if "target" in where else "tokenise it"
@@ -136,11 +125,7 @@ def _of_array(part: Any, where: str) -> Tensor:
 
 
 def _refuse_elements(array: np.ndarray, where: str) -> None:
-    """Name the first element of an array of text or objects that is no number.
-
-    Raises:
-        InputError: always.
-    """
+    """Name the first element of an array of text or objects that is no number."""
     for i, value in enumerate(array.reshape(len(array) if array.ndim else 1, -1)):
         for element in value.tolist():
             refuse_text(element, f"{where}, sample {i}")
@@ -152,17 +137,23 @@ def _refuse_elements(array: np.ndarray, where: str) -> None:
 
 
 def _refuse_odd(part: tuple | list, where: str) -> None:
-    """Name the first element of a list that is no number, or has another shape than the first.
-
-    Raises:
-        InputError: if there is such an element.
-    """
+    """Name the first element of a list that is no number, or has another shape than the first."""
     first: Tensor | None = None
     for i, value in enumerate(part[:SEARCHED]):
         found = numbers(value, f"{where}, sample {i}")
         first = found if first is None else first
         if found.shape != first.shape:
             raise InputError(unequal(where, i, found.shape, first.shape))
+
+
+def type_of(dtype: torch.dtype) -> str:
+    """A type of numbers, without torch's name."""
+    return str(dtype).removeprefix("torch.")
+
+
+def same(a: Tensor, b: Tensor) -> bool:
+    """Whether two tensors hold the same numbers in the same type, NaN being one."""
+    return a.shape == b.shape and a.dtype == b.dtype and bool(((a == b) | ((a != a) & (b != b))).all())
 
 
 def unequal(where: str, i: int, shape: tuple[int, ...], first: tuple[int, ...]) -> str:

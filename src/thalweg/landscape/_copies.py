@@ -122,11 +122,7 @@ def _culprit(module: nn.Module, memo: dict[int, Any]) -> tuple[str, Any]:
 
 
 def _wraps(module: nn.Module) -> str | None:
-    """The name under which a wrapper of torch's holds its module; None if it is none.
-
-    Raises:
-        InputError: a wrapper with hooks of its own, which would be lost.
-    """
+    """The name under which a wrapper of torch's holds its module; None if it is none."""
     kinds = (kind.__name__ for kind in type(module).__mro__ if kind.__module__.startswith("torch."))
     name = next((WRAPPERS[kind] for kind in kinds if kind in WRAPPERS), None)
     if name is not None and (module._forward_hooks or module._forward_pre_hooks):

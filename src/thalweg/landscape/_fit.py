@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from thalweg.errors import InputError, shown
+from thalweg.landscape._arrays import same, type_of
 from thalweg.tree import check_plain
 from thalweg.types import Params
 
@@ -24,17 +25,12 @@ def by_own_names(state: Params, aliases: dict[str, str]) -> Params:
     for name, given in state.items():
         check_plain(name, given)
         own = aliases.get(name, name)
-        if own in found and not _same(found[own], given):
+        if own in found and not same(found[own], given):
             raise InputError(
                 f"{shown(own)} and {shown(name)} are one parameter, their weights differ: save one of them"
             )
         found[own] = given
     return found
-
-
-def _same(a: Tensor, b: Tensor) -> bool:
-    """Whether two tensors hold the same numbers, NaN being one."""
-    return a.shape == b.shape and a.dtype == b.dtype and bool(((a == b) | ((a != a) & (b != b))).all())
 
 
 def fitted(name: str, known: Tensor, given: Tensor) -> Tensor:
@@ -52,14 +48,14 @@ def fitted(name: str, known: Tensor, given: Tensor) -> Tensor:
         )
     if given.dtype == known.dtype:
         return given.detach().to(known)
-    types = f"weights of {shown(name)!r} are {_type(given)}, the module's {_type(known)}"
+    types = f"weights of {shown(name)!r} are {type_of(given.dtype)}, the module's {type_of(known.dtype)}"
     if _kind(given.dtype) != _kind(known.dtype):
         raise InputError(f"{types}: save the weights that were trained, as the module has them")
     found = given.detach().to(known)
     back = found.to(given)  # the same number, or rounded; an infinity that was none has no room
     lost = back != given if _kind(known.dtype) == "whole" else given.isfinite() & ~found.isfinite().to(given.device)
     if bool(lost.any()):
-        raise InputError(f"{types}, which cannot hold them: build the module in {_type(given)}")
+        raise InputError(f"{types}, which cannot hold them: build the module in {type_of(given.dtype)}")
     return found
 
 
@@ -73,8 +69,3 @@ def _kind(dtype: torch.dtype) -> str:
 def _shape(tensor: Tensor) -> str:
     """Its shape, short."""
     return str(tuple(tensor.shape))[:200]
-
-
-def _type(tensor: Tensor) -> str:
-    """Its type of numbers, without torch's name."""
-    return str(tensor.dtype).removeprefix("torch.")

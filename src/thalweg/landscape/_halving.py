@@ -121,9 +121,11 @@ def _responsible(near: Differences, one: Seen, silent: Tensor, step: float) -> T
             code[where[inside]] = (unit[inside] - low + 1).to(code) / (high - low)
             share = float(_change(near, one, code, step).abs().sum() / change.abs().sum())
             row = low - 1 + round(share * (high - low))
-            if low <= row < high and not _left(near, one, change, weights(row, row + 1), step):
-                held |= weights(row, row + 1)
-                continue
+            if low <= row < high:
+                left = change - _change(near, one, weights(row, row + 1), step)
+                if not left.abs().sum() > ADDED * change.abs().sum():
+                    held |= weights(row, row + 1)
+                    continue
         cut = _cut(unit[inside], parameter[inside], low, high)
         first = _change(near, one, weights(low, cut), step)
         second = change - first if short else _change(near, one, weights(cut, high), step)
@@ -134,12 +136,6 @@ def _responsible(near: Differences, one: Seen, silent: Tensor, step: float) -> T
         if not kept:  # they act together
             held |= weights(low, high)
     return held
-
-
-def _left(near: Differences, one: Seen, change: Tensor, group: Tensor, step: float) -> bool:
-    """Whether a group leaves something of a change."""
-    rest = change - _change(near, one, group, step)
-    return bool(rest.abs().sum() > ADDED * change.abs().sum())
 
 
 def _units(near: Differences, where: Tensor) -> tuple[Tensor, Tensor]:

@@ -41,7 +41,8 @@ class PerSample:
             raise InputError(f"loss {loss!r} is not callable: give a function of (outputs, targets)")
         self.given = loss
         self.call = _unreduced(loss)
-        self.ignored = _ignored(loss)
+        keywords = getattr(loss, "keywords", {})
+        self.ignored = int(keywords.get("ignore_index", getattr(loss, "ignore_index", IGNORED)))
 
     def __call__(self, outputs: Any, targets: Tensor) -> Tensor:
         """Losses (B,) in nats."""
@@ -63,12 +64,7 @@ class PerSample:
 
 
 def check(outputs_loss: Tensor, size: int) -> None:
-    """Refuse a loss that is not one finite number per sample.
-
-    Args:
-        outputs_loss: what the loss returned for `size` samples.
-        size: at least 2, so that one number per batch shows.
-    """
+    """Refuse a loss of `size` samples, at least 2, that is not one number per sample."""
     if not isinstance(outputs_loss, Tensor) or outputs_loss.ndim == 0 or outputs_loss.shape[0] != size:
         shape = tuple(outputs_loss.shape) if isinstance(outputs_loss, Tensor) else type(outputs_loss).__name__
         raise InputError(
@@ -92,12 +88,6 @@ def _unreduced(loss: Loss) -> Loss:
 def _is_torch(loss: Any) -> bool:
     """One of torch.nn.functional's losses."""
     return getattr(loss, "__module__", "").startswith("torch.nn.functional")
-
-
-def _ignored(loss: Any) -> int:
-    """The label that the loss leaves out."""
-    keywords = getattr(loss, "keywords", {})
-    return int(keywords.get("ignore_index", getattr(loss, "ignore_index", IGNORED)))
 
 
 def by_name(name: str) -> Loss:

@@ -54,12 +54,10 @@ def _gather(value: Any, name: str, i: int, found: Flat) -> None:
     """Put the tensors of a tree where their places say."""
     if isinstance(value, Tensor):
         found[name] = plain(value, f"sample {i}, {name}")
-    elif isinstance(value, np.generic | np.ndarray):
+    elif isinstance(value, np.generic | np.ndarray | int):
         found[name] = numbers(value, f"sample {i}, {name}")
     elif isinstance(value, float):  # of 64 bits, as default_collate makes them
         found[name] = torch.tensor(value, dtype=torch.float64)
-    elif isinstance(value, int):
-        found[name] = numbers(value, f"sample {i}, {name}")
     elif isinstance(value, Mapping) and name != "target":
         for key, part in value.items():
             _gather(part, f"{name}[{key!r}]", i, found)
@@ -71,11 +69,7 @@ def _gather(value: Any, name: str, i: int, found: Flat) -> None:
 
 
 def _refuse(value: Any, where: str) -> None:
-    """Say what is no number.
-
-    Raises:
-        InputError: always.
-    """
+    """Say what is no number."""
     refuse_text(value, where)
     kind = type(value).__name__
     if value is None:

@@ -89,14 +89,7 @@ def _check_alone(scape: Landscape, first: Tensor) -> None:
 
 
 def _check_gradient(scape: Landscape, losses: ModuleLosses, batch: Batch, quiet: Tensor) -> None:
-    """The loss with gradients is the loss without, and its gradient is one of the weights, dense.
-
-    Args:
-        scape: the landscape.
-        losses: its own.
-        batch: the samples.
-        quiet: (B,) their losses without gradients.
-    """
+    """The loss with gradients is `quiet`, (B,) without; its gradient is one of the weights, dense."""
     loud, grads, other = _graph(scape, losses, batch)
     eps = torch.finfo(quiet.dtype).eps
     if not torch.allclose(loud, quiet, rtol=eps**0.5, atol=100 * eps, equal_nan=True):

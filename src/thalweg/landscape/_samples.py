@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.utils.data import IterableDataset
 
 from thalweg.errors import InputError, first_line
-from thalweg.landscape._arrays import plain, unequal
+from thalweg.landscape._arrays import plain, same, type_of, unequal
 from thalweg.landscape._places import Flat, flat, pair, skeleton
 from thalweg.tree import leaves, rebuild, structure_of
 from thalweg.types import Tree
@@ -133,8 +133,10 @@ def read_collated(dataset: Any, collate: Callable[[list[Any]], Any]) -> tuple[Tr
     for start in range(0, source.total, TWICE):
         rows = range(start, min(start + TWICE, source.total))
         part = _collated(source, rows, collate)
-        if start == 0 and not _equal(leaves(part), leaves(_collated(source, rows, collate))):
-            raise _is_random(source, 0)
+        if start == 0:
+            one, again = leaves(part), leaves(_collated(source, rows, collate))
+            if len(one) != len(again) or not all(map(same, one, again)):
+                raise _is_random(source, 0)
         _refuse_unlike(part, parts[0] if parts else part, start)
         held += sum(t.numel() * t.element_size() for t in leaves(part))
         _refuse_large(source, held)
@@ -163,27 +165,20 @@ def _collated(source: _Source, rows: range, collate: Callable[[list[Any]], Any])
 
 
 def _refuse_unlike(part: Tree, first: Tree, start: int) -> None:
-    """Batches of a collate_fn have one structure, shape and type.
-
-    Raises:
-        InputError: this one differs from the first.
-    """
+    """Batches of a collate_fn have one structure, shape and type."""
     if structure_of(part) != structure_of(first):
         raise InputError(f"collate_fn returns another structure from sample {start} on: give all samples one")
     for t, like in zip(leaves(part), leaves(first), strict=True):
         if t.shape[1:] != like.shape[1:] or t.dtype != like.dtype:
             raise InputError(
-                f"collate_fn returns {_type(t)} of shape {tuple(t.shape[1:])} a sample from sample {start} on,"
-                f" {_type(like)} of shape {tuple(like.shape[1:])} before: pad all to one shape, in one type"
+                f"collate_fn returns {type_of(t.dtype)} of shape {tuple(t.shape[1:])} a sample from sample {start}"
+                f" on, {type_of(like.dtype)} of shape {tuple(like.shape[1:])} before: pad all to one shape, in one"
+                " type"
             )
 
 
 def _sample(source: _Source, i: int, first: Flat) -> Flat:
-    """The tensors of sample i, which has the places, shapes and types of sample 0.
-
-    Raises:
-        InputError: where it differs, and how.
-    """
+    """The tensors of sample i, which has the places, shapes and types of sample 0."""
     found = flat(pair(source.at(i), source.kind, i), i)
     if found.keys() != first.keys():
         odd = sorted(found.keys() ^ first.keys())[0]
@@ -192,24 +187,21 @@ def _sample(source: _Source, i: int, first: Flat) -> Flat:
             f"{source.kind}: sample {has} has {odd}, sample {lacks} has none: give all samples one structure"
         )
     for name, t in found.items():
-        if t.shape != first[name].shape:
-            raise InputError(unequal(f"{source.kind}, {name}", i, t.shape, first[name].shape))
-        if t.dtype != first[name].dtype:
+        where, like = f"{source.kind}, {name}", first[name]
+        if t.shape != like.shape:
+            raise InputError(unequal(where, i, t.shape, like.shape))
+        if t.dtype != like.dtype:
             raise InputError(
-                f"{source.kind}, {name}: sample {i} is {_type(t)}, sample 0 {_type(first[name])}: give all one type,"
-                f" {_type(torch.empty(0, dtype=torch.promote_types(t.dtype, first[name].dtype)))}"
+                f"{where}: sample {i} is {type_of(t.dtype)}, sample 0 {type_of(like.dtype)}: give all one type,"
+                f" {type_of(torch.promote_types(t.dtype, like.dtype))}"
             )
     return found
 
 
 def _refuse_random(source: _Source, held: Flat, i: int) -> None:
-    """Read a sample again.
-
-    Raises:
-        InputError: it differs.
-    """
+    """Read a sample again."""
     again = flat(pair(source.at(i), source.kind, i), i)
-    if again.keys() != held.keys() or not _equal(list(held.values()), [again[name] for name in held]):
+    if again.keys() != held.keys() or not all(same(t, again[name]) for name, t in held.items()):
         raise _is_random(source, i)
 
 
@@ -222,20 +214,7 @@ def _is_random(source: _Source, i: int) -> InputError:
     )
 
 
-def _equal(first: list[Tensor], second: list[Tensor]) -> bool:
-    """Whether tensors hold the same numbers, NaN being one."""
-    return len(first) == len(second) and all(
-        a.shape == b.shape and a.dtype == b.dtype and bool(((a == b) | ((a != a) & (b != b))).all())
-        for a, b in zip(first, second, strict=True)
-    )
-
-
 def _refuse_large(source: _Source, held: int) -> None:
     """Refuse what does not fit in memory."""
     if held > LIMIT:
         raise InputError(f"{source.kind} is larger than {LIMIT >> 30} GiB in memory: give a Subset of it and n=")
-
-
-def _type(tensor: Tensor) -> str:
-    """Its type of numbers, without torch's name."""
-    return str(tensor.dtype).removeprefix("torch.")

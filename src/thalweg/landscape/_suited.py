@@ -11,8 +11,9 @@ import torch
 from torch import Tensor
 
 from thalweg.errors import InputError
+from thalweg.landscape._arrays import type_of
 from thalweg.landscape._passes import ModuleLosses
-from thalweg.landscape._targets import CALLS, check_neighbours, check_targets, keeps, type_of
+from thalweg.landscape._targets import CALLS, check_neighbours, check_targets, keeps
 from thalweg.landscape.data import Data
 from thalweg.landscape.landscape import Landscape
 from thalweg.tree import leaves, rebuild
@@ -62,11 +63,7 @@ def _outputs(scape: Landscape, data: Data) -> Any:
 
 
 def _refuse_inputs(scape: Landscape, data: Data) -> None:
-    """Say which inputs want another type, where the module then takes them.
-
-    Raises:
-        InputError: both types, and the call that mends it.
-    """
+    """Say which inputs want another type, where the module then takes them."""
     own = scape.layout.dtype
     named, given = _names(data.inputs, "inputs"), leaves(data.inputs)
     for casts in _casts(given, own):
@@ -105,11 +102,7 @@ def _casts(given: list[Tensor], own: torch.dtype) -> Iterator[dict[int, torch.dt
 
 
 def _check_numbers(scape: Landscape, data: Data) -> None:
-    """Samples that hold NaN or infinity have a finite loss, as masks have.
-
-    Raises:
-        InputError: the first sample that has none.
-    """
+    """Samples that hold NaN or infinity have a finite loss, as masks have."""
     named = [*_names(data.inputs, "inputs"), "targets"]
     for name, t in zip(named, [*leaves(data.inputs), data.targets], strict=True):
         if not (t.is_floating_point() or t.is_complex()):

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from thalweg.errors import InputError
+from thalweg.landscape._arrays import type_of
 from thalweg.landscape._loss import PerSample, check
 from thalweg.landscape.data import Data
 
@@ -51,11 +52,7 @@ def check_targets(loss: PerSample, outputs: Tensor, data: Data) -> None:
 
 
 def _refuse_targets(loss: PerSample, outputs: Tensor, data: Data) -> None:
-    """Say which type or shape of targets the loss wants, where it then takes them.
-
-    Raises:
-        InputError: types, shapes, the call that mends them; a target that is no number or no label.
-    """
+    """Say which type or shape of targets the loss wants, where it then takes them."""
     targets, few = data.targets, data.targets[: len(outputs)]
     column = few.ndim > 1 and few.shape[-1] == 1
     for squeezed in (False, True) if column else (False,):
@@ -92,11 +89,7 @@ def _takes(loss: PerSample, outputs: Tensor, targets: Tensor) -> bool:
 
 
 def _check_labels(classes: int, ignored: int, targets: Tensor) -> None:
-    """Every label is a class, and every sample has one.
-
-    Raises:
-        InputError: the first sample where it is not so.
-    """
+    """Every label is a class, and every sample has one."""
     rows = targets.reshape(len(targets), -1).to(torch.int64)
     counts = rows != ignored
     wrong = counts & ((rows < 0) | (rows >= classes))
@@ -157,8 +150,3 @@ def _kind(loss: Any) -> Any:
 def _shape(tensor: Tensor, first: str = "n") -> str:
     """A shape whose first axis are the samples."""
     return f"({first}, {', '.join(map(str, tensor.shape[1:]))})" if tensor.ndim > 1 else f"({first},)"
-
-
-def type_of(dtype: torch.dtype) -> str:
-    """A type of numbers, without torch's name."""
-    return str(dtype).removeprefix("torch.")

@@ -68,14 +68,7 @@ def landscape(
 
 
 def of_losses(losses: ModuleLosses, samples: Data, *, n: int | None, name: str | None) -> Landscape:
-    """The landscape of a module's losses, around the weights that the module has.
-
-    Args:
-        losses: with a module in eval mode, which nobody else holds.
-        samples: all data.
-        n: sample size of the theory; default the number of samples.
-        name: identity in a store.
-    """
+    """The landscape of a module's losses around the weights that the module has, in eval mode and nobody else's."""
     module = losses.module
     moving = {k: w.detach() for k, w in module.named_parameters() if w.requires_grad}
     frozen = {k: w.detach() for k, w in module.named_parameters() if not w.requires_grad}
@@ -183,11 +176,8 @@ def _names(scape: Landscape) -> dict[str, str]:
 def _aliases(module: nn.Module) -> tuple[tuple[str, str], ...]:
     """Names of tied parameters, each with the name that `named_parameters` gives."""
     first: dict[int, str] = {}
-    pairs = []
-    for key, w in module.named_parameters(remove_duplicate=False):
-        if first.setdefault(id(w), key) != key:
-            pairs.append((key, first[id(w)]))
-    return tuple(pairs)
+    every = module.named_parameters(remove_duplicate=False)
+    return tuple((key, own) for key, w in every if (own := first.setdefault(id(w), key)) != key)
 
 
 def _static_reason(module: nn.Module, width: int) -> str:

@@ -86,12 +86,7 @@ def measure(scape: Landscape) -> Center:
 
 @contextmanager
 def _named(scape: Landscape, data: Data | None, start: int) -> Iterator[None]:
-    """Compute the losses of the samples from `start` on; where that fails, of which sample it fails.
-
-    Raises:
-        InputError: the first sample whose loss fails alone.
-        Exception: as it was raised, where none does.
-    """
+    """Compute the losses of the samples from `start` on; where that fails, of which sample it fails."""
     try:
         yield
     except Exception:

@@ -125,11 +125,7 @@ def _two_samples(data: tuple | list) -> bool:
 
 
 def _refuse_other(data: Any) -> None:
-    """Name what is no data set, and what of it would be one.
-
-    Raises:
-        InputError: data of a kind that has no samples, or no targets.
-    """
+    """Name what is no data set, and what of it would be one."""
     kind = type(data).__name__
     if isinstance(data, Mapping):
         named = ", ".join(repr(name) for name in list(data)[:6])

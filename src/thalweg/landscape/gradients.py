@@ -15,7 +15,7 @@ from torch import Tensor
 from thalweg.errors import InputError, shown
 from thalweg.landscape._differences import Differences, Seen, compared, drawn
 from thalweg.landscape._halving import depended, guilty
-from thalweg.landscape.landscape import Landscape
+from thalweg.landscape.landscape import Landscape, few
 
 DRAWS = 3  # a fault shows at two of them at least
 
@@ -82,7 +82,7 @@ def _refusal(scape: Landscape, names: list[str], each: bool, one: Seen) -> str:
     rest, slope = set(scape.layout.names) - set(names), sum(one.slopes)
     remedy = "sample the others by landscape.restrict" if rest else "give a loss whose gradient is its own"
     return (
-        f"the gradient of {'' if each else 'some of '}{_few(names)} is not the loss's: along one direction autograd"
+        f"the gradient of {'' if each else 'some of '}{few(names, 5)} is not the loss's: along one direction autograd"
         f" says {slope:.3g}, the loss {slope + one.error:.3g} (a detach, a hook, a straight-through estimator, a"
         f" wrong backward pass): {remedy}"
     )
@@ -95,7 +95,7 @@ def _restricted(scape: Landscape, held: Tensor) -> Landscape:
     whole = scape.mask
     if bool((held if whole is None else held | (whole == 0)).all()):
         raise InputError(
-            f"the loss depends on {_few(list(names))}, and autograd gives no parameter a gradient: compute it by"
+            f"the loss depends on {few(list(names), 5)}, and autograd gives no parameter a gradient: compute it by"
             " torch, without detach or no_grad"
         )
     found = scape.restrict(masks=masks)
@@ -110,16 +110,10 @@ def _named(name: str, held: Tensor) -> str:
     full = rows.all(1).nonzero()[:, 0].tolist()
     if int(rows.sum()) > len(full) * rows.shape[1]:
         return f"{int(rows.sum())} weights of {shown(name)}"
-    word = "row" if held.ndim > 1 else "entry"
-    plural = {"row": "rows", "entry": "entries"}[word]
+    word, plural = ("row", "rows") if held.ndim > 1 else ("entry", "entries")
     if len(full) == 1:
         return f"{shown(name)}, {word} {full[0]}"
     if full[-1] - full[0] == len(full) - 1:
         return f"{shown(name)}, {plural} {full[0]} to {full[-1]}"
     rest = f" and {len(full) - 5} more" if len(full) > 5 else ""
     return f"{shown(name)}, {plural} {', '.join(map(str, full[:5]))}{rest}"
-
-
-def _few(names: list[str]) -> str:
-    """At most five names."""
-    return ", ".join(map(shown, names[:5])) + (f" and {len(names) - 5} more" if len(names) > 5 else "")

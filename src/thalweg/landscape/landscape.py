@@ -208,8 +208,8 @@ class Landscape:
         unknown = [k for k in state if k not in known]
         if missing or unknown:
             raise InputError(
-                f"weights do not fit the module: missing {_few(missing)}, unknown {_few(unknown)}: build the module"
-                " that was trained"
+                f"weights do not fit the module: missing {few(missing, 3)}, unknown {few(unknown, 3)}: build the"
+                " module that was trained"
             )
         placed = {k: fitted(k, w, state[k]) if k in state else w for k, w in known.items()}
         params, frozen = ({k: placed[k] for k in names} for names in (self.params, self.frozen))
@@ -230,10 +230,7 @@ def check_weights(params: Params, frozen: Params) -> None:
             raise InputError(f"weights of {shown(name)!r} hold NaN or infinity: the run had diverged, leave them out")
 
 
-def _few(names: list[str]) -> str:
-    """At most three names."""
-    return (
-        ", ".join(map(shown, names[:3])) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
-        if names
-        else "none"
-    )
+def few(names: list[str], most: int) -> str:
+    """At most so many names."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(map(shown, names[:most])) + more if names else "none"

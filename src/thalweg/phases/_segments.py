@@ -131,23 +131,12 @@ def messages(r: Rows, knots: tuple[int, ...]) -> tuple[list[Message], list[Messa
 
 def between(r: Rows, a: int, b: int, left: Message, right: Message) -> np.ndarray:
     """(.., b - a - 1) how much lower chi-square is with a knot at each checkpoint between two neighbouring knots."""
-    wide = (
-        Message(*(np.asarray(part)[..., None] for part in left)),
-        Message(*(np.asarray(part)[..., None] for part in right)),
-    )
-    one, two = (
-        passed(wide[0], sums(r, a, b).at(slice(-1))),
-        passed(wide[1], sums(r, b, a).at(slice(-2, None, -1))),
-    )
+    left, right = (Message(*(np.asarray(part)[..., None] for part in side)) for side in (left, right))
+    one, two = passed(left, sums(r, a, b).at(slice(-1))), passed(right, sums(r, b, a).at(slice(-2, None, -1)))
     return one.gain + two.gain + (one.m + two.m) ** 2 / (one.d + two.d)
 
 
-def fit(
-    axis: np.ndarray,
-    curve: np.ndarray,
-    error: np.ndarray,
-    follow: float = 0.0,
-) -> Pieces:
+def fit(axis: np.ndarray, curve: np.ndarray, error: np.ndarray, follow: float = 0.0) -> Pieces:
     """The best pieces that single changes reach.
 
     Args:
@@ -161,10 +150,9 @@ def fit(
     r = rows(axis, curve - chord, error, follow)
     while True:
         options = list(neighbours(r, found.knots))
-        tried = [
-            max(options, key=lambda option: option[0])[1],
-            *([together(options)] if len(found.knots) > MANY else []),
-        ]
+        tried = [max(options, key=lambda option: option[0])[1]]
+        if len(found.knots) > MANY:
+            tried.append(together(options))
         better = min((pieces(axis, curve, error, knots, follow) for knots in tried), key=lambda each: each.cost)
         if not better.cost < found.cost - 1e-9:
             return found

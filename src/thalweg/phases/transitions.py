@@ -148,16 +148,12 @@ def transitions(
     pieces = min((fit(axis, curve, error, follow) for axis in _axes(time)), key=lambda found: found.cost)
     knots = redrawn_knots(pieces, error, REDRAWS, follow)
     logged = {name: arrays[name].astype(np.float64) for name in others or {}}
-    sight: dict[str, Any] = {
-        "errors": known.kind,
-        "level_error": _median(known.level),
-        "rough_error": _median(known.rough),
-    }
     found = [
         _describe(move, pieces, knots, arrays["steps"], time, arrays["loss"].astype(np.float64), logged)
         for move in _moves(pieces, known)
     ]
-    return [replace(transition, nbeta=nbeta, **sight) for transition in found]
+    level, rough = (float(np.median(each)) for each in (known.level, known.rough))
+    return [replace(t, nbeta=nbeta, errors=known.kind, level_error=level, rough_error=rough) for t in found]
 
 
 def _check(errors: str, given: bool) -> None:
@@ -175,11 +171,6 @@ def _axes(time: np.ndarray) -> tuple[np.ndarray, ...]:
     since = time - time[0]
     slow = np.log(since + since[1])
     return (since, slow) if (np.diff(slow) > 0).all() else (since,)
-
-
-def _median(values: np.ndarray) -> float:
-    """As a plain number."""
-    return float(np.median(values))
 
 
 @dataclass(frozen=True)
@@ -218,13 +209,11 @@ def _moves(pieces: Pieces, known: Errors) -> list[_Move]:
         while last + 1 < count and signs[last + 1] == signs[first]:
             last += 1
         if signs[first]:
-            fast = [
-                i for i in range(first, last + 1) if abs(slopes[i]) >= SLOW * np.abs(slopes[first : last + 1]).max()
-            ]
-            if (fast[0], fast[-1]) != (0, count - 1):
-                found.append(
-                    _Move(fast[0], fast[-1] + 1, signs[first], *_change(pieces, known, fast[0], fast[-1] + 1))
-                )
+            least = SLOW * np.abs(slopes[first : last + 1]).max()
+            fast = [i for i in range(first, last + 1) if abs(slopes[i]) >= least]
+            a, b = fast[0], fast[-1] + 1
+            if (a, b) != (0, count):
+                found.append(_Move(a, b, signs[first], *_change(pieces, known, a, b)))
         first = last + 1
     return found
 

@@ -37,18 +37,14 @@ def trace(step: Callable[..., tuple[Tensor, Tensor]], example: list[Tensor]) -> 
         example: arguments; copied, since tracing takes two names of one tensor for one input.
     """
     graph = make_fx(step)(*(t.clone() for t in example))
-    if any(_writes(node) for node in graph.graph.nodes):  # what is written to later must not be shared
+    kernels = [node.target for node in graph.graph.nodes if isinstance(node.target, torch._ops.OpOverload)]
+    if any(kernel._schema.is_mutable for kernel in kernels):  # what is written to later must not be shared
         return graph
     _drop_idle(graph)
     _drop_repeated(graph)
     graph.graph.eliminate_dead_code()
     graph.recompile()
     return graph
-
-
-def _writes(node: Node) -> bool:
-    """Whether a kernel writes to its arguments (an in-place operation of the module)."""
-    return isinstance(node.target, torch._ops.OpOverload) and node.target._schema.is_mutable
 
 
 def _drop_idle(module: GraphModule) -> None:

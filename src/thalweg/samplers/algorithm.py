@@ -30,6 +30,18 @@ class Dial(NamedTuple):
     frozen: bool
 
 
+def dialled(step: Callable[..., tuple[AnyState, Info]], *names: str) -> Callable[..., tuple[AnyState, Info]]:
+    """A step as all samplers take it: of the dial it is given by name what it asks for."""
+
+    def take(
+        state: AnyState, draw: Draw, gradient: Gradient, posterior: Posterior, dial: Dial
+    ) -> tuple[AnyState, Info]:
+        asked = {name: getattr(dial, name) for name in names}
+        return step(state, draw, gradient=gradient, posterior=posterior, **asked)
+
+    return take
+
+
 @dataclass(frozen=True)
 class Algorithm:
     """One sampler. Its name is that of the table, the entry point or `register`.

@@ -57,7 +57,10 @@ class Engine:
             raise InputError("compile needs a C++ compiler (g++ or clang++): install one, or leave compile off")
         self.scape, self.compiled = scape, compiled
         self.kernels: dict[tuple, Kernel] = {}
-        self.parts = [] if scape.data is None else _parts(len(scape.data), scape.device)
+        count = 0 if scape.data is None else len(scape.data)
+        self.parts = list(
+            torch.arange(count, device=scape.device).split(ROWS)
+        )  # sample numbers; of none, one empty part
 
     def gradient(self, frozen: Params, batch: Tensor | None) -> Gradient:
         """The gradient of the mean loss, as a function of the parameters.
@@ -69,11 +72,8 @@ class Engine:
         Returns:
             (R, D) -> gradient (R, D) and loss (R,), nats per sample.
         """
-        if batch is not None and batch.shape[1]:
-            return lambda params: self._mean(params, [batch], frozen)
-        if self.scape.data is None:
-            return lambda params: self._mean(params, [torch.empty(0, dtype=torch.long)], frozen)
-        return lambda params: self._mean(params, self.parts, frozen)
+        parts = [batch] if batch is not None and batch.shape[1] else self.parts
+        return lambda params: self._mean(params, parts, frozen)
 
     @contextmanager
     def block(self) -> Iterator[None]:
@@ -146,8 +146,3 @@ class Engine:
                 start += g.numel()
             losses.append(loss.detach())
         return grad, torch.stack(losses)
-
-
-def _parts(count: int, device: torch.device) -> list[Tensor]:
-    """Sample numbers of the full data, in passes of at most ROWS."""
-    return list(torch.arange(count, device=device).split(ROWS))

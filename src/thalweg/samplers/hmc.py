@@ -16,7 +16,7 @@ from torch import Tensor
 
 from thalweg.landscape import Posterior
 from thalweg.samplers._target import Draw, Gradient, Info, force, potential
-from thalweg.samplers.algorithm import BLOCK, Algorithm, Dial
+from thalweg.samplers.algorithm import BLOCK, Algorithm, dialled
 from thalweg.samplers.leapfrog import acceptance, kinetic, leapfrog
 
 JITTER = 20.0  # steps are drawn log-uniformly over this factor
@@ -84,9 +84,4 @@ def step(
     return state, Info(state.loss, chance)
 
 
-def _dialled(state: State, draw: Draw, gradient: Gradient, posterior: Posterior, dial: Dial) -> tuple[State, Info]:
-    """A step as all samplers take it."""
-    return step(state, draw, gradient=gradient, posterior=posterior, step_size=dial.step_size)
-
-
-ALGORITHM = Algorithm(init, _dialled, State, exact=True, trajectories=True, block=BLOCK // 8)
+ALGORITHM = Algorithm(init, dialled(step, "step_size"), State, exact=True, trajectories=True, block=BLOCK // 8)

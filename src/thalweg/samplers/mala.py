@@ -10,7 +10,7 @@ from torch import Tensor
 from thalweg.landscape import Posterior
 from thalweg.samplers import hmc
 from thalweg.samplers._target import Draw, Gradient, Info
-from thalweg.samplers.algorithm import Algorithm, Dial
+from thalweg.samplers.algorithm import Algorithm, dialled
 from thalweg.samplers.hmc import State, init
 
 
@@ -33,9 +33,4 @@ def step(
     return hmc.step(state, one, gradient=gradient, posterior=posterior, step_size=step_size, jitter=1.0)
 
 
-def _dialled(state: State, draw: Draw, gradient: Gradient, posterior: Posterior, dial: Dial) -> tuple[State, Info]:
-    """A step as all samplers take it."""
-    return step(state, draw, gradient=gradient, posterior=posterior, step_size=dial.step_size)
-
-
-ALGORITHM = Algorithm(init, _dialled, State, exact=True)
+ALGORITHM = Algorithm(init, dialled(step, "step_size"), State, exact=True)

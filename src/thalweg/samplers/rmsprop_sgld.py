@@ -15,7 +15,7 @@ from torch import Tensor
 
 from thalweg.landscape import Posterior
 from thalweg.samplers._target import Draw, Gradient, Info
-from thalweg.samplers.algorithm import Algorithm, Dial
+from thalweg.samplers.algorithm import Algorithm, dialled
 
 DECAY = 0.99  # b
 FLOOR = 0.1  # a: weights whose gradient is far below it share one step
@@ -78,9 +78,4 @@ def _project(posterior: Posterior, move: Tensor, scale: Tensor) -> Tensor:
     return move - weighted * ((move * posterior.normal).sum(1, keepdim=True) / length)
 
 
-def _dialled(state: State, draw: Draw, gradient: Gradient, posterior: Posterior, dial: Dial) -> tuple[State, Info]:
-    """A step as all samplers take it."""
-    return step(state, draw, gradient=gradient, posterior=posterior, step_size=dial.step_size, frozen=dial.frozen)
-
-
-ALGORITHM = Algorithm(lambda params, gradient, posterior: init(params), _dialled, State)
+ALGORITHM = Algorithm(lambda params, gradient, posterior: init(params), dialled(step, "step_size", "frozen"), State)

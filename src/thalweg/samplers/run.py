@@ -20,7 +20,6 @@ from thalweg.samplers._target import Draw, Gradient
 from thalweg.samplers.algorithm import BLOCK, Dial
 from thalweg.samplers.engine import Engine
 from thalweg.samplers.settings import Settings
-from thalweg.types import Params
 
 SLAB = 1 << 20  # normal draws held for a replica at a time
 COPIES = 14  # of a replica's weights, while it moves
@@ -104,27 +103,12 @@ def start(chunk: Chunk) -> State:
 
 
 def advance(engine: Engine, settings: Settings, chunk: Chunk, state: State) -> tuple[State, Block]:
-    """Run one block: up to BLOCK gradients of a replica or so, to the end of the chain at most.
-
-    Args:
-        engine: of the landscape that the centres lie in.
-        settings: resolved.
-        chunk: the replicas.
-        state: from `start` or the block before.
-
-    Returns:
-        The state after the block, and what was seen in it.
-    """
+    """Run one block: up to BLOCK gradients of a replica or so, to the end of the chain at most; else as `move`."""
     return move(engine, settings, chunk, state, min(state.step + settings.block, settings.steps))
 
 
 def move(
-    engine: Engine,
-    settings: Settings,
-    chunk: Chunk,
-    state: State,
-    end: int,
-    purpose: str | None = None,
+    engine: Engine, settings: Settings, chunk: Chunk, state: State, end: int, purpose: str | None = None
 ) -> tuple[State, Block]:
     """Take steps until `end` of them are taken.
 
@@ -140,7 +124,8 @@ def move(
     padding = chunk.rows - count
     which = torch.tensor(chunk.which + (chunk.which[0],) * padding)
     anchor = _narrow(torch.stack([c.gradient for c in chunk.centers])[which], scape)
-    posterior, frozen = _posterior(chunk, which, anchor, settings, scape), _frozen(chunk, which)
+    posterior = _posterior(chunk, which, anchor, settings, scape)
+    frozen = {k: torch.stack([c.frozen[k] for c in chunk.centers])[which] for k in chunk.centers[0].frozen}
     carried = {k: torch.cat([t, t[:1].expand(padding, *t.shape[1:])]) for k, t in state.carried.items()}
     slab = slab_steps(carried["params"].shape[1], settings.block)
     one = torch.ones_like(posterior.nbeta)
@@ -172,7 +157,8 @@ def move(
                 columns.append((info.loss, info.accepted, slope))
             loss, *rest = (torch.stack(column, 1)[:count] for column in zip(*columns, strict=True))
             if batch is not None:
-                base = _baseline(chunk, batch[:count, taken[0] - first : taken[-1] + 1 - first])
+                drawn = zip(chunk.which, batch[:count, taken[0] - first : taken[-1] + 1 - first], strict=True)
+                base = torch.stack([chunk.centers[t].losses[b].mean(1) for t, b in drawn])  # w* on the same batches
             seen.append(Block(loss, loss - base, *rest))
             step = taken[-1] + 1
     return State({k: t[:count].clone() for k, t in carried.items()}, end), Block.join(seen)
@@ -251,14 +237,3 @@ def _posterior(chunk: Chunk, which: Tensor, gradient: Tensor, settings: Settings
     normal = torch.nn.functional.normalize(gradient) if scape.restriction.orthogonal_to_gradient else None
     nbeta, gamma = (center.new_full((len(which), 1), x) for x in (settings.nbeta or math.nan, settings.gamma))
     return Posterior(center, nbeta, gamma, scape.mask, normal)
-
-
-def _frozen(chunk: Chunk, which: Tensor) -> Params:
-    """Buffers and frozen parameters of every row."""
-    names = chunk.centers[0].frozen
-    return {k: torch.stack([c.frozen[k] for c in chunk.centers])[which] for k in names}
-
-
-def _baseline(chunk: Chunk, batch: Tensor) -> Tensor:
-    """(R, J) loss of w* on each step's batch."""
-    return torch.stack([chunk.centers[t].losses[b].mean(1) for t, b in zip(chunk.which, batch, strict=True)])

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from thalweg.landscape import Posterior
 from thalweg.samplers._target import Draw, Gradient, Info, force
-from thalweg.samplers.algorithm import Algorithm, Dial
+from thalweg.samplers.algorithm import Algorithm, dialled
 
 
 class State(NamedTuple):
@@ -67,9 +67,4 @@ def step(
     return State(params, momentum.addcmul(h, pull, value=-0.5), pull, loss), Info(loss, torch.ones_like(loss))
 
 
-def _dialled(state: State, draw: Draw, gradient: Gradient, posterior: Posterior, dial: Dial) -> tuple[State, Info]:
-    """A step as all samplers take it."""
-    return step(state, draw, gradient=gradient, posterior=posterior, step_size=dial.step_size, friction=dial.friction)
-
-
-ALGORITHM = Algorithm(init, _dialled, State)
+ALGORITHM = Algorithm(init, dialled(step, "step_size", "friction"), State)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from thalweg.landscape import Posterior
 from thalweg.samplers._target import Draw, Gradient, Info
-from thalweg.samplers.algorithm import Algorithm, Dial
+from thalweg.samplers.algorithm import Algorithm, dialled
 
 
 class State(NamedTuple):
@@ -51,9 +51,4 @@ def step(
     return State(state.params + move), Info(loss, torch.ones_like(loss))
 
 
-def _dialled(state: State, draw: Draw, gradient: Gradient, posterior: Posterior, dial: Dial) -> tuple[State, Info]:
-    """A step as all samplers take it."""
-    return step(state, draw, gradient=gradient, posterior=posterior, step_size=dial.step_size)
-
-
-ALGORITHM = Algorithm(lambda params, gradient, posterior: init(params), _dialled, State)
+ALGORITHM = Algorithm(lambda params, gradient, posterior: init(params), dialled(step, "step_size"), State)

@@ -80,7 +80,7 @@ def pilot(
     Raises:
         InputError: betas that do not ascend to 1, a log likelihood that is not finite.
     """
-    if betas is not None and (not len(betas) or betas[-1] != 1 or not _ascends([0.0, *betas])):
+    if betas is not None and (not len(betas) or betas[-1] != 1 or any(b <= a for a, b in pairwise([0.0, *betas]))):
         raise InputError(f"schedule {list(betas)}: give inverse temperatures that ascend from above 0 to 1")
     z = torch.randn(particles, width, generator=own, dtype=torch.float64)
     value, beta, stages = _checked(target(z)), 0.0, []
@@ -116,11 +116,6 @@ def travel(
             rate += chance / moves
         worst = min(worst, rate)
     return Cloud(z, value, log_evidence, worst)
-
-
-def _ascends(betas: Sequence[float]) -> bool:
-    """Whether each is larger than the one before."""
-    return all(b > a for a, b in pairwise(betas))
 
 
 def _checked(value: Tensor) -> Tensor:

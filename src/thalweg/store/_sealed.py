@@ -37,15 +37,7 @@ class DamagedError(InputError):
 
 
 def _read_file(path: Path, size: int | None = None) -> bytes:
-    """The bytes of a regular file, of which not more are read than there should be.
-
-    Args:
-        path: of the file, or of a link to it.
-        size: that it should have; None for at most `MOST`.
-
-    Raises:
-        DamagedError: missing, unreadable, no regular file, another size.
-    """
+    """The bytes of a regular file, or of a link to one, of `size` bytes; None for at most `MOST`."""
     try:
         with open(path, "rb", opener=_without_waiting) as file:
             found = os.fstat(file.fileno())
@@ -75,14 +67,33 @@ def sealed(attributes: dict[str, Any], said: dict[str, Any]) -> bytes:
     return content
 
 
-def unsealed(path: Path) -> dict[str, Any]:
-    """What a `zarr.json` says under the package's mark.
+def unsealed(path: Path, content: bytes | None = None) -> dict[str, Any]:
+    """What a `zarr.json` says under the package's mark; its bytes are read where they are not given.
 
     Raises:
         DamagedError: missing, cut, edited, or another's.
         InputError: of an older format.
     """
-    return _unsealed(path, _read_file(path))
+    content = _read_file(path) if content is None else content
+    try:
+        whole = json.loads(content)
+        said = whole["attributes"][MARK]
+        given = said.get("schema"), said.pop("digest", None)
+        found = digest(whole)
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+        raise DamagedError(path, "no record of a survey") from error
+    if given == (1, None):
+        raise InputError(
+            f"{path.parent} was written in format 1, without checksums: remove it, or give another folder, and run"
+            " the survey again"
+        )
+    if given[1] != found:
+        raise DamagedError(path, "other words than were written")
+    if given[0] != FORMAT:
+        raise InputError(
+            f"{path.parent} was written in format {given[0]}, this version reads {FORMAT}: update thalweg"
+        )
+    return said
 
 
 def pack(group: xr.Dataset, name: str | None = None, **said: Any) -> tuple[str, dict[str, bytes]]:
@@ -115,7 +126,7 @@ def unpack(place: Path) -> xr.Dataset:
         InputError: arrays that the installed Zarr cannot read.
     """
     content = _read_file(place / ROOT)
-    said = _unsealed(place / ROOT, content)
+    said = unsealed(place / ROOT, content)
     if said.get("name") != place.name:
         raise DamagedError(place / ROOT, "it belongs to another folder")
     held: dict[str, Any] = {ROOT: Buffer.from_bytes(content)}
@@ -131,29 +142,6 @@ def unpack(place: Path) -> xr.Dataset:
         raise InputError(f"{place} cannot be read ({first_line(error)}): update zarr and xarray") from error
     del group.attrs[MARK]
     return group
-
-
-def _unsealed(path: Path, content: bytes) -> dict[str, Any]:
-    """What the bytes of a `zarr.json` say."""
-    try:
-        whole = json.loads(content)
-        said = whole["attributes"][MARK]
-        given = said.get("schema"), said.pop("digest", None)
-        found = digest(whole)
-    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
-        raise DamagedError(path, "no record of a survey") from error
-    if given == (1, None):
-        raise InputError(
-            f"{path.parent} was written in format 1, without checksums: remove it, or give another folder, and run"
-            " the survey again"
-        )
-    if given[1] != found:
-        raise DamagedError(path, "other words than were written")
-    if given[0] != FORMAT:
-        raise InputError(
-            f"{path.parent} was written in format {given[0]}, this version reads {FORMAT}: update thalweg"
-        )
-    return said
 
 
 def _encoding(name: Any, array: xr.Variable) -> dict[str, Any]:

@@ -109,10 +109,8 @@ def _of_callable(call: Callable, what: str, name: str | None) -> list[Any]:
     if isinstance(call, functools.partial):
         return ["partial", _of_callable(call.func, what, name), repr(call.args), repr(sorted(call.keywords.items()))]
     if isinstance(call, nn.Module):
-        return [
-            _of_module(call, name),
-            of_tensors({k: v for k, v in call.state_dict().items() if isinstance(v, Tensor)}),
-        ]
+        held = {k: v for k, v in call.state_dict().items() if isinstance(v, Tensor)}
+        return [_of_module(call, name), of_tensors(held)]
     qualified = getattr(call, "__qualname__", type(call).__qualname__)
     home = getattr(call, "__module__", "") or ""
     if home.split(".")[0] == "torch":

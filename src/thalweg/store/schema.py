@@ -62,15 +62,17 @@ def shard_dataset(rows: Sequence[Row]) -> xr.Dataset:
     traces = [row.estimate.trace for row in rows]
     assert all(traces)
     columns: dict[str, Any] = {}
-    for name, tail in (
-        ("loss", "draw"),
-        ("excess", "draw"),
-        ("burn_in_loss", "burn_in"),
-        ("burn_in_excess", "burn_in"),
-    ):
+    for name in ("loss", "excess", "burn_in_loss", "burn_in_excess"):
+        tail = "burn_in" if name.startswith("burn_in") else "draw"
         stacked = np.stack([getattr(t, name) for t in traces])
         columns[name] = (("checkpoint", "chain", tail), stacked, {"units": UNITS[name.removeprefix("burn_in_")]})
-    return xr.Dataset(columns | _scalars(rows), attrs=_attributes(rows))
+    words = {  # what arrays do not hold
+        "keys": [row.key for row in rows],
+        "reasons": [list(row.estimate.reasons) for row in rows],
+        "choices": [list(row.estimate.choices) for row in rows],
+        "settings": [row.estimate.settings for row in rows],
+    }
+    return xr.Dataset(columns | _scalars(rows), attrs=words)
 
 
 def scalars(shard: xr.Dataset) -> xr.Dataset:
@@ -102,11 +104,9 @@ def _scalars(rows: Sequence[Row]) -> dict[str, Any]:
     """One column for each quantity."""
     estimates = [row.estimate for row in rows]
     units = UNITS | {name: LOGGED[name].units for name in rows[0].logged}
+    own = ("train_loss", "test_loss", "weight_norm", "gradient_norm")
     columns = {
-        **{
-            name: [getattr(row, name) for row in rows]
-            for name in ("train_loss", "test_loss", "weight_norm", "gradient_norm")
-        },
+        **{name: [getattr(row, name) for row in rows] for name in own},
         **{name: [row.logged[name] for row in rows] for name in rows[0].logged},
         "llc": [e.raw for e in estimates],
         "llc_stderr": [e.stderr for e in estimates],
@@ -118,14 +118,3 @@ def _scalars(rows: Sequence[Row]) -> dict[str, Any]:
     codes = np.array([VERDICTS.index(e.verdict) for e in estimates], dtype=np.int8)
     meanings = {"flag_values": list(range(1, len(VERDICTS))), "flag_meanings": " ".join(VERDICTS[1:])}
     return out | {"verdict": ("checkpoint", codes, {"units": UNITS["verdict"], **meanings})}
-
-
-def _attributes(rows: Sequence[Row]) -> dict[str, Any]:
-    """Words that arrays do not hold."""
-    found = [row.estimate for row in rows]
-    return {
-        "keys": [row.key for row in rows],
-        "reasons": [list(e.reasons) for e in found],
-        "choices": [list(e.choices) for e in found],
-        "settings": [e.settings for e in found],
-    }

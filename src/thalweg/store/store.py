@@ -208,9 +208,10 @@ class Store:
 
     def _frame(self) -> None:
         """The root and the groups that hold shards and tables."""
+        group = {"zarr_format": 3, "node_type": "group", "attributes": {}}  # that holds nothing but groups
         for part in PARTS:
             _folder(self.path / part)
-            _replace(self.path / part / ROOT, _group())
+            _replace(self.path / part / ROOT, json.dumps(group, indent=1).encode())
         try:
             unsealed(self.path / ROOT)
         except DamagedError:
@@ -227,11 +228,6 @@ class Store:
 def versions() -> dict[str, str]:
     """Versions of what computed the numbers."""
     return {name: version(name) for name in ("thalweg", "torch", "numpy", "arviz-stats", "zarr", "xarray")}
-
-
-def _group() -> bytes:
-    """The metadata file of a Zarr v3 group that holds nothing but groups."""
-    return json.dumps({"zarr_format": 3, "node_type": "group", "attributes": {}}, indent=1).encode()
 
 
 def _replace(path: Path, content: bytes) -> None:

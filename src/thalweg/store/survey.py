@@ -135,14 +135,12 @@ class Survey:
         if keep.sum() < 2:
             return []
         columns = [self.column(name)[keep] for name in ("step", "train_loss", "test_loss", "llc")]
-        made = self.settings[0]
+        made, logged = self.settings[0], "functional_variance" in self.logged
         return forecasts(
             *columns,
             n=made["n"],
             llc_stderr=self.column("llc_stderr")[keep],
-            functional_variance=self.column("functional_variance")[keep]
-            if "functional_variance" in self.logged
-            else None,
+            functional_variance=self.column("functional_variance")[keep] if logged else None,
             beta=made["nbeta"] / made["n"],
         )
 

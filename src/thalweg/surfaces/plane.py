@@ -101,18 +101,10 @@ def has_plane(landscape: Landscape) -> bool:
 
 
 def _direction(landscape: Landscape, seed: int, number: int) -> Params:
-    """A Gaussian direction whose filters have the norms of those of w*.
+    """One of the two Gaussian directions whose filters have the norms of those of w*; zero where masks close.
 
     A filter is what belongs to one index of axis 0, the output of a torch layer; parameters of one axis (biases)
     have zero. Where no parameter has two axes, each parameter is one filter.
-
-    Args:
-        landscape: at w*; what its masks close has zero.
-        seed: of the streams.
-        number: 1 or 2, which direction.
-
-    Returns:
-        {name: (*shape)}.
     """
     masks = landscape.restriction.masks or {}
     flat = all(w.ndim < 2 for w in landscape.params.values())

@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -161,7 +160,13 @@ class Schedule:
         shape = (len(progress.shard.checkpoints), self.settings.chains, -1)
         loss, excess, slope = (t.cpu().numpy().reshape(shape) for t in (seen.loss, seen.excess, seen.slope))
         variances = self._variances(progress)
-        return [self._row(progress, i, loss[i], excess[i], slope[i], variances[i]) for i in range(shape[0])]
+        rows = []
+        for i in range(shape[0]):
+            reading = progress.readings[i]
+            reading = replace(reading, logged=reading.logged | variances[i])
+            found = trace(loss[i], excess[i], slope[i], self.settings, reading.center)
+            rows.append(_row(progress.shard, i, reading, estimate(found, self.settings, self.job.landscape)))
+        return rows
 
     def _variances(self, progress: _Progress) -> list[dict[str, float]]:
         """V = sum_i Var_w[log p(x_i|w)] of each checkpoint, over all chains at the ends of blocks."""
@@ -173,21 +178,6 @@ class Schedule:
         means, squares = (torch.cat(t).split(chains) for t in ([p.mean for p in parts], [p.square for p in parts]))
         each = [Moments(parts[0].draws, *found) for found in zip(means, squares, strict=True)]
         return [{"functional_variance": n * float(variance(moments).mean())} for moments in each]
-
-    def _row(
-        self,
-        progress: _Progress,
-        i: int,
-        loss: np.ndarray,
-        excess: np.ndarray,
-        slope: np.ndarray,
-        variance: dict[str, float],
-    ) -> Row:
-        """One checkpoint."""
-        reading = progress.readings[i]
-        reading = replace(reading, logged=reading.logged | variance)
-        seen = trace(loss, excess, slope, self.settings, reading.center)
-        return _row(progress.shard, i, reading, estimate(seen, self.settings, self.job.landscape))
 
 
 class Settling:

@@ -18,11 +18,6 @@ DOORS = (ALGORITHMS, LOADERS, LOGGED)  # what workers ask for by name
 SAMPLES = 1024  # of many samples about so many stand for all in the functional variance
 
 
-def _registered() -> tuple[dict[str, Any], ...]:
-    """What was registered in this process, for workers, which start without it."""
-    return tuple(dict(door.registered) for door in DOORS)
-
-
 @dataclass(frozen=True, eq=False)
 class Job:
     """What all tasks of a survey share.
@@ -32,14 +27,14 @@ class Job:
         settings: resolved; of a sampler for all checkpoints, or `Auto`, where each finds its own.
         test: data of the test loss, or None.
         logged: quantities beside, of `LOGGED`.
-        registered: what was added to each of `DOORS` in the process that asks.
+        registered: what was added to each of `DOORS` in the process that asks; workers start without it.
     """
 
     landscape: Landscape
     settings: Settings | Auto
     test: Data | None
     logged: tuple[str, ...] = ()
-    registered: tuple[dict[str, Any], ...] = field(default_factory=_registered)
+    registered: tuple[dict[str, Any], ...] = field(default_factory=lambda: tuple(dict(d.registered) for d in DOORS))
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,6 +1,7 @@
 """Survey: the learning coefficient of every checkpoint of a run, on disk, resumable."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -92,10 +93,9 @@ def _write(store: Store, planned: Plan, job: Job, finished: dict[str, xr.Dataset
 
 def _tasks(job: Job, missing: list[Shard]) -> int:
     """What can run at a time, at least 1: chunks of chains, or checkpoints where each finds its settings."""
-    count = len(missing)
-    if isinstance(job.settings, Settings):
-        count = sum(-(-len(s.checkpoints) * job.settings.chains // width(job.landscape)) for s in missing)
-    return max(count, 1)
+    if isinstance(job.settings, Auto):
+        return max(len(missing), 1)
+    return max(sum(-(-len(s.checkpoints) * job.settings.chains // width(job.landscape)) for s in missing), 1)
 
 
 def _names(logged: Sequence[str]) -> tuple[str, ...]:
@@ -161,29 +161,24 @@ def _resolved(chosen: Settings | Auto, landscape: Landscape, store: Store) -> Se
     return chosen.resolve(landscape.n, len(landscape.data) if landscape.data else None)
 
 
-class _bar:  # noqa: N801  (a context manager, used as a function)
+@contextmanager
+def _bar(job: Job, planned: Plan, missing: list[Shard], wanted: bool | None) -> Iterator[Callable[[int], None]]:
     """A progress bar of replica steps on standard error, silent when that is no terminal."""
-
-    def __init__(self, job: Job, planned: Plan, missing: list[Shard], wanted: bool | None) -> None:
-        console = Console(stderr=True)
-        shown = console.is_terminal if wanted is None else wanted
-        columns = (
-            TextColumn("{task.description}"),
-            BarColumn(),
-            TextColumn("{task.percentage:>3.0f}%"),
-            TimeRemainingColumn(),
-        )
-        self.progress = Progress(*columns, console=console, disable=not shown)
-        size = job.settings.chains * job.settings.steps if isinstance(job.settings, Settings) else 1
-        self.total = size * sum(len(s.checkpoints) for s in planned.shards)
-        self.done = self.total - size * sum(len(s.checkpoints) for s in missing)
-
-    def __enter__(self) -> Callable[[int], None]:
-        self.progress.start()
-        task = self.progress.add_task("survey", total=self.total, completed=self.done)
-        return lambda steps: self.progress.advance(task, steps)
-
-    def __exit__(self, kind: type | None, *_: object) -> None:
-        self.progress.stop()
-        if kind is not None and issubclass(kind, KeyboardInterrupt) and not self.progress.disable:
-            self.progress.console.print("stopped: every finished block is kept, the same call goes on from there")
+    console = Console(stderr=True)
+    shown = console.is_terminal if wanted is None else wanted
+    size = job.settings.chains * job.settings.steps if isinstance(job.settings, Settings) else 1
+    total, left = (size * sum(len(s.checkpoints) for s in shards) for shards in (planned.shards, missing))
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f}%"),
+        TimeRemainingColumn(),
+    )
+    try:
+        with Progress(*columns, console=console, disable=not shown) as progress:
+            task = progress.add_task("survey", total=total, completed=total - left)
+            yield lambda steps: progress.advance(task, steps)
+    except KeyboardInterrupt:
+        if shown:
+            console.print("stopped: every finished block is kept, the same call goes on from there")
+        raise

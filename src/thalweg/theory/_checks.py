@@ -12,11 +12,7 @@ Rational = int | Fraction
 
 
 def count(name: str, value: Any, least: int = 1) -> int:
-    """A whole number that is at least `least`.
-
-    Raises:
-        InputError: it is not.
-    """
+    """A whole number of at least `least`; an InputError where it is none, as of all that follow."""
     try:
         whole = None if isinstance(value, bool) else index(value)
     except TypeError:
@@ -27,11 +23,7 @@ def count(name: str, value: Any, least: int = 1) -> int:
 
 
 def rational(name: str, value: Any) -> Fraction:
-    """An exact number. Floats are refused: 0.1 is no tenth.
-
-    Raises:
-        InputError: it is neither an integer nor a Fraction.
-    """
+    """An exact number, integer or Fraction. Floats are refused: 0.1 is no tenth."""
     try:
         return value if isinstance(value, Fraction) else Fraction(count(name, value, least=-(10**18)))
     except InputError as error:
@@ -39,11 +31,7 @@ def rational(name: str, value: Any) -> Fraction:
 
 
 def positive(name: str, value: Any) -> Fraction:
-    """An exact number above zero.
-
-    Raises:
-        InputError: it is not.
-    """
+    """An exact number above zero."""
     number = rational(name, value)
     if number <= 0:
         raise InputError(f"{name} = {value!r}: give a positive integer or Fraction")
@@ -51,22 +39,14 @@ def positive(name: str, value: Any) -> Fraction:
 
 
 def sequence(name: str, values: Any) -> list[Any]:
-    """At least one value, in order.
-
-    Raises:
-        InputError: a scalar, or nothing at all.
-    """
+    """At least one value, in order; no scalar."""
     if isinstance(values, str) or not isinstance(values, Iterable) or not (found := list(values)):
         raise InputError(f"{name} = {values!r}: give a sequence of at least one number")
     return found
 
 
 def exponents(name: str, values: Any) -> list[Fraction]:
-    """Exponents k_i >= 0, not all of them zero.
-
-    Raises:
-        InputError: one is negative, or all are zero.
-    """
+    """Exponents k_i >= 0, not all of them zero."""
     found = [rational(f"{name}[{i}]", value) for i, value in enumerate(sequence(name, values))]
     if min(found) < 0 or max(found) == 0:
         raise InputError(f"{name} = {values!r}: give exponents that are not negative, at least one above zero")
@@ -74,11 +54,7 @@ def exponents(name: str, values: Any) -> list[Fraction]:
 
 
 def prior_powers(hs: Sequence[Rational] | None, d: int) -> list[Fraction]:
-    """Powers h_i > -1 of a prior prod |w_i|^{h_i}; zeros by default.
-
-    Raises:
-        InputError: not d of them, or one not above -1.
-    """
+    """The d powers h_i > -1 of a prior prod |w_i|^{h_i}; zeros by default."""
     if hs is None:
         return [Fraction(0)] * d
     found = [rational(f"hs[{i}]", value) for i, value in enumerate(sequence("hs", hs))]
@@ -88,11 +64,7 @@ def prior_powers(hs: Sequence[Rational] | None, d: int) -> list[Fraction]:
 
 
 def real(name: str, value: Any, *, zero: bool = False) -> float:
-    """A finite number above zero, or also zero itself.
-
-    Raises:
-        InputError: it is not.
-    """
+    """A finite number above zero, or also zero itself."""
     try:
         number = float(value)
     except (TypeError, ValueError, OverflowError):

@@ -40,9 +40,6 @@ def sum_of(*terms: Coefficient | UpperBound) -> Coefficient | UpperBound:
     Args:
         terms: at least one; a single upper bound among them makes the sum an upper bound.
 
-    Returns:
-        Of the sum.
-
     Raises:
         InputError: no term, or something else than a coefficient.
 
@@ -62,9 +59,6 @@ def product_of(*factors: Coefficient | UpperBound) -> Coefficient | UpperBound:
 
     Args:
         factors: at least one; a single upper bound among them makes the product an upper bound.
-
-    Returns:
-        Of the product.
 
     Raises:
         InputError: no factor, or something else than a coefficient.

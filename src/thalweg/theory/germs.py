@@ -14,9 +14,6 @@ def regular(d: int) -> Coefficient:
         d: number of weights, >= 1. At a minimally singular point, whose minimum set is a manifold with a
             nondegenerate normal Hessian, give the rank of the Hessian.
 
-    Returns:
-        (d/2, 1).
-
     Raises:
         InputError: d is no positive whole number.
 

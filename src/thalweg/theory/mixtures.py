@@ -68,9 +68,6 @@ def mixture_bound(
 def contaminated_normal() -> Coefficient:
     """Of (1 - a) N(0, 1) + a N(b, 1), truth N(0, 1), a in [0, 1]: K ~ a^2 b^2, lambda = 1/2, m = 2.
 
-    Returns:
-        (1/2, 2).
-
     Source: normal crossing; K = a^2 (e^{b^2} - 1) for the chi-square distance.
     """
     return Coefficient(Fraction(1, 2), 2)

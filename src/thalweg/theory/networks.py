@@ -51,10 +51,7 @@ def tanh_network(hidden: int) -> Coefficient:
 
 
 def relu_unit() -> Coefficient:
-    """Of f(x) = a relu(b x), truth zero: K ~ a^2 b^2 on each side, lambda = 1/2, m = 2.
-
-    Returns:
-        (1/2, 2), for inputs of both signs.
+    """Of f(x) = a relu(b x), truth zero, inputs of both signs: K ~ a^2 b^2 on each side, lambda = 1/2, m = 2.
 
     Source: normal crossing; checked here by quadrature.
     """

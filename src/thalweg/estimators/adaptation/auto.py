@@ -55,14 +55,9 @@ class Auto(Choices):
         )
 
     def settings(self, **own: Any) -> Settings:
-        """Of a sampler whose step is not known yet.
-
-        Args:
-            own: what the sampler adds or changes.
-        """
-        shared: dict[str, Any] = {name: getattr(self, name) for name in ("nbeta", "chains", "seed", "threads")}
-        shared["burn_in"] = 0
-        return Settings(**(shared | own))
+        """Of a sampler whose step is not known yet, with what it adds or changes."""
+        shared = {name: getattr(self, name) for name in ("nbeta", "chains", "seed", "threads")}
+        return Settings(**{**shared, "burn_in": 0, **own})
 
     @property
     def largest(self) -> Settings:

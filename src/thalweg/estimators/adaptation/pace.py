@@ -1,12 +1,10 @@
 """Seconds as a count of gradients."""
 
-import time
-
-from torch import Tensor
+from timeit import repeat
 
 from thalweg.estimators.adaptation.auto import Auto
 from thalweg.landscape import Landscape
-from thalweg.samplers import Engine, Gradient, threads, width
+from thalweg.samplers import Engine, threads, width
 
 TRIALS, FEWEST = 5, 100
 
@@ -26,12 +24,5 @@ def counted(auto: Auto, scape: Landscape) -> Auto:
     with threads(auto.threads):
         gradient = Engine(scape, compiled=False).gradient(frozen, None)
         gradient(params)
-        pace = min(_seconds(gradient, params) for _ in range(TRIALS)) * -(-chains // rows)
+        pace = min(repeat(lambda: gradient(params), number=1, repeat=TRIALS)) * -(-chains // rows)
     return auto.model_copy(update={"budget": max(FEWEST, int(float(f"{auto.seconds / pace:.2g}")))})
-
-
-def _seconds(gradient: Gradient, params: Tensor) -> float:
-    """Of one gradient."""
-    began = time.perf_counter()
-    gradient(params)
-    return time.perf_counter() - began

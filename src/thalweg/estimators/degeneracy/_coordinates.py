@@ -71,6 +71,12 @@ class Chart:
         batch = self.scape.data.take(slice(start, stop)) if self.scape.data else (None, None)
         return self.scape.losses(self.scape.layout.unflatten(self.flat + self.move(z)), self.scape.frozen, *batch)
 
+    def of_outputs(self) -> "Chart":
+        """The same, with the outputs of the module as if they were its losses."""
+        if not isinstance(self.scape.losses, ModuleLosses):
+            raise InputError('outputs are known of landscapes made by tw.landscape only: use kind="hessian"')
+        return replace(self, scape=replace(self.scape, losses=replace(self.scape.losses, loss=_Raw())))
+
     def all_losses(self, z: Tensor) -> Tensor:
         """The same for all samples, in float64."""
         with torch.no_grad():
@@ -88,13 +94,6 @@ class _Raw(PerSample):
         """All numbers that the module returned, flat for each sample."""
         numbers = [t.reshape(len(targets), -1) for t in leaves(outputs) if t.is_floating_point()]
         return torch.cat(numbers, 1)
-
-
-def output_losses(scape: Landscape) -> ModuleLosses:
-    """The outputs of a landscape's module as if they were its losses."""
-    if not isinstance(scape.losses, ModuleLosses):
-        raise InputError('outputs are known of landscapes made by tw.landscape only: use kind="hessian"')
-    return replace(scape.losses, loss=_Raw())
 
 
 def closed_direction(scape: Landscape) -> Tensor | None:

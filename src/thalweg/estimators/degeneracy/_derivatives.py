@@ -1,7 +1,6 @@
 """Exact derivatives in the open directions: the Hessian of L_n, and Jacobians reduced to a triangle as they come."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from math import sqrt
 
 import torch
@@ -9,7 +8,7 @@ from torch import Tensor
 from torch.func import grad, jacrev, vmap
 
 from thalweg.errors import InputError, guarded
-from thalweg.estimators.degeneracy._coordinates import ROWS, Chart, output_losses, sample_count
+from thalweg.estimators.degeneracy._coordinates import ROWS, Chart, sample_count
 from thalweg.landscape import ModuleLosses
 from thalweg.tree import map_tensors
 
@@ -111,7 +110,7 @@ def refuse_vanishing(chart: Chart, triangle: Tensor, samples: int) -> None:
     size = float(triangle.norm()) / sqrt(samples)
     floor = 0.0
     if isinstance(chart.scape.losses, ModuleLosses):
-        outputs = replace(chart, scape=replace(chart.scape, losses=output_losses(chart.scape)))
+        outputs = chart.of_outputs()
         first = next(derivatives(outputs, chart.origin, min(16, samples)))
         floor = VANISHING * torch.finfo(first.dtype).eps * float(first.double().norm()) / sqrt(min(16, samples))
     if size <= floor:

@@ -1,13 +1,11 @@
 """What is held constant along a curve: the loss, by its Hessian, or the function, by its Jacobian."""
 
-from dataclasses import replace
-
 import torch
 from torch import Tensor
 from torch.func import grad
 
 from thalweg.errors import InputError
-from thalweg.estimators.degeneracy._coordinates import ROWS, Chart, output_losses, sample_count
+from thalweg.estimators.degeneracy._coordinates import ROWS, Chart, sample_count
 from thalweg.estimators.degeneracy._derivatives import hessian, triangle_of
 from thalweg.estimators.degeneracy.rank import rank
 
@@ -41,7 +39,7 @@ class FunctionField:
     """What is followed: half the squared change of outputs, in the valley of J^T J."""
 
     def __init__(self, chart: Chart, cut: float | None) -> None:
-        self.outputs = replace(chart, scape=replace(chart.scape, losses=output_losses(chart.scape)))
+        self.outputs = chart.of_outputs()
         self.chart, self.rank = chart, rank(chart.scape, "jacobian", cut)
         self.floor = (self.rank.cut * self.rank.singular_values[0]) ** 2
         self.start, self.samples = self.outputs.all_losses(chart.origin), sample_count(chart.scape)

@@ -1,6 +1,6 @@
 """Null directions, followed at constant loss over a finite distance: do many weights give one function?"""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal
 
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from thalweg.errors import InputError
-from thalweg.estimators.degeneracy._coordinates import Chart, closed_direction, output_losses
+from thalweg.estimators.degeneracy._coordinates import Chart, closed_direction
 from thalweg.estimators.degeneracy._derivatives import DENSE
 from thalweg.estimators.degeneracy._fields import FunctionField, LossField, refuse_slope
 from thalweg.estimators.degeneracy.rank import Rank
@@ -178,7 +178,7 @@ def _output_change(chart: Chart, points: list[Tensor]) -> float | None:
     """Largest change of any output along the points."""
     if not isinstance(chart.scape.losses, ModuleLosses):
         return None
-    outputs = replace(chart, scape=replace(chart.scape, losses=output_losses(chart.scape)))
+    outputs = chart.of_outputs()
     first = outputs.all_losses(points[0])
     return max(float((outputs.all_losses(z) - first).abs().max()) for z in points[1:])
 

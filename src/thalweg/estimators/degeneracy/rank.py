@@ -13,7 +13,7 @@ largest (Weyl), plus max(rows, d) roundings of float64: the default cut.
 Source: Watanabe, Algebraic Geometry and Statistical Learning Theory, 2009, ch. 1, remark 7.9.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import sqrt
 from typing import Literal
 
@@ -21,7 +21,7 @@ import numpy as np
 import torch
 
 from thalweg.errors import InputError
-from thalweg.estimators.degeneracy._coordinates import Chart, closed_direction, output_losses
+from thalweg.estimators.degeneracy._coordinates import Chart, closed_direction
 from thalweg.estimators.degeneracy._derivatives import hessian, refuse_vanishing, triangle_of
 from thalweg.landscape import Landscape
 
@@ -91,8 +91,7 @@ def rank(landscape: Landscape, kind: Kind = "fisher", cut: float | None = None) 
     if landscape.data is None:
         raise InputError(f'kind {kind!r} needs samples and a potential has none: use kind="hessian"')
     samples = len(landscape.data)
-    losses = output_losses(landscape) if kind == "jacobian" else landscape.losses
-    triangle, rows = triangle_of(replace(chart, scape=replace(landscape, losses=losses)), chart.origin)
+    triangle, rows = triangle_of(chart.of_outputs() if kind == "jacobian" else chart, chart.origin)
     if kind == "fisher":
         refuse_vanishing(chart, triangle, samples)
     values = torch.linalg.svdvals(triangle).cpu().numpy() / sqrt(samples)

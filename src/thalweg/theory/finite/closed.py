@@ -42,9 +42,6 @@ def asymptotic(coefficient: Coefficient, nbeta: float) -> float:
         coefficient: of a closed form, m <= 2.
         nbeta: large; at least such that the value is positive.
 
-    Returns:
-        The sum of the two terms.
-
     Raises:
         InputError: an upper bound, m >= 3, or nbeta so small that the value is not positive.
 
