@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from thalweg.atlas import Section, Table
-from thalweg.recipes.alice_and_bob._drawing import NAMES
+from thalweg.recipes.alice_and_bob._choices import NAMES
 from thalweg.recipes.alice_and_bob._reflection import Case
 
 

@@ -30,9 +30,9 @@ from thalweg.checkpoints import Series
 from thalweg.estimators import estimate_llc
 from thalweg.irl import Boltzmann
 from thalweg.landscape import Landscape, measure
+from thalweg.recipes._cache import cached
 from thalweg.recipes._parallel import in_parallel
 from thalweg.recipes._policy_checkpoints import trained_series
-from thalweg.recipes.alice_and_bob._cache import cached
 from thalweg.recipes.alice_and_bob._lessons import Lessons, Setup, setup
 from thalweg.recipes.alice_and_bob._rooms import ACTIONS, Walker
 from thalweg.rl import ascend, regret_landscape

@@ -19,7 +19,6 @@ from thalweg.recipes.corner._grid import sweep, train
 from thalweg.recipes.corner._rise import Rise, rise
 from thalweg.recipes.corner.config import Config, paper, tiny
 from thalweg.recipes.recipe import Outcome, Recipe, Stages
-from thalweg.rl import regret_landscape
 from thalweg.samplers import Settings
 from thalweg.store import Survey
 from thalweg.survey import survey
@@ -32,40 +31,34 @@ def run(config: Config, out: Path, seed: int, stages: Stages) -> Outcome:
     levels = config.levels()
     stages.say(f"training {config.runs} policies")
     folders = train(config, levels, out / "runs", [seed + i for i in range(config.runs)])
-    watch, mouse = Watch.of(levels), config.build()
-    seen = [follow(watch, mouse, checkpoints(folder)) for folder in folders]
+    watch = Watch(levels, config.build())
+    seen = [follow(watch, checkpoints(folder)) for folder in folders]
     reference = corner.reference_regrets(config.size, config.horizon, config.alpha, config.discount)
     falls = [fall(run.regret, reference.corner) for run in seen]
 
-    def surveyed(name: str, world: Levels, series: Series, settings: Settings, **how: Any) -> Survey:
+    def surveyed(name: str, world: Levels, series: Series, settings: Settings, temperature: float) -> Survey:
         stages.say(f"survey {name}")
-        temperature = how.pop("temperature", config.ascent.temperature)
-        scape = regret_landscape(mouse, world, n=config.n, temperature=temperature)
-        scape = scape.restrict(orthogonal_to_gradient=True)
-        seeded = settings.model_copy(update={"seed": seed})
         return survey(
-            scape, series, out / f"{name}.zarr", settings=seeded, workers=config.workers, progress=stages.visible
-        )
+            config.scape(world, temperature), series, out / f"{name}.zarr", workers=config.workers,
+            settings=settings.model_copy(update={"seed": seed}), progress=stages.visible,
+        )  # fmt: skip
 
-    series = checkpoints(folders[0])
-    main = surveyed("regret", levels, series, config.sampler)
-    refined = surveyed("corner-levels", levels.only("corner"), series, config.sampler)
+    series, paid = checkpoints(folders[0]), config.ascent.temperature
+    main = surveyed("regret", levels, series, config.sampler, paid)
+    refined = surveyed("corner-levels", levels.only("corner"), series, config.sampler, paid)
     picks = _picks(folders, falls)
-    rises: list[Rise] = []
+    rises, plain = list[Rise](), None
     if picks:
         for settings in config.rises:
-            name = f"rise-{settings.nbeta:g}"
-            rises.append(rise(settings, surveyed(name, levels, picks, settings)))
-        few = picks[: 2 * PLAIN]
-        plain = rise(config.sampler, surveyed("rise-plain", levels, few, config.sampler, temperature=0.0))
-    else:
-        plain = None
+            found = surveyed(f"rise-{settings.nbeta:g}", levels, picks, settings, paid)
+            rises.append(rise(settings, found))
+        plain = rise(config.sampler, surveyed("rise-plain", levels, picks[: 2 * PLAIN], config.sampler, 0.0))
     swept = sweep(config, out / "grid", seed, stages.say)
-    found = page.Findings(reference, seen, falls, main, refined, rises, plain, swept)
-    html = page.write(out / "corner.html", config, found)
+    study = page.Findings(reference, seen, falls, main, refined, rises, plain, swept)
+    html = page.write(out / "corner.html", config, study)
     surveys = [main, *(r.survey for r in rises)]
     unhealthy = float(np.mean(np.concatenate([~s.healthy for s in surveys])))
-    return Outcome(_results(found), html, unhealthy)
+    return Outcome(_results(study), html, unhealthy)
 
 
 def _picks(folders: list[Path], falls: list[Fall]) -> Series:
