@@ -10,8 +10,9 @@ from torch import nn
 from thalweg.checkpoints import Series, checkpoints, place, save
 from thalweg.envs import Environment
 from thalweg.landscape import Landscape
+from thalweg.mdp import Levels
 from thalweg.recipes.recipe import Stages
-from thalweg.rl import PPO, Reinforce, learn
+from thalweg.rl import PPO, Ascent, Reinforce, ascend, learn
 from thalweg.samplers import Settings, threads
 from thalweg.store import Survey
 from thalweg.surfaces import Cliff, Line, Surface, along, cliffs, has_plane, surface
@@ -101,6 +102,11 @@ def episodes(
 ) -> Moments:
     """Learning from episodes, to be begun."""
     return lambda: ((m.step, [m.weights]) for m in learn(build, environment, how, seed, value=value))
+
+
+def exact_gradient(build: Callable[[], nn.Module], levels: Levels, how: Ascent, seeds: list[int]) -> Moments:
+    """Learning by the exact gradient, a run for each seed, to be begun."""
+    return lambda: ((m.step, m.weights) for m in ascend(build, levels, how, seeds))
 
 
 def trained_series(moments: Moments, folders: list[Path], last: int) -> list[Series]:

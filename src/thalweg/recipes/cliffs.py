@@ -19,9 +19,9 @@ from scipy import stats
 from thalweg.atlas import Section, Table, contour_map, line_map, report
 from thalweg.envs import CartPole, Played, corner
 from thalweg.recipes._drawing import BLUE, GREEN, INTERVAL, RED, legend, panels
-from thalweg.recipes._policy_checkpoints import Followed, Lesson, episodes, layers
+from thalweg.recipes._policy_checkpoints import Followed, Lesson, episodes, exact_gradient, layers
 from thalweg.recipes.recipe import Outcome, Recipe, Stages
-from thalweg.rl import PPO, Ascent, Reinforce, ascend, regret_landscape, sampled_landscape
+from thalweg.rl import PPO, Ascent, Reinforce, regret_landscape, sampled_landscape
 from thalweg.samplers import Settings
 
 COLOURS = {"exact gradient": BLUE, "REINFORCE": RED, "PPO": GREEN}
@@ -120,7 +120,7 @@ def _lessons(config: Config, seed: int) -> Iterator[tuple[str, str, Lesson]]:
     levels = corner.corner(config.size, alpha=config.alpha, discount=config.discount, horizon=config.horizon)
     build = partial(corner.Mouse, config.size, config.hidden)
     mouse = regret_landscape(build(), levels, n=10_000, temperature=config.exact.temperature)
-    exact = lambda: ((m.step, m.weights) for m in ascend(build, levels, config.exact, [seed]))  # noqa: E731
+    exact = exact_gradient(build, levels, config.exact, [seed])
     sizes = (config.plane, config.length)
     yield "mouse", "exact gradient", Lesson(exact, config.exact.updates, mouse, config.sampler, *sizes)
     for learner, how in (("REINFORCE", config.reinforce), ("PPO", config.ppo)):

@@ -67,15 +67,6 @@ def drifting(refined: Mapping[str, Any]) -> Section:
         f" is coarse"
         " is right on the average alone.",
     )
-    header = (
-        "noise",
-        "ε_τ",
-        "ε_R",
-        "regret, fine",
-        "exact",
-        "worst, fine",
-        "lp",
-        "exceeded without",
-        "with the model error",
-    )
+    columns = ("noise", "ε_τ", "ε_R", "regret, fine", "exact", "worst, fine", "lp")
+    header = (*columns, "exceeded without", "with the model error")
     return Section("Ontologies that do not", words, None, Table(header, rows))

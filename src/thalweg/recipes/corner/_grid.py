@@ -17,14 +17,13 @@ from typing import Any
 
 import numpy as np
 
-from thalweg.checkpoints import Checkpoint, Series, checkpoints, place, save
+from thalweg.checkpoints import Checkpoint, Series, checkpoints
 from thalweg.mdp import Levels
 from thalweg.recipes._parallel import in_parallel
+from thalweg.recipes._policy_checkpoints import exact_gradient, trained_series
 from thalweg.recipes.corner._behaviour import PHASES, Watch
 from thalweg.recipes.corner.config import Config
-from thalweg.rl import ascend
 from thalweg.runtime import all_finite, finite
-from thalweg.samplers import threads
 from thalweg.survey import survey
 
 
@@ -101,16 +100,11 @@ def sweep(config: Config, folder: Path, seed: int, say: Callable[[str], None]) -
     return Sweep(grid.alphas, config.sampler.nbeta, tuple(rows))
 
 
-def train(config: Config, levels: Levels, folder: Path, seeds: list[int]) -> list[Path]:
-    """Checkpoints of one policy a seed; trained only where the last of them is missing."""
-    folders = [folder / f"seed-{seed}" for seed in seeds]
-    missing = [s for s, f in zip(seeds, folders, strict=True) if not place(f, config.ascent.updates).exists()]
-    if missing:
-        with threads(1):
-            for moment in ascend(config.build, levels, config.ascent, missing):
-                for seed, weights in zip(missing, moment.weights, strict=True):
-                    save(weights, folder / f"seed-{seed}", moment.step)
-    return folders
+def train(config: Config, levels: Levels, folder: Path, seed: int, runs: int) -> list[Series]:
+    """Checkpoints of policies of so many seeds from the first on, trained once."""
+    seeds = [seed + i for i in range(runs)]
+    moments = exact_gradient(config.build, levels, config.ascent, seeds)
+    return trained_series(moments, [folder / f"seed-{each}" for each in seeds], config.ascent.updates)
 
 
 def crossing(alphas: tuple[float, ...], values: np.ndarray) -> float:
@@ -133,10 +127,10 @@ def _place(folder: Path, discount: float, alpha: float) -> Path:
 
 def _trained(config: Config, folder: Path, seed: int, discount: float, alpha: float) -> float:
     """Share of the runs of a cell that end nearest to the cheese."""
-    levels, home = config.levels(alpha, discount), _place(folder, discount, alpha)
-    runs = train(config, levels, home, [seed + i for i in range(config.grid.runs)])
+    levels = config.levels(alpha, discount)
+    runs = train(config, levels, _place(folder, discount, alpha), seed, config.grid.runs)
     watch = Watch(levels, config.build())
-    found = [watch.phase(watch.policy(checkpoints(run).items[-1])) for run in runs]
+    found = [watch.phase(watch.policy(run.items[-1])) for run in runs]
     return found.count(PHASES[-1]) / len(found)
 
 

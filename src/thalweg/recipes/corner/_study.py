@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from thalweg.checkpoints import Checkpoint, Series, checkpoints
+from thalweg.checkpoints import Checkpoint, Series
 from thalweg.envs import corner
 from thalweg.mdp import Levels
 from thalweg.recipes.corner import _page as page
@@ -30,9 +30,9 @@ def run(config: Config, out: Path, seed: int, stages: Stages) -> Outcome:
     """Train all runs, survey the first, compare plateau and end over all, sweep alpha and discount, draw."""
     levels = config.levels()
     stages.say(f"training {config.runs} policies")
-    folders = train(config, levels, out / "runs", [seed + i for i in range(config.runs)])
+    runs = train(config, levels, out / "runs", seed, config.runs)
     watch = Watch(levels, config.build())
-    seen = [follow(watch, checkpoints(folder)) for folder in folders]
+    seen = [follow(watch, series) for series in runs]
     reference = corner.reference_regrets(config.size, config.horizon, config.alpha, config.discount)
     falls = [fall(run.regret, reference.corner) for run in seen]
 
@@ -43,10 +43,10 @@ def run(config: Config, out: Path, seed: int, stages: Stages) -> Outcome:
             settings=settings.model_copy(update={"seed": seed}), progress=stages.visible,
         )  # fmt: skip
 
-    series, paid = checkpoints(folders[0]), config.ascent.temperature
-    main = surveyed("regret", levels, series, config.sampler, paid)
-    refined = surveyed("corner-levels", levels.only("corner"), series, config.sampler, paid)
-    picks = _picks(folders, falls)
+    paid = config.ascent.temperature
+    main = surveyed("regret", levels, runs[0], config.sampler, paid)
+    refined = surveyed("corner-levels", levels.only("corner"), runs[0], config.sampler, paid)
+    picks = _picks(runs, falls)
     rises, plain = list[Rise](), None
     if picks:
         for settings in config.rises:
@@ -61,14 +61,11 @@ def run(config: Config, out: Path, seed: int, stages: Stages) -> Outcome:
     return Outcome(_results(study), html, unhealthy)
 
 
-def _picks(folders: list[Path], falls: list[Fall]) -> Series:
+def _picks(runs: list[Series], falls: list[Fall]) -> Series:
     """Two checkpoints of every run that fell: the last of its plateau, and the last of all; numbered, not dated."""
-    paths: list[Path] = []
-    for folder, found in zip(folders, falls, strict=True):
-        if found.fell >= 0:
-            items = checkpoints(folder).items
-            paths += [items[found.last].path, items[-1].path]
-    return Series(folders[0].parent, tuple(Checkpoint(path, i) for i, path in enumerate(paths)))
+    fell = [(run.items, found.last) for run, found in zip(runs, falls, strict=True) if found.fell >= 0]
+    paths = [items[at].path for items, last in fell for at in (last, -1)]
+    return Series(runs[0].items[0].path.parents[1], tuple(Checkpoint(path, i) for i, path in enumerate(paths)))
 
 
 def _results(study: page.Findings) -> dict[str, Any]:
