@@ -57,9 +57,20 @@ def _stored(name: str, nbeta: float, gamma: float) -> Truth:
     return entry["value"], entry["stderr"]
 
 
-def _exactly(value: Callable[[float, float], float]) -> Callable[[float, float], Truth]:
-    """A number without error."""
-    return lambda nbeta, gamma: (value(nbeta, gamma), 0.0)
+def _known(
+    name: str,
+    coefficient: Coefficient,
+    make: Callable[[], Landscape],
+    value: Callable[[float, float], float],
+    how: str = "quadrature",
+) -> Case:
+    """A truth without error."""
+    return Case(name, coefficient, make, lambda nbeta, gamma: (value(nbeta, gamma), 0.0), how)
+
+
+def _sampled(name: str, coefficient: Coefficient, make: Callable[[], Landscape], how: str = "long tempering") -> Case:
+    """A truth from a long run of another sampler."""
+    return Case(name, coefficient, make, partial(_stored, name), how)
 
 
 def _exact(found: Coefficient | UpperBound) -> Coefficient:
@@ -68,46 +79,32 @@ def _exact(found: Coefficient | UpperBound) -> Coefficient:
     return found
 
 
-def _regular(d: int, n: int = N) -> Case:
+def _regular(d: int) -> Case:
     curvatures = [10.0 ** (2 * i / max(d - 1, 1) - 1) for i in range(d)]
     h = torch.tensor(curvatures, dtype=torch.float64)
-    return Case(
-        f"regular d={d}",
-        theory.regular(d),
-        lambda: models.flat(lambda w: 0.5 * (h * w.square()).sum(), [0.0] * d, n),
-        _exactly(partial(finite.regular, curvatures)),
-        "exact",
-    )
+    make = partial(models.flat, lambda w: 0.5 * (h * w.square()).sum(), [0.0] * d, N)
+    return _known(f"regular d={d}", theory.regular(d), make, partial(finite.regular, curvatures), "exact")
 
 
-def _monomial(ks: Sequence[int], n: int = N) -> Case:
+def _monomial(ks: Sequence[int]) -> Case:
     name = " ".join(f"w{i + 1}^{2 * k}" for i, k in enumerate(ks)) if len(ks) > 1 else f"w^{2 * ks[0]}"
     powers = torch.tensor(ks)
-    return Case(
-        name,
-        theory.normal_crossing(ks),
-        lambda: models.flat(lambda w: w.square().pow(powers).prod(), [0.0] * len(ks), n),
-        _exactly(partial(finite.monomial, ks)),
-        "quadrature",
-    )
+    make = partial(models.flat, lambda w: w.square().pow(powers).prod(), [0.0] * len(ks), N)
+    return _known(name, theory.normal_crossing(ks), make, partial(finite.monomial, ks))
 
 
 def _even(name: str, coefficient: Coefficient, fn: Callable, dims: int) -> Case:
-    return Case(
-        name,
-        coefficient,
-        lambda: models.flat(lambda w: fn(*w), [0.0] * dims, N),
-        _exactly(partial(finite.even, fn, dims)),
-        "quadrature",
-    )
+    make = partial(models.flat, lambda w: fn(*w), [0.0] * dims, N)
+    return _known(name, coefficient, make, partial(finite.even, fn, dims))
 
 
 def _origin(inputs: int, hidden: int, outputs: int) -> Case:
-    return Case(
+    widths = (inputs, hidden, outputs)
+    return _known(
         f"rrr {inputs}-{hidden}-{outputs} r0",
-        theory.reduced_rank(inputs, hidden, outputs, 0),
-        lambda: models.linear_network(models.matrices((inputs, hidden, outputs), 0), N),
-        _exactly(partial(finite.reduced_rank_origin, inputs, hidden, outputs)),
+        theory.reduced_rank(*widths, 0),
+        lambda: models.linear_network(models.matrices(widths, 0), N),
+        partial(finite.reduced_rank_origin, *widths),
         "Wishart",
     )
 
@@ -115,13 +112,8 @@ def _origin(inputs: int, hidden: int, outputs: int) -> Case:
 def _linear(name: str, n: int = N) -> Case:
     """`rrr 3-3-3 r1` or `dln 3-3-3-3 r1`, as in references.json."""
     widths, rank = [int(w) for w in name.split()[1].split("-")], int(name.split()[2][1:])
-    return Case(
-        name,
-        theory.deep_linear(widths, rank),
-        lambda: models.linear_network(models.matrices(widths, rank), n),
-        partial(_stored, name),
-        "block Gibbs",
-    )
+    make = lambda: models.linear_network(models.matrices(widths, rank), n)  # noqa: E731
+    return _sampled(name, theory.deep_linear(widths, rank), make, "block Gibbs")
 
 
 def _trained(name: str, widths: tuple[int, int, int], first: float, second: float, ranks: tuple[int, int]) -> Case:
@@ -131,55 +123,38 @@ def _trained(name: str, widths: tuple[int, int, int], first: float, second: floa
         lower, upper = models.matrices(widths, widths[1])["W0"], models.matrices(widths, ranks[1])["W1"]
         return models.linear_network({"W0": first * lower, "W1": second * upper}, N)
 
-    return Case(
-        name, theory.reduced_rank_local(*widths, *ranks, ranks[1]), make, partial(_stored, name), "block Gibbs"
-    )
+    return _sampled(name, theory.reduced_rank_local(*widths, *ranks, ranks[1]), make, "block Gibbs")
+
+
+def _tanh(p: int) -> Case:
+    """Some tanh units; from four on by a long run."""
+    coefficient, make = theory.tanh_network(p), partial(models.tanh_network, p, N)
+    if p > 3:
+        return _sampled(f"tanh {p}", coefficient, make)
+    return _known(f"tanh p={p}", coefficient, make, partial(finite.readout, models.tanh_gram, [0.0] * p))
 
 
 def _readouts() -> list[Case]:
     """Networks that are linear in their last weights."""
-    tanh = [
-        Case(
-            f"tanh p={p}",
-            theory.tanh_network(p),
-            partial(models.tanh_network, p, N),
-            _exactly(partial(finite.readout, models.tanh_gram, [0.0] * p)),
-            "quadrature",
-        )
-        for p in (1, 2, 3)
-    ]
-    relu = Case(
-        "two relus",
-        theory.relu_pair(),
-        lambda: models.flat(models.relu_pair, [0.0] * 4, N),
-        _exactly(partial(finite.readout, models.relu_gram, [0.0] * 2)),
-        "quadrature",
-    )
-    unit = Case(
+    unit = _known(
         "a relu(bx)",
         theory.relu_unit(),
-        lambda: models.flat(lambda w: 0.25 * w[0].square() * w[1].square(), [0.0, 0.0], N),
-        _exactly(lambda nbeta, gamma: finite.monomial((1, 1), nbeta, gamma, scale=0.25)),
-        "quadrature",
+        partial(models.flat, lambda w: 0.25 * w[0].square() * w[1].square(), [0.0, 0.0], N),
+        partial(finite.monomial, (1, 1), scale=0.25),
     )
-    topics = Case(
+    relu = _known(
+        "two relus",
+        theory.relu_pair(),
+        partial(models.flat, models.relu_pair, [0.0] * 4, N),
+        partial(finite.readout, models.relu_gram, [0.0] * 2),
+    )
+    topics = _known(
         "topics 2-2-2",
         theory.stochastic_matrix_factorization(2, 2, 2, 1),
-        lambda: models.flat(models.topics, [0.5] * 4, N),
-        _exactly(partial(finite.readout, models.topics_gram, [0.5, 0.5])),
-        "quadrature",
+        partial(models.flat, models.topics, [0.5] * 4, N),
+        partial(finite.readout, models.topics_gram, [0.5, 0.5]),
     )
-    wide = [
-        Case(
-            f"tanh {p}",
-            theory.tanh_network(p),
-            partial(models.tanh_network, p, N),
-            partial(_stored, f"tanh {p}"),
-            "long tempering",
-        )
-        for p in (4, 9)
-    ]
-    return [*tanh, *wide, unit, relu, topics]
+    return [*(_tanh(p) for p in (1, 2, 3, 4, 9)), unit, relu, topics]
 
 
 def _superposition(name: str, k: int, positive: int) -> Case:
@@ -193,61 +168,52 @@ def _superposition(name: str, k: int, positive: int) -> Case:
         weights, biases = superposition_loss.gon(6, k, positive)
         return potential(lambda p: superposition_loss.loss(p["W"], p["b"]), {"W": weights, "b": biases}, 500_000)
 
-    return Case(name, theory.superposition_gon(6, k, positive), make, partial(_stored, name), "long tempering")
+    return _sampled(name, theory.superposition_gon(6, k, positive), make)
 
 
 def _mixtures() -> list[Case]:
     """Mixtures of normals, by the chi-squared distance."""
     return [
-        Case(
+        _known(
             "(1-a) N(0) + a N(b)",
             theory.contaminated_normal(),
-            lambda: models.flat(models.contaminated, [0.0, 0.0], N),
-            _exactly(partial(finite.even, lambda a, b: 0.5 * a**2 * np.expm1(b**2), 2)),
-            "quadrature",
+            partial(models.flat, models.contaminated, [0.0, 0.0], N),
+            partial(finite.even, lambda a, b: 0.5 * a**2 * np.expm1(b**2), 2),
         ),
-        Case(
+        _known(
             "N(u)/2 + N(v)/2",
             theory.gaussian_mixture(2, 1),  # weights are regular beside the means, and move nothing at u = v = 0
-            lambda: models.flat(models.two_components, [0.0, 0.0], N),
-            _exactly(partial(finite.even, models.two_components_turned, 2)),
-            "quadrature",
+            partial(models.flat, models.two_components, [0.0, 0.0], N),
+            partial(finite.even, models.two_components_turned, 2),
         ),
     ]
+
+
+def _module(like: Case, widths: Sequence[int], rank: int) -> Case:
+    """A linear network as a module with data."""
+    name = f"module {'-'.join(map(str, widths))} r{rank}"
+    return replace(like, name=name, make=lambda: models.linear_module(models.matrices(widths, rank), N))
 
 
 def _modules() -> list[Case]:
     """Real modules with 1000 samples."""
     return [
-        Case(
+        _known(
             "nn.Linear(8), noisy",
             theory.regular(8),
             partial(models.regression_module, 8, 0.5, N),
-            _exactly(partial(finite.regular, [1.0] * 8)),
+            partial(finite.regular, [1.0] * 8),
             "exact",
         ),
-        Case(
+        _known(
             "module tanh p=1",
             theory.tanh_network(1),
             partial(models.tanh_module, N),
-            _exactly(partial(finite.readout, models.tanh_module_gram, [0.0])),
-            "quadrature",
+            partial(finite.readout, models.tanh_module_gram, [0.0]),
         ),
-        replace(
-            _origin(2, 2, 2),
-            name="module 2-2-2 r0",
-            make=lambda: models.linear_module(models.matrices((2, 2, 2), 0), N),
-        ),
-        replace(
-            _linear("rrr 3-3-3 r1"),
-            name="module 3-3-3 r1",
-            make=lambda: models.linear_module(models.matrices((3, 3, 3), 1), N),
-        ),
-        replace(
-            _linear("dln 3-3-3-3 r1"),
-            name="module 3-3-3-3 r1",
-            make=lambda: models.linear_module(models.matrices((3, 3, 3, 3), 1), N),
-        ),
+        _module(_origin(2, 2, 2), (2, 2, 2), 0),
+        _module(_linear("rrr 3-3-3 r1"), (3, 3, 3), 1),
+        _module(_linear("dln 3-3-3-3 r1"), (3, 3, 3, 3), 1),
     ]
 
 
@@ -270,19 +236,17 @@ CASES: tuple[Case, ...] = (  # every landscape that is held against its truth
     _trained("rrr 4-3-2 at (3,0)", (4, 3, 2), 5.0, 0.0, (3, 0)),
     *_readouts(),
     *_mixtures(),
-    Case(
+    _known(
         "nmf 3x3 H=1",
         _exact(theory.nonnegative_matrix_factorization(3, 3, 1, 0)),
         lambda: models.nonnegative(models.matrices((3, 1, 3), 0), N),
-        _exactly(partial(finite.reduced_rank_origin, 3, 1, 3)),
+        partial(finite.reduced_rank_origin, 3, 1, 3),
         "Wishart",
     ),
-    Case(
+    _sampled(
         "nmf 3x3 H=2",
         _exact(theory.nonnegative_matrix_factorization(3, 3, 2, 0)),
         lambda: models.nonnegative(models.matrices((3, 2, 3), 0), N),
-        partial(_stored, "nmf 3x3 H=2"),
-        "long tempering",
     ),
     _superposition("tms 5+-gon", 5, 1),
     _superposition("tms 6-gon", 6, 0),

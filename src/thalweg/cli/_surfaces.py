@@ -1,6 +1,6 @@
 """What the verb `surface` draws: maps of chosen checkpoints, the gradient lines of all, their cliffs."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,6 @@ from thalweg.checkpoints import Checkpoint, Series
 from thalweg.errors import InputError
 from thalweg.landscape import Landscape
 from thalweg.surfaces import Cliff, Line, Surface, along, check_plane, cliffs, has_plane, surface
-from thalweg.types import Params
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,7 +89,8 @@ def draw(
     if unknown:
         raise InputError(f"no checkpoint of step {unknown[0]}: there are {_some(series.steps)}")
     items = list(series)
-    chosen = [item for item in items if item.step in steps] or [items[i] for i in _spread(len(items))]
+    chosen = [item for item in items if item.step in steps]
+    chosen = chosen or [items[i] for i in sorted({0, len(items) // 2, len(items) - 1})]
     found, skipped = {}, []
     for item in _tracked(chosen, "maps"):
         try:
@@ -101,7 +101,7 @@ def draw(
             found[item.step] = surface(here, size=size, extent=extent, seed=seed)
         except InputError as error:
             raise InputError(f"step {item.step}: {error}") from error
-    lines = along(scape, _states(_tracked(items, "lines")), length=length)
+    lines = along(scape, ((item.step, item.load()) for item in _tracked(items, "lines")), length=length)
     return _Drawn(found, lines, cliffs(lines), skipped)
 
 
@@ -128,21 +128,10 @@ def page(drawn: _Drawn, path: Path, *, title: str) -> Path:
     return report(path, title, [maps, falls])
 
 
-def _spread(count: int) -> list[int]:
-    """First, middle and last of so many, each once."""
-    return sorted({0, count // 2, count - 1})
-
-
 def _some(steps: Sequence[int]) -> str:
     """Steps in words, few of them."""
     shown = [str(step) for step in steps]
     return ", ".join(shown if len(shown) <= 6 else [*shown[:3], "…", shown[-1]])
-
-
-def _states(items: Iterable[Checkpoint]) -> Iterator[tuple[int, Params]]:
-    """Steps and weights, read one by one."""
-    for item in items:
-        yield item.step, item.load()
 
 
 def _tracked(items: Sequence[Checkpoint], what: str) -> Iterable[Checkpoint]:

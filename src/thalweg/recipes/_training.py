@@ -51,7 +51,6 @@ def train(
     *,
     seed: int,
     loss: Callable[[Tensor, Tensor], Tensor] = F.cross_entropy,
-    tick: Callable[[int], None] = lambda _: None,
 ) -> nn.Module:
     """Train, and keep checkpoints as `step-N.safetensors`.
 
@@ -64,7 +63,6 @@ def train(
         folder: where checkpoints go.
         seed: of initialisation and batches.
         loss: of outputs and targets, each sample's or their mean.
-        tick: called with 1 after each batch.
 
     Returns:
         The trained module where it was trained now, else one that was only initialised.
@@ -72,7 +70,6 @@ def train(
     with seeded(seed, "initialisation"):
         module = build()
     if place(folder, training.batches).exists():
-        tick(training.batches)
         return module
     kind = {"adam": torch.optim.Adam, "sgd": torch.optim.SGD}[training.optimizer]
     optimizer = kind(module.parameters(), lr=training.learning_rate, weight_decay=training.weight_decay)
@@ -88,5 +85,4 @@ def train(
             optimizer.zero_grad()
             loss(module(inputs[rows]), targets[rows]).mean().backward()
             optimizer.step()
-            tick(1)
     return module

@@ -6,32 +6,25 @@ policy gradient, by REINFORCE and by PPO, with exact returns along every line; a
 two, with sampled returns. Beside the lines stands the learning coefficient of regret.
 """
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.figure import Figure
 from pydantic import BaseModel, ConfigDict
 from scipy import stats
-from torch import nn
 
 from thalweg.atlas import Section, Table, contour_map, line_map, report
-from thalweg.envs import CartPole, Environment, Played, corner
-from thalweg.landscape import Landscape
-from thalweg.mdp import Levels
-from thalweg.recipes._policy_checkpoints import maps, trained_series
+from thalweg.envs import CartPole, Played, corner
+from thalweg.recipes._drawing import BLUE, GREEN, INTERVAL, RED, legend, panels
+from thalweg.recipes._policy_checkpoints import Followed, Lesson, episodes, exact_gradient, layers
 from thalweg.recipes.recipe import Outcome, Recipe, Stages
-from thalweg.rl import PPO, Ascent, Reinforce, ascend, learn, regret_landscape, sampled_landscape
+from thalweg.rl import PPO, Ascent, Reinforce, regret_landscape, sampled_landscape
 from thalweg.samplers import Settings
-from thalweg.store import Survey
-from thalweg.surfaces import Cliff, Line, Surface, along, cliffs
-from thalweg.survey import survey
-from thalweg.types import Params
 
-INTERVAL = 1.96
-COLOURS = {"exact gradient": "#2f6690", "REINFORCE": "#c8553d", "PPO": "#1b7f5c"}
+COLOURS = {"exact gradient": BLUE, "REINFORCE": RED, "PPO": GREEN}
 
 
 class Config(BaseModel):
@@ -114,126 +107,50 @@ def tiny() -> Config:
     )
 
 
-@dataclass(frozen=True, eq=False)
-class _Found:
-    """One learner in one world.
+class _Run(NamedTuple):
+    """One learner in one world."""
 
-    Attributes:
-        world: mouse or pole.
-        learner: its name.
-        steps: updates of its checkpoints.
-        lines: along the gradient, one a checkpoint.
-        cliffs: found in them.
-        surfaces: of some checkpoints.
-        survey: of the coefficient, where regret is exact.
-    """
-
-    world: str
+    world: str  # mouse or pole
     learner: str
-    steps: list[int]
-    lines: list[tuple[int, Line]]
-    cliffs: list[Cliff]
-    surfaces: dict[str, Surface]
-    survey: Survey | None
+    found: Followed
 
-    @property
-    def per_hundred(self) -> float:
-        """Cliffs per 100 checkpoints."""
-        return 100 * len(self.cliffs) / len(self.lines)
+
+def _lessons(config: Config, seed: int) -> Iterator[tuple[str, str, Lesson]]:
+    """World, learner and lesson: a mouse three ways from one initialisation, with its coefficient; a pole two."""
+    levels = corner.corner(config.size, alpha=config.alpha, discount=config.discount, horizon=config.horizon)
+    build = partial(corner.Mouse, config.size, config.hidden)
+    mouse = regret_landscape(build(), levels, n=10_000, temperature=config.exact.temperature)
+    exact = exact_gradient(build, levels, config.exact, [seed])
+    sizes = (config.plane, config.length)
+    yield "mouse", "exact gradient", Lesson(exact, config.exact.updates, mouse, config.sampler, *sizes)
+    for learner, how in (("REINFORCE", config.reinforce), ("PPO", config.ppo)):
+        moments = episodes(build, Played(levels), how, seed)
+        yield "mouse", learner, Lesson(moments, how.updates, mouse, config.sampler, *sizes)
+    policy, value = (partial(layers, 4, config.hidden[0], outputs) for outputs in (2, 1))
+    pole = sampled_landscape(policy(), CartPole(horizon=config.pole_horizon), config.seeds, n=10_000)
+    for learner, how in (("REINFORCE", config.pole_reinforce), ("PPO", config.pole_ppo)):
+        yield "pole", learner, Lesson(episodes(policy, CartPole(), how, seed, value), how.updates, pole, None, *sizes)
 
 
 def _run(config: Config, out: Path, seed: int, stages: Stages) -> Outcome:
     """Train every learner, follow its gradient at every checkpoint, draw."""
-    levels = corner.corner(config.size, alpha=config.alpha, discount=config.discount, horizon=config.horizon)
-    build = lambda: corner.Mouse(config.size, config.hidden)  # noqa: E731
-    mouse = regret_landscape(build(), levels, n=10_000, temperature=config.exact.temperature)
-    pole = sampled_landscape(_balance(config, 2), CartPole(horizon=config.pole_horizon), config.seeds, n=10_000)
-    found = []
-    for learner, moments, last in _mice(config, build, levels, seed):
-        found.append(_follow("mouse", learner, moments, last, mouse, config, out, seed, stages))
-    for settings in (config.pole_reinforce, config.pole_ppo):
-        moments = _episodes(lambda: _balance(config, 2), CartPole(), settings, seed, lambda: _balance(config, 1))
-        learner = "PPO" if isinstance(settings, PPO) else "REINFORCE"
-        found.append(_follow("pole", learner, moments, settings.updates, pole, config, out, seed, stages))
-    html = report(
-        out / "cliffs.html", "Cliffs in the return", [_count(found), *(part for f in found for part in _sections(f))]
-    )
-    surveys = [f.survey for f in found if f.survey is not None]
-    unhealthy = float(np.mean(np.concatenate([~s.healthy for s in surveys])))
-    return Outcome({"runs": [_results(f) for f in found]}, html, unhealthy)
+    runs = []
+    for world, learner, lesson in _lessons(config, seed):
+        stages.say(f"{learner} teaches the {world}")
+        folder = out / world / learner.replace(" ", "-")
+        runs.append(_Run(world, learner, lesson.followed(folder, seed, stages)))
+    sections = [_count(runs), *(part for run in runs for part in _sections(run))]
+    html = report(out / "cliffs.html", "Cliffs in the return", sections)
+    healthy = np.concatenate([run.found.survey.healthy for run in runs if run.found.survey is not None])
+    return Outcome({"runs": [_results(run) for run in runs]}, html, float((~healthy).mean()))
 
 
-Moments = Callable[[], Iterator[tuple[int, list[Params]]]]
-
-
-def _balance(config: Config, outputs: int) -> nn.Module:
-    """Layers for a pole: its policy, or its value."""
-    width = config.hidden[0]
-    return nn.Sequential(
-        nn.Linear(4, width), nn.Tanh(), nn.Linear(width, width), nn.Tanh(), nn.Linear(width, outputs)
-    )
-
-
-def _mice(
-    config: Config, build: Callable[[], nn.Module], levels: Levels, seed: int
-) -> Iterator[tuple[str, Moments, int]]:
-    """Three ways to learn, from one initialisation."""
-    yield (
-        "exact gradient",
-        lambda: ((m.step, m.weights) for m in ascend(build, levels, config.exact, [seed])),
-        (config.exact.updates),
-    )
-    for settings in (config.reinforce, config.ppo):
-        learner = "PPO" if isinstance(settings, PPO) else "REINFORCE"
-        yield learner, _episodes(build, Played(levels), settings, seed, None), settings.updates
-
-
-def _episodes(
-    build: Callable[[], nn.Module],
-    environment: Environment,
-    settings: Reinforce | PPO,
-    seed: int,
-    value: Callable[[], nn.Module] | None,
-) -> Moments:
-    """Learning from episodes, to be begun."""
-
-    def moments() -> Iterator[tuple[int, list[Params]]]:
-        return ((m.step, [m.weights]) for m in learn(build, environment, settings, seed, value=value))
-
-    return moments
-
-
-def _follow(
-    world: str,
-    learner: str,
-    moments: Moments,
-    last: int,
-    scape: Landscape,
-    config: Config,
-    out: Path,
-    seed: int,
-    stages: Stages,
-) -> _Found:
-    """Train one learner; lines, cliffs, surfaces, and the coefficient where regret is exact."""
-    folder = out / world / learner.replace(" ", "-")
-    stages.say(f"{learner} teaches the {world}")
-    (series,) = trained_series(moments, [folder / "checkpoints"], last)
-    stages.say("lines along its gradient")
-    lines = along(scape, ((item.step, item.load()) for item in series), length=config.length)
-    read = None
-    if world == "mouse":
-        settings = config.sampler.model_copy(update={"seed": seed})
-        restricted = scape.restrict(orthogonal_to_gradient=True)
-        read = survey(restricted, series, folder / "survey.zarr", settings=settings, progress=stages.visible)
-    return _Found(world, learner, series.steps, lines, cliffs(lines), maps(scape, series, config.plane, seed), read)
-
-
-def _count(found: list[_Found]) -> Section:
+def _count(runs: list[_Run]) -> Section:
     """How many cliffs, and the coefficient beside the flatness of the surface."""
     header = ("world", "learner", "checkpoints", "cliffs", "per 100", "λ̂ and fall along the line")
     rows = tuple(
-        (f.world, f.learner, str(len(f.lines)), str(len(f.cliffs)), f"{f.per_hundred:.3g}", _agreement(f))
-        for f in found
+        (world, learner, str(len(f.lines)), str(len(f.cliffs)), f"{f.to_dict()['cliffs_per_100']:.3g}", _agreement(f))
+        for world, learner, f in runs
     )
     words = (
         "A checkpoint stands before a cliff when, along its gradient, the return above the run's lowest falls to "
@@ -243,10 +160,10 @@ def _count(found: list[_Found]) -> Section:
         "rescaled, the other does not.",
         "The figure: λ̂ of the mouse's regret, with 95 % bars; triangles are cliffs, a row for each learner.",
     )
-    return Section("Cliffs per hundred checkpoints", words, _panel(found), Table(header, rows))
+    return Section("Cliffs per hundred checkpoints", words, _panel(runs), Table(header, rows))
 
 
-def _agreement(found: _Found) -> str:
+def _agreement(found: Followed) -> str:
     """Rank correlation of lambda with the largest fall along the line."""
     if found.survey is None or found.survey.healthy.sum() < 5:
         return "–"
@@ -258,50 +175,45 @@ def _agreement(found: _Found) -> str:
     return f"{rank:+.2f}"
 
 
-def _sections(found: _Found) -> list[Section]:
+def _sections(run: _Run) -> list[Section]:
     """Lines and surfaces of one learner."""
-    title = f"{found.world}: {found.learner}"
+    title, found = f"{run.world}: {run.learner}", run.found
     told = tuple(cliff.sentence() for cliff in found.cliffs[:3])
     parts = [Section(title, told, line_map(found.lines, found.cliffs, what="return"))]
     if found.surfaces:
-        what = "regret" if found.world == "mouse" else "minus the return"
+        what = "regret" if run.world == "mouse" else "minus the return"
         told = ("A filter-normalised plane through three checkpoints.",)
         parts.append(Section(f"{title}, surfaces", told, contour_map(found.surfaces, what=what)))
     return parts
 
 
-def _results(found: _Found) -> dict[str, Any]:
+def _results(run: _Run) -> dict[str, Any]:
     """One learner in the document's `results`; `docs/recipes/cliffs.md` explains each name."""
-    read = found.survey.to_dict() if found.survey is not None else {}
+    read = run.found.survey.to_dict() if run.found.survey is not None else {}
     return {
-        "world": found.world,
-        "learner": found.learner,
-        "steps": found.steps,
-        "returns": [-float(line.loss[0]) for _, line in found.lines],
-        "cliffs": [cliff.to_dict() for cliff in found.cliffs],
-        "cliffs_per_100": found.per_hundred,
+        "world": run.world,
+        "learner": run.learner,
+        "returns": [-float(line.loss[0]) for _, line in run.found.lines],
+        **run.found.to_dict(),
         **{name: read.get(name) for name in ("llc", "llc_stderr", "verdicts", "transitions")},
     }
 
 
-def _panel(found: list[_Found]) -> Figure:
+def _panel(runs: list[_Run]) -> Figure:
     """Coefficient of regret along training, cliffs as hazards on the axis of time."""
-    figure = Figure(figsize=(8.4, 3.4), layout="constrained")
-    axes = figure.subplots()
-    for row, f in enumerate(f for f in found if f.survey is not None):
-        assert f.survey is not None
-        steps, llc, error, keep = *(f.survey.column(k) for k in ("step", "llc", "llc_stderr")), f.survey.healthy
+    figure, (axes,) = panels(8.4, 3.4)
+    for row, (learner, f, read) in enumerate((r.learner, r.found, r.found.survey) for r in runs if r.found.survey):
+        steps, llc, error, keep = *(read.column(k) for k in ("step", "llc", "llc_stderr")), read.healthy
         share = steps / steps.max()
-        axes.errorbar(share[keep], llc[keep], INTERVAL * error[keep], color=COLOURS[f.learner], marker="o",
-                      markersize=3, linewidth=1, label=f.learner)  # fmt: skip
+        axes.errorbar(share[keep], llc[keep], INTERVAL * error[keep], color=COLOURS[learner], marker="o",
+                      markersize=3, linewidth=1, label=learner)  # fmt: skip
         hazards = [c.step / steps.max() for c in f.cliffs]
         height = np.full(len(hazards), 0.02 + 0.04 * row)  # of the panel, a row for each learner
-        axes.plot(hazards, height, "^", color=COLOURS[f.learner], markersize=5, transform=axes.get_xaxis_transform())
+        axes.plot(hazards, height, "^", color=COLOURS[learner], markersize=5, transform=axes.get_xaxis_transform())
     axes.set(xlabel="share of training", ylabel="λ̂ of regret")
     low, high = min(0, axes.get_ylim()[0]), axes.get_ylim()[1]
     axes.set_ylim(low - 0.15 * (high - low), high)
-    axes.legend(frameon=False, fontsize=8)
-    axes.spines[["top", "right"]].set_visible(False)
+    legend(axes)
     return figure
 
 

@@ -5,30 +5,23 @@ the empty room of MiniGrid are small enough to be exact. Beside the coefficient 
 gradient's lines, and the cliffs in them.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from matplotlib.figure import Figure
 from pydantic import BaseModel, ConfigDict
 from torch import eye, nn
 
 from thalweg.atlas import Section, Table, contour_map, line_map, report
 from thalweg.envs import CartPole, Environment, GymEnvironment, Played, grid_levels, process
 from thalweg.landscape import Landscape
-from thalweg.recipes._policy_checkpoints import maps, trained_series
+from thalweg.recipes._drawing import BLUE, RED, estimates, panels
+from thalweg.recipes._policy_checkpoints import Followed, Lesson, episodes, layers
 from thalweg.recipes.recipe import Outcome, Recipe, Stages
-from thalweg.rl import PPO, learn, regret_landscape, sampled_landscape
+from thalweg.rl import PPO, regret_landscape, sampled_landscape
 from thalweg.samplers import Settings
 from thalweg.store import Survey
-from thalweg.surfaces import Cliff, Line, Surface, along, cliffs
-from thalweg.survey import survey
-from thalweg.types import Params
-
-INTERVAL = 1.96
-BLUE, RED = "#2f6690", "#c8553d"
 
 
 class Config(BaseModel):
@@ -103,121 +96,65 @@ def tiny() -> Config:
     )
 
 
-@dataclass(frozen=True, eq=False)
-class _Study:
-    """One environment.
-
-    Attributes:
-        name: Gymnasium's.
-        inputs: numbers that the policy sees.
-        outputs: actions.
-        environment: trained in.
-        training: how.
-        sampler: of the survey.
-        hidden: width of the policy.
-    """
-
-    name: str
-    inputs: int
-    outputs: int
-    environment: Environment
-    training: PPO
-    sampler: Settings
-    hidden: int
-
-    def policy(self) -> nn.Module:
-        """Observations -> logits."""
-        return self._layers(self.outputs)
-
-    def value(self) -> nn.Module:
-        """Observations -> value."""
-        return self._layers(1)
-
-    def _layers(self, outputs: int) -> nn.Module:
-        h = self.hidden
-        return nn.Sequential(nn.Linear(self.inputs, h), nn.Tanh(), nn.Linear(h, h), nn.Tanh(), nn.Linear(h, outputs))
-
-
-@dataclass(frozen=True, eq=False)
-class _Found:
-    """What one environment gave."""
-
-    study: _Study
-    steps: list[int]
-    survey: Survey
-    surfaces: dict[str, Surface]
-    lines: list[tuple[int, Line]]
-    cliffs: list[Cliff]
-
-
-def _studies(config: Config) -> list[tuple[_Study, Landscape]]:
-    """The three environments, each with the landscape that is surveyed."""
-    pole = _Study("CartPole-v1", 4, 2, CartPole(), config.pole, config.pole_sampler, config.hidden)
-    lake = _Study(
-        "FrozenLake-v1", 16, 4, GymEnvironment("FrozenLake-v1", discount=0.95), config.lake, config.lake_sampler,
-        config.hidden,
-    )  # fmt: skip
+def _lessons(config: Config, seed: int) -> dict[str, Lesson]:
+    """The three environments by Gymnasium's names, each with the landscape that is surveyed."""
     table, reward = process("FrozenLake-v1", 0.95)
     walked = grid_levels("MiniGrid-Empty-5x5-v0", discount=0.95)
-    room = _Study(
-        "MiniGrid-Empty-5x5-v0", walked.observations.shape[-1], walked.actions, Played(walked), config.room,
-        config.room_sampler, config.hidden,
-    )  # fmt: skip
-    short = CartPole(horizon=config.horizon)
     exact = {"n": 10_000, "temperature": config.temperature}
-    return [
-        (pole, sampled_landscape(pole.policy(), short, config.seeds, n=10_000, temperature=config.pole_temperature)),
-        (lake, regret_landscape(lake.policy(), table, reward=reward, observations=eye(16), **exact)),
-        (room, regret_landscape(room.policy(), walked, **exact)),
-    ]
+
+    def lesson(
+        inputs: int, outputs: int, environment: Environment, how: PPO, sampler: Settings,
+        scape: Callable[[nn.Module], Landscape],
+    ) -> Lesson:  # fmt: skip
+        policy, value = (partial(layers, inputs, config.hidden, count) for count in (outputs, 1))
+        moments = episodes(policy, environment, how, seed, value)
+        return Lesson(moments, how.updates, scape(policy()), sampler, config.size)
+
+    return {
+        "CartPole-v1": lesson(
+            4, 2, CartPole(), config.pole, config.pole_sampler,
+            lambda policy: sampled_landscape(
+                policy, CartPole(horizon=config.horizon), config.seeds, n=10_000, temperature=config.pole_temperature
+            ),
+        ),
+        "FrozenLake-v1": lesson(
+            16, 4, GymEnvironment("FrozenLake-v1", discount=0.95), config.lake, config.lake_sampler,
+            lambda policy: regret_landscape(policy, table, reward=reward, observations=eye(16), **exact),
+        ),
+        "MiniGrid-Empty-5x5-v0": lesson(
+            walked.observations.shape[-1], walked.actions, Played(walked), config.room, config.room_sampler,
+            lambda policy: regret_landscape(policy, walked, **exact),
+        ),
+    }  # fmt: skip
 
 
 def _run(config: Config, out: Path, seed: int, stages: Stages) -> Outcome:
     """Train, survey, map, draw: each environment after the other."""
-    found = [_study(study, scape, config, out, seed, stages) for study, scape in _studies(config)]
-    html = report(out / "gym.html", "Regret along training with PPO", [part for f in found for part in _sections(f)])
-    unhealthy = float(np.mean(np.concatenate([~f.survey.healthy for f in found])))
-    return Outcome({f.study.name: _results(f) for f in found}, html, unhealthy)
+    sections, results, healthy = [], {}, []
+    for name, lesson in _lessons(config, seed).items():
+        stages.say(f"PPO on {name}: training, survey, surfaces")
+        found = lesson.followed(out / name, seed, stages)
+        assert lesson.sampler is not None
+        assert found.survey is not None
+        sections += _sections(name, lesson.sampler, found, found.survey)
+        read = found.survey.to_dict()
+        columns = {key: read[key] for key in ("llc", "llc_raw", "llc_stderr", "verdicts", "transitions")}
+        results[name] = {"regret": read["train_loss"], **columns, **found.to_dict()}  # named in docs/recipes/gym.md
+        healthy.append(found.survey.healthy)
+    html = report(out / "gym.html", "Regret along training with PPO", sections)
+    return Outcome(results, html, float((~np.concatenate(healthy)).mean()))
 
 
-def _study(study: _Study, scape: Landscape, config: Config, out: Path, seed: int, stages: Stages) -> _Found:
-    """One environment."""
-    folder = out / study.name
-
-    def moments() -> Iterator[tuple[int, list[Params]]]:
-        for moment in learn(study.policy, study.environment, study.training, seed, value=study.value):
-            yield moment.step, [moment.weights]
-
-    stages.say(f"PPO on {study.name}")
-    (series,) = trained_series(moments, [folder / "checkpoints"], study.training.updates)
-    stages.say(f"survey of {study.name}")
-    settings = study.sampler.model_copy(update={"seed": seed})
-    restricted = scape.restrict(orthogonal_to_gradient=True)
-    read = survey(restricted, series, folder / "survey.zarr", settings=settings, progress=stages.visible)
-    stages.say(f"surfaces of {study.name}")
-    mapped = maps(scape, series, config.size, seed)
-    lines = along(scape, ((item.step, item.load()) for item in series))
-    return _Found(study, series.steps, read, mapped, lines, cliffs(lines))
-
-
-def _sections(found: _Found) -> list[Section]:
+def _sections(name: str, made: Settings, found: Followed, read: Survey) -> list[Section]:
     """Curves; surface and lines."""
-    figure = Figure(figsize=(8.4, 4.8), layout="constrained")
-    above, below = figure.subplots(2, 1, sharex=True)
-    steps, read = np.array(found.steps), found.survey
-    sampled = found.study.name.startswith("CartPole")
-    above.plot(steps, read.column("train_loss"), color=BLUE, marker="o", markersize=3)
+    figure, (above, below) = panels(8.4, 4.8, rows=2, sharex=True)
+    sampled = name.startswith("CartPole")
+    above.plot(found.steps, read.column("train_loss"), color=BLUE, marker="o", markersize=3)
     above.set_ylabel("minus the return" if sampled else "regret, entropy paid")
     for cliff in found.cliffs:
         above.plot(cliff.step, above.get_ylim()[0], marker="^", color=RED, clip_on=False, markersize=5)
-    llc, error, keep = read.column("llc"), read.column("llc_stderr"), read.healthy
-    below.errorbar(steps[keep], llc[keep], INTERVAL * error[keep], color=BLUE, marker="o", markersize=3, linewidth=1)
-    near = ~keep & (llc > -0.5 * max(1.0, float(np.max(llc[keep], initial=1.0))))
-    below.scatter(steps[near], llc[near], s=12, facecolor="white", edgecolor=BLUE, linewidth=0.8, zorder=3)
+    estimates(below, read, BLUE)
     below.set(ylabel="λ̂ of regret", xlabel="update of PPO")
-    for axes in (above, below):
-        axes.spines[["top", "right"]].set_visible(False)
-    made = found.study.sampler
     kinds = sorted(set(read.verdicts))
     words = (
         f"nβ = {made.nbeta:g} per unit of reward, γ = {made.gamma:g}, orthogonal to the gradient; bars 95 %, hollow "
@@ -225,30 +162,18 @@ def _sections(found: _Found) -> list[Section]:
         f"{len(found.cliffs)} of {len(found.lines)} checkpoints stand before a cliff of the return (triangles).",
         *(t.sentence() for t in read.transitions()),
     )
-    parts = [Section(found.study.name, words, figure)]
+    parts = [Section(name, words, figure)]
     if found.surfaces:
         what = "minus the return" if sampled else "regret"
         told = "The landscape on a filter-normalised plane through each checkpoint; w* is the dot in the middle."
-        parts.append(Section(f"{found.study.name}: reward surfaces", (told,), contour_map(found.surfaces, what=what)))
+        parts.append(Section(f"{name}: reward surfaces", (told,), contour_map(found.surfaces, what=what)))
     told = tuple(cliff.sentence() for cliff in found.cliffs)
     lines = line_map(found.lines, found.cliffs, what="return")
     header = ("update", "step size", "share of the range")
     rows = tuple((f"{c.step:,}", f"{c.at:.3g}", f"{c.drop:.0%}") for c in found.cliffs)
     table = Table(header, rows) if rows else None
-    parts.append(Section(f"{found.study.name}: along the gradient", told[:3], lines, table))
+    parts.append(Section(f"{name}: along the gradient", told[:3], lines, table))
     return parts
-
-
-def _results(found: _Found) -> dict[str, Any]:
-    """The document's `results` of one environment; `docs/recipes/gym.md` explains each name."""
-    read = found.survey.to_dict()
-    return {
-        "steps": found.steps,
-        "regret": read["train_loss"],
-        **{name: read[name] for name in ("llc", "llc_raw", "llc_stderr", "verdicts", "transitions")},
-        "cliffs": [cliff.to_dict() for cliff in found.cliffs],
-        "cliffs_per_100": 100 * len(found.cliffs) / len(found.lines),
-    }
 
 
 RECIPE = Recipe(

@@ -7,6 +7,7 @@ their localization, where the noise is taken out. Control: the same network and 
 has more to remember.
 """
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -125,13 +126,11 @@ def _run(config: Config, out: Path, seed: int, stages: Stages) -> Outcome:
         stages.say(f"survey {name}")
         scape, folder = study
         series = checkpoints(folder)
-        seeded = settings.model_copy(update={"seed": seed})
-        part = series[-1:] if last else series
         return survey(
             scape,
-            part,
+            series[-1:] if last else series,
             out / f"{name}.zarr",
-            settings=seeded,
+            settings=settings.model_copy(update={"seed": seed}),
             test_data=test,
             logged=tuple(LOGGED.ours) if name == "published" else (),
             progress=stages.visible,
@@ -152,28 +151,19 @@ def _run(config: Config, out: Path, seed: int, stages: Stages) -> Outcome:
 
 def _study(config: Config, training: Training, data: tuple[Tensor, Tensor], folder: Path, seed: int) -> tuple:
     """Train, and make the landscape, restricted as published."""
-
-    def build() -> nn.Module:
-        return Adder(config.modulus, config.embedding, config.hidden)
-
+    build = partial(Adder, config.modulus, config.embedding, config.hidden)
     module = train(build, data, training, folder, seed=seed)
     return landscape(module, data, F.cross_entropy).restrict(orthogonal_to_gradient=True), folder
 
 
 def _results(published: Survey, large: Survey, auto: Survey, random: Survey) -> dict[str, Any]:
     """The document's `results`; `docs/recipes/modular-addition.md` explains each name."""
-    main, control = published.to_dict(), random.to_dict()
+    main, control, estimate = published.to_dict(), random.to_dict(), ("llc", "llc_raw", "llc_stderr", "verdicts")
     passes = {"large_batch": large.to_dict(), "auto": auto.to_dict()}
-    names = ("steps", "train_loss", "test_loss", "llc", "llc_raw", "llc_stderr", "verdicts", "transitions")
     return {
-        **{name: main[name] for name in names},
-        **{
-            key: {name: found[name] for name in ("llc", "llc_raw", "llc_stderr", "verdicts")}
-            for key, found in passes.items()
-        },
-        "random_labels": {
-            name: control[name][-1] for name in ("train_loss", "llc", "llc_raw", "llc_stderr", "verdicts")
-        },
+        **{name: main[name] for name in ("steps", "train_loss", "test_loss", *estimate, "transitions")},
+        **{key: {name: found[name] for name in estimate} for key, found in passes.items()},
+        "random_labels": {name: control[name][-1] for name in ("train_loss", *estimate)},
     }
 
 

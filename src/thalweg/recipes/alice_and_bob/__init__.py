@@ -2,6 +2,4 @@
 
 from thalweg.recipes.alice_and_bob._study import RECIPE
 
-__all__ = [
-    "RECIPE",
-]
+__all__ = ["RECIPE"]

@@ -16,9 +16,9 @@ from pydantic import BaseModel, ConfigDict
 from thalweg.certificates import Composed, Regret, covered, supremum
 from thalweg.irl import Likelihood, behaviour_llc, information, most_likely
 from thalweg.mdp import composed_bound
+from thalweg.recipes._cache import cached
 from thalweg.recipes._parallel import in_parallel
 from thalweg.recipes.alice_and_bob._alices import alice, bayes_bob
-from thalweg.recipes.alice_and_bob._cache import cached
 from thalweg.rng import seed_of
 from thalweg.samplers import threads
 
@@ -27,6 +27,8 @@ ROUNDING = 1e-9  # of the range, by which a realised regret may exceed a certifi
 INTERVAL = (0.05, 0.95)
 RESAMPLED = 2000
 CURVES = ("exact", "distance", "t1")  # that have a prediction
+COLOURS = {"exact": "#2f6690", "lp": "#8a6d3b", "distance": "#1b7f5c", "t1": "#c8553d", "realised": "0.45"}
+NAMES = {"exact": "exact", "lp": "lp", "distance": "sup d", "t1": "T1", "realised": "realised", "rho": "ρ"}
 
 
 class Choosers(BaseModel):

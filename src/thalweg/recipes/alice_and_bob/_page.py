@@ -5,11 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from thalweg.atlas import Section, Table, report
-from thalweg.recipes.alice_and_bob._choices import ROUNDING, Simulations
-from thalweg.recipes.alice_and_bob._drawing import COLOURS, NAMES, dress
+from thalweg.recipes._drawing import legend, panels
+from thalweg.recipes.alice_and_bob._choices import COLOURS, NAMES, ROUNDING, Simulations
 from thalweg.recipes.alice_and_bob._page_beyond import drifting, lumpable, reflection
 from thalweg.recipes.alice_and_bob._page_choices import curves, slopes
 from thalweg.recipes.alice_and_bob._reflection import Case
@@ -38,8 +37,7 @@ def write(
 def _training(learnt: Mapping[str, Any]) -> Section:
     """Three panels: certificates, gap, continued."""
     steps, gap, size = learnt["steps"], learnt["gap"], learnt["bob_range"]
-    figure = Figure(figsize=(12.4, 4.2), layout="constrained")
-    left, middle, right = figure.subplots(1, 3)
+    figure, (left, middle, right) = panels(12.4, 4.2, columns=3)
     for who, style in (("known", "-"), ("observed", "--")):
         for name in ("exact", "lp", "t1"):
             left.plot(steps, _plain(learnt[who][name]), f"o{style}", markersize=3, linewidth=1.2,
@@ -61,7 +59,7 @@ def _training(learnt: Mapping[str, Any]) -> Section:
     right.set(xlabel="κ, nats", ylabel="worst mean share of Alice's range", title="Under continued training")
     right.set_ylim(0, None)
     for axes in (left, middle, right):
-        dress(axes)
+        legend(axes)
     return Section("Along Bob's training", _told(learnt), figure)
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from thalweg.atlas import Section, Table
-from thalweg.recipes.alice_and_bob._drawing import NAMES
+from thalweg.recipes.alice_and_bob._choices import NAMES
 from thalweg.recipes.alice_and_bob._reflection import Case
 
 
@@ -67,15 +67,6 @@ def drifting(refined: Mapping[str, Any]) -> Section:
         f" is coarse"
         " is right on the average alone.",
     )
-    header = (
-        "noise",
-        "ε_τ",
-        "ε_R",
-        "regret, fine",
-        "exact",
-        "worst, fine",
-        "lp",
-        "exceeded without",
-        "with the model error",
-    )
+    columns = ("noise", "ε_τ", "ε_R", "regret, fine", "exact", "worst, fine", "lp")
+    header = (*columns, "exceeded without", "with the model error")
     return Section("Ontologies that do not", words, None, Table(header, rows))

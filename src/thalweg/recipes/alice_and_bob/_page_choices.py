@@ -3,11 +3,10 @@
 from collections.abc import Sequence
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from thalweg.atlas import Section, Table
-from thalweg.recipes.alice_and_bob._choices import CURVES, DELTA, ROUNDING, Simulations, document
-from thalweg.recipes.alice_and_bob._drawing import COLOURS, NAMES, dress
+from thalweg.recipes._drawing import INTERVAL, legend, panels
+from thalweg.recipes.alice_and_bob._choices import COLOURS, CURVES, DELTA, NAMES, ROUNDING, Simulations, document
 
 WITHIN = 1.5  # factor within which a curve is said to follow its prediction
 
@@ -16,13 +15,12 @@ def curves(found: Simulations) -> Section:
     """Curves of one inverse temperature beside their predictions."""
     told, choosers = document(found), found.choosers
     n = np.array(choosers.choices, dtype=float)
-    figure = Figure(figsize=(7.6, 4.2), layout="constrained")
-    axes = figure.subplots()
+    figure, (axes,) = panels(7.6, 4.2)
     for name in (*CURVES, "realised"):
         mean, shown = np.array(told[name]), found.curves[name]
         error = shown.std(0, ddof=1) / len(shown) ** 0.5
         keep = mean > 0
-        axes.errorbar(n[keep], mean[keep], np.minimum(1.96 * error, 0.9 * mean)[keep], fmt="o-", markersize=4,
+        axes.errorbar(n[keep], mean[keep], np.minimum(INTERVAL * error, 0.9 * mean)[keep], fmt="o-", markersize=4,
                       linewidth=1.2, color=COLOURS[name], label=NAMES[name])  # fmt: skip
         law = found.laws.get(name)
         if law is not None and law.constant is not None and found.llc is not None:
@@ -32,7 +30,7 @@ def curves(found: Simulations) -> Section:
             axes.plot(fine, line, "--", color=COLOURS[name], linewidth=1, alpha=0.8)
     axes.plot([], [], "--", color="0.3", linewidth=1, label="predicted, one constant a curve")
     axes.set(xscale="log", yscale="log", xlabel="choices n", ylabel="share of Alice's return range, mean")
-    dress(axes)
+    legend(axes)
     words = (
         f"{choosers.alices} simulated Alices, off any grid, of logits {choosers.inverse_temperature:g} Q*/ρ; half"
         f" of them in"

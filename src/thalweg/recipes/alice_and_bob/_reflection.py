@@ -66,13 +66,13 @@ def _arms() -> list[Case]:
     place = torch.arange(ARMS).double()
     chain = [-(place - k).abs()[None] * 0.1 for k in range(ARMS)]
     told = f"{ARMS - 1} rewards, each of which likes the next arm, 0.1 less at its neighbour (1 in all)"
-    each = [
-        reflect(mdp, chain[0], chain[1:], 0.0, alice_reward=chain[0], planner=Planner(acceptance=a))
-        for a in (1.05, 0.95)
-    ]
     return [
-        Case("accepts a loss of up to 1.05", told, each[0]),
-        Case("accepts a loss of up to 0.95", told, each[1]),
+        Case(
+            f"accepts a loss of up to {a}",
+            told,
+            reflect(mdp, chain[0], chain[1:], 0.0, alice_reward=chain[0], planner=Planner(acceptance=a)),
+        )
+        for a in (1.05, 0.95)
     ]
 
 

@@ -5,7 +5,6 @@ checkpoint: exact, lp and t1 for an Alice whose worths are known and for one who
 learning gap. At the end, the worst mean certificate within kappa nats of his local posterior.
 """
 
-from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -30,12 +29,12 @@ from thalweg.checkpoints import Series
 from thalweg.estimators import estimate_llc
 from thalweg.irl import Boltzmann
 from thalweg.landscape import Landscape, measure
+from thalweg.recipes._cache import cached
 from thalweg.recipes._parallel import in_parallel
-from thalweg.recipes._policy_checkpoints import trained_series
-from thalweg.recipes.alice_and_bob._cache import cached
+from thalweg.recipes._policy_checkpoints import exact_gradient, trained_series
 from thalweg.recipes.alice_and_bob._lessons import Lessons, Setup, setup
 from thalweg.recipes.alice_and_bob._rooms import ACTIONS, Walker
-from thalweg.rl import ascend, regret_landscape
+from thalweg.rl import regret_landscape
 from thalweg.rng import seed_of
 from thalweg.samplers import Engine, Settings, chunks, move, place, start, threads, width
 
@@ -47,10 +46,8 @@ def trained(lessons: Lessons, out: Path, seed: int) -> dict[str, Any]:
     """Train Bob, certify him at every checkpoint, and beyond the last."""
     here = setup(lessons, seed)
     folder = out / "training"
-    begin = partial(_lessons, here)
-    (series,) = trained_series(begin, [folder / "checkpoints"], lessons.ascent.updates)
-    steps = list(range(len(series)))
-    rows = list(in_parallel(partial(_checkpoint, lessons, folder, seed), steps))
+    series = _learnt(here, folder)
+    rows = list(in_parallel(partial(_checkpoint, lessons, folder, seed), range(len(series))))
     beyond = cached(folder / "continued.json", partial(_beyond, here, series))
     size = float(here.rooms.all.return_range(_reward(here, here.bob)))
     return {
@@ -67,10 +64,11 @@ def trained(lessons: Lessons, out: Path, seed: int) -> dict[str, Any]:
     }
 
 
-def _lessons(here: Setup) -> Iterator[tuple[int, list[Any]]]:
-    """Bob's training, to be begun."""
-    build = partial(Walker, here.lessons.hidden)
-    return ((m.step, m.weights) for m in ascend(build, here.taken, here.lessons.ascent, [here.seed]))
+def _learnt(here: Setup, folder: Path) -> Series:
+    """Checkpoints of Bob's training, trained once."""
+    how = here.lessons.ascent
+    moments = exact_gradient(partial(Walker, here.lessons.hidden), here.taken, how, [here.seed])
+    return trained_series(moments, [folder / "checkpoints"], how.updates)[0]
 
 
 def _reward(here: Setup, worth: Tensor) -> Tensor:
@@ -83,9 +81,8 @@ def _checkpoint(lessons: Lessons, folder: Path, seed: int, number: int) -> dict[
 
     def make() -> dict[str, Any]:
         here = setup(lessons, seed)
-        (series,) = trained_series(partial(_lessons, here), [folder / "checkpoints"], lessons.ascent.updates)
         with threads(1):
-            return _certified(here, series, number)
+            return _certified(here, _learnt(here, folder), number)
 
     return cached(folder / f"checkpoint-{number}.json", make)
 

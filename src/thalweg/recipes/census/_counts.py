@@ -2,8 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 from scipy.stats import binomtest, bootstrap
@@ -53,10 +52,6 @@ class Count:
     with_kind: dict[str, Share]
     rising: dict[str, Share]
     continuing: dict[str, Share]
-
-    def to_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        return asdict(self)
 
 
 def share(count: int, of: int) -> Share:

@@ -28,7 +28,6 @@ class Task(BaseModel):
         sizes: what the family's function asks for.
         training: of each run.
         sampler: of each survey.
-        orthogonal: whether directions along the gradient are left out, as in the published study of addition.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -37,7 +36,6 @@ class Task(BaseModel):
     sizes: dict[str, float]
     training: Training
     sampler: Settings
-    orthogonal: bool = False
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from thalweg.atlas import BANDS, Section, Table, report
 from thalweg.phases import Transition
+from thalweg.recipes._drawing import BLUE, legend, panels
 from thalweg.recipes.census._counts import KINDS, NONE, Count, Share, a_then_b
 from thalweg.recipes.census._families import Task
 from thalweg.store import Survey
@@ -62,8 +62,7 @@ def _answer(found: Found, total: Count) -> Section:
 
 def _kinds(counts: Mapping[str, Count], total: Count) -> Section:
     """Counts by family and kind."""
-    figure = Figure(figsize=(8.4, 3.2), layout="constrained")
-    axes = figure.subplots()
+    figure, (axes,) = panels(8.4, 3.2)
     everything = {**counts, "all": total}
     for i, kind in enumerate(KINDS):
         for j, each in enumerate(everything.values()):
@@ -72,8 +71,7 @@ def _kinds(counts: Mapping[str, Count], total: Count) -> Section:
                           capsize=3, label=_kind(kind) if j == 0 else None)  # fmt: skip
     axes.set_xticks(range(len(everything)), list(everything))
     axes.set(ylabel="transitions of a run", ylim=(0, None))
-    axes.legend(frameon=False, fontsize=9)
-    axes.spines[["top", "right"]].set_visible(False)
+    legend(axes)
     rows = tuple(
         (family, str(each.runs), *(f"{each.total[k]}: {_interval(each.per_run[k])}" for k in KINDS))
         for family, each in everything.items()
@@ -87,8 +85,7 @@ def _rising(counts: Mapping[str, Count], total: Count) -> Section:
     """What rises in type B."""
     names = [*dict.fromkeys([*total.rising, *total.continuing])]
     names = [*(name for name in names if name != NONE), NONE]
-    figure = Figure(figsize=(8.4, 0.6 + 0.42 * len(names)), layout="constrained")
-    axes = figure.subplots()
+    figure, (axes,) = panels(8.4, 0.6 + 0.42 * len(names))
     for j, name in enumerate(names):
         for shift, shares, colour, label in (
             (-0.13, total.rising, BANDS["B"], "faster than before"),
@@ -102,8 +99,8 @@ def _rising(counts: Mapping[str, Count], total: Count) -> Section:
                           label=label if name == NONE else None)  # fmt: skip
     axes.set_yticks(range(len(names)), [_words(name) for name in names])
     axes.set(xlim=(0, 1), ylim=(len(names) - 0.5, -0.5), xlabel="share of type B transitions")
-    axes.spines[["top", "right"]].set_visible(False)
-    figure.legend(frameon=False, fontsize=8, loc="outside upper right", ncols=2) if total.total["B"] else None
+    if total.total["B"]:
+        legend(figure, loc="outside upper right", ncols=2)
     rows = tuple(
         (
             _words(name),
@@ -143,9 +140,8 @@ def _foremost(shares: Mapping[str, Share]) -> str:
 
 def _curves(surveys: Mapping[str, Sequence[Survey]], found: Found) -> Section:
     """All runs faint, the first with its bands."""
-    figure = Figure(figsize=(8.4, 2.0 * len(surveys)), layout="constrained")
-    grid = figure.subplots(len(surveys), 2, squeeze=False)
-    for (family, runs), (left, right) in zip(surveys.items(), grid, strict=True):
+    figure, grid = panels(8.4, 2.0 * len(surveys), rows=len(surveys), columns=2)
+    for (family, runs), left, right in zip(surveys.items(), grid[::2], grid[1::2], strict=True):
         for axes, name, label in ((left, "train_loss", "train loss"), (right, "llc", "λ̂")):
             for i, each in enumerate(runs):
                 _line(axes, each, name, strong=i == 0)
@@ -154,9 +150,8 @@ def _curves(surveys: Mapping[str, Sequence[Survey]], found: Found) -> Section:
                              alpha=0.12, linewidth=0)  # fmt: skip
             _step_axis(axes, runs[0].column("step"))
             axes.set_ylabel(label)
-            axes.spines[["top", "right"]].set_visible(False)
         left.set_title(family, loc="left", fontsize=10)
-    for axes in grid[-1]:
+    for axes in grid[-2:]:
         axes.set_xlabel("training step")
     note = "The first run strong, with its transitions (green A, purple B), the others faint. Healthy estimates only."
     return Section("The curves", (note,), figure)
@@ -165,7 +160,7 @@ def _curves(surveys: Mapping[str, Sequence[Survey]], found: Found) -> Section:
 def _line(axes: Axes, read: Survey, name: str, strong: bool) -> None:
     """One run, over arcsinh of the step."""
     on = read.healthy if name == "llc" else np.ones(len(read), dtype=bool)
-    axes.plot(np.arcsinh(read.column("step")[on]), read.column(name)[on], color="#2f6690" if strong else "0.6",
+    axes.plot(np.arcsinh(read.column("step")[on]), read.column(name)[on], color=BLUE if strong else "0.6",
               linewidth=1.6 if strong else 0.6, marker="o" if strong and name == "llc" else None,
               markersize=2.5, alpha=1 if strong else 0.6, zorder=3 if strong else 2)  # fmt: skip
 

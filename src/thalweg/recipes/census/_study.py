@@ -5,6 +5,7 @@ candidates for this quantity, and as far as I know, we don't know which increase
 Five families of tasks, several seeds each: train, survey, find the transitions, count.
 """
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -45,15 +46,9 @@ def _addition(published: modular_addition.Config, sampler: Settings) -> Task:
     """The family whose own recipe says how."""
     return Task(
         family="modular addition",
-        sizes={
-            "modulus": published.modulus,
-            "embedding": published.embedding,
-            "hidden": published.hidden,
-            "train_share": published.train_share,
-        },
+        sizes=published.model_dump(include={"modulus", "embedding", "hidden", "train_share"}),
         training=published.training,
         sampler=sampler,
-        orthogonal=True,
     )
 
 
@@ -69,7 +64,6 @@ def paper() -> Config:
                 sizes={"samples": 2000, "vocabulary": 12, "half": 6, "width": 16, "heads": 2},
                 training=Training(750, 64, 30, 0.002, 0.0),
                 sampler=Settings(chains=4, burn_in=150, draws=500, step_size=3e-4, gamma=100.0, batch_size=16),
-                orthogonal=True,
             ),
             Task(
                 family="superposition",
@@ -78,21 +72,18 @@ def paper() -> Config:
                 sampler=Settings(
                     sampler="hmc", chains=4, burn_in=60, draws=300, step_size=0.1, leapfrog_steps=4, gamma=20.0
                 ),
-                orthogonal=True,
             ),
             Task(
                 family="deep linear",
                 sizes={"samples": 2000, "width": 8, "depth": 3, "scale": 0.1},
                 training=Training(600, 100, 25, 0.01, 0.0, "sgd"),
                 sampler=Settings(chains=4, burn_in=200, draws=1200, step_size=1e-4, gamma=1000.0, batch_size=256),
-                orthogonal=True,
             ),
             Task(
                 family="digits",
                 sizes={"train_share": 0.8, "hidden": 32},
                 training=Training(2000, 64, 125, 0.003, 1e-4, early=9),
                 sampler=Settings(chains=4, burn_in=200, draws=800, step_size=1e-3, gamma=100.0, batch_size=128),
-                orthogonal=True,
             ),
         ),
     )
@@ -110,7 +101,6 @@ def tiny() -> Config:
                 sizes={"samples": 100, "vocabulary": 5, "half": 3, "width": 8, "heads": 1},
                 training=Training(120, 32, 20, 0.01, 0.0),
                 sampler=Settings(chains=4, burn_in=20, draws=60, step_size=1e-3, gamma=100.0, batch_size=16),
-                orthogonal=True,
             ),
             Task(
                 family="superposition",
@@ -119,21 +109,18 @@ def tiny() -> Config:
                 sampler=Settings(
                     sampler="hmc", chains=4, burn_in=20, draws=80, step_size=0.1, leapfrog_steps=4, gamma=20.0
                 ),
-                orthogonal=True,
             ),
             Task(
                 family="deep linear",
                 sizes={"samples": 200, "width": 4, "depth": 3, "scale": 0.2},
                 training=Training(300, 50, 50, 0.02, 0.0, "sgd"),
                 sampler=Settings(chains=4, burn_in=50, draws=200, step_size=2e-4, gamma=300.0, batch_size=64),
-                orthogonal=True,
             ),
             Task(
                 family="digits",
                 sizes={"train_share": 0.3, "hidden": 4},
                 training=Training(200, 32, 50, 0.01, 1e-4, early=3),
                 sampler=Settings(chains=4, burn_in=50, draws=200, step_size=1e-3, gamma=100.0, batch_size=32),
-                orthogonal=True,
             ),
         ),
     )
@@ -157,7 +144,7 @@ def run(config: Config, out: Path, seed: int, stages: Stages) -> Outcome:
         "families": {
             family: _family(own, found[family], counts[family], config.runs) for family, own in surveys.items()
         },
-        "all": total.to_dict(),
+        "all": asdict(total),
         "a_then_b": {family: [a_then_b(each) for each in own] for family, own in found.items()},
     }
     healthy = np.concatenate([each.healthy for own in surveys.values() for each in own])
@@ -173,7 +160,7 @@ def _run(task: Task, place: Path, seed: int) -> str:
         )
         scape = landscape(module, problem.train, problem.loss)
         found = survey(
-            scape.restrict(orthogonal_to_gradient=task.orthogonal),
+            scape.restrict(orthogonal_to_gradient=True),
             checkpoints(place / "checkpoints"),
             place / "survey.zarr",
             settings=task.sampler.model_copy(update={"seed": seed}),
@@ -190,13 +177,10 @@ def _family(surveys: list[Survey], found: list[list], counts: Count, runs: int) 
     first = surveys[0].settings[0]
     return {
         "runs": runs,
-        "n": first["n"],
-        "nbeta": first["nbeta"],
-        "gamma": first["gamma"],
-        "weights": first["weights"],
+        **{name: first[name] for name in ("n", "nbeta", "gamma", "weights")},
         "healthy_share": float(np.concatenate([each.healthy for each in surveys]).mean()),
         "transitions": [{"run": r, **transition.to_dict()} for r, own in enumerate(found) for transition in own],
-        **counts.to_dict(),
+        **asdict(counts),
     }
 
 

@@ -2,6 +2,4 @@
 
 from thalweg.recipes.corner._study import RECIPE
 
-__all__ = [
-    "RECIPE",
-]
+__all__ = ["RECIPE"]

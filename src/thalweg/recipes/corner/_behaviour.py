@@ -1,13 +1,14 @@
 """What a mouse does, read off its policy exactly: phases, plateaus, falls."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from thalweg.checkpoints import Series
+from thalweg.checkpoints import Checkpoint, Series
 from thalweg.envs import corner
 from thalweg.mdp import Levels
 
@@ -35,16 +36,21 @@ class Watch:
 
     Attributes:
         levels: the world.
-        apart: its levels whose cheese is not in the corner.
+        mouse: whose policies they are.
     """
 
     levels: Levels
-    apart: Levels
+    mouse: corner.Mouse
 
-    @classmethod
-    def of(cls, levels: Levels) -> "Watch":
-        """Of the whole world."""
-        return cls(levels, levels.only("elsewhere"))
+    @cached_property
+    def apart(self) -> Levels:
+        """Levels whose cheese is not in the corner."""
+        return self.levels.only("elsewhere")
+
+    def policy(self, checkpoint: Checkpoint) -> Tensor:
+        """(L, S, A) of a checkpoint, on the whole world."""
+        self.mouse.load_state_dict(checkpoint.load())
+        return self.levels.policy(self.mouse).to(torch.float64)
 
     def point(self, policy: Tensor) -> Point:
         """Where a policy (L, S, A) of the whole world goes."""
@@ -119,12 +125,7 @@ class Seen:
         self.phases = phases
 
 
-def follow(watch: Watch, mouse: corner.Mouse, series: Series) -> Seen:
+def follow(watch: Watch, series: Series) -> Seen:
     """Read every checkpoint of a run."""
-    regrets, phases = [], []
-    for checkpoint in series:
-        mouse.load_state_dict(checkpoint.load())
-        policy = watch.levels.policy(mouse).to(torch.float64)
-        regrets.append(watch.regrets(policy))
-        phases.append(watch.phase(policy))
-    return Seen(series.steps, regrets, phases)
+    policies = [watch.policy(checkpoint) for checkpoint in series]
+    return Seen(series.steps, [watch.regrets(p) for p in policies], [watch.phase(p) for p in policies])

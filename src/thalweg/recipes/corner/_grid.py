@@ -10,21 +10,20 @@ nothing.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
-from thalweg.checkpoints import Checkpoint, Series, checkpoints, place, save
+from thalweg.checkpoints import Checkpoint, Series, checkpoints
 from thalweg.mdp import Levels
 from thalweg.recipes._parallel import in_parallel
+from thalweg.recipes._policy_checkpoints import exact_gradient, trained_series
 from thalweg.recipes.corner._behaviour import PHASES, Watch
 from thalweg.recipes.corner.config import Config
-from thalweg.rl import ascend, regret_landscape
 from thalweg.runtime import all_finite, finite
-from thalweg.samplers import threads
 from thalweg.survey import survey
 
 
@@ -85,13 +84,13 @@ def sweep(config: Config, folder: Path, seed: int, say: Callable[[str], None]) -
     grid = config.grid
     cells = [(discount, alpha) for discount in grid.discounts for alpha in grid.alphas]
     columns = list(zip(*cells, strict=True))
-    same = ([x] * len(cells) for x in (config, folder, seed))
     say(f"training {grid.runs} policies at each of {len(cells)} cells of alpha and discount")
     every = map if config.workers == 1 else in_parallel
-    shares = np.reshape(list(every(_trained, *same, *columns)), (len(grid.discounts), len(grid.alphas)))
-    same = ([x] * len(cells) for x in (config, folder, seed))
+    shares = np.reshape(
+        list(every(partial(_trained, config, folder, seed), *columns)), (len(grid.discounts), len(grid.alphas))
+    )
     say("regret and lambda of both policies in every cell")
-    gains = list(every(_gain, *same, *columns))
+    gains = list(every(partial(_gain, config, folder, seed), *columns))
     rows = []
     for i, discount in enumerate(grid.discounts):
         gain = np.stack(gains[i * len(grid.alphas) : (i + 1) * len(grid.alphas)], 1)
@@ -101,16 +100,11 @@ def sweep(config: Config, folder: Path, seed: int, say: Callable[[str], None]) -
     return Sweep(grid.alphas, config.sampler.nbeta, tuple(rows))
 
 
-def train(config: Config, levels: Levels, folder: Path, seeds: list[int]) -> list[Path]:
-    """Checkpoints of one policy a seed; trained only where the last of them is missing."""
-    folders = [folder / f"seed-{seed}" for seed in seeds]
-    missing = [s for s, f in zip(seeds, folders, strict=True) if not place(f, config.ascent.updates).exists()]
-    if missing:
-        with threads(1):
-            for moment in ascend(config.build, levels, config.ascent, missing):
-                for seed, weights in zip(missing, moment.weights, strict=True):
-                    save(weights, folder / f"seed-{seed}", moment.step)
-    return folders
+def train(config: Config, levels: Levels, folder: Path, seed: int, runs: int) -> list[Series]:
+    """Checkpoints of policies of so many seeds from the first on, trained once."""
+    seeds = [seed + i for i in range(runs)]
+    moments = exact_gradient(config.build, levels, config.ascent, seeds)
+    return trained_series(moments, [folder / f"seed-{each}" for each in seeds], config.ascent.updates)
 
 
 def crossing(alphas: tuple[float, ...], values: np.ndarray) -> float:
@@ -133,11 +127,10 @@ def _place(folder: Path, discount: float, alpha: float) -> Path:
 
 def _trained(config: Config, folder: Path, seed: int, discount: float, alpha: float) -> float:
     """Share of the runs of a cell that end nearest to the cheese."""
-    levels, home = config.levels(alpha, discount), _place(folder, discount, alpha)
-    watch, mouse, found = Watch.of(levels), config.build(), []
-    for run in train(config, levels, home, [seed + i for i in range(config.grid.runs)]):
-        mouse.load_state_dict(checkpoints(run).items[-1].load())
-        found.append(watch.phase(levels.policy(mouse).to(torch.float64)))
+    levels = config.levels(alpha, discount)
+    runs = train(config, levels, _place(folder, discount, alpha), seed, config.grid.runs)
+    watch = Watch(levels, config.build())
+    found = [watch.phase(watch.policy(run.items[-1])) for run in runs]
     return found.count(PHASES[-1]) / len(found)
 
 
@@ -147,9 +140,7 @@ def _gain(config: Config, folder: Path, seed: int, discount: float, alpha: float
     gain = np.full(config.grid.picks, np.nan)
     if not len(picks):
         return gain
-    scape = regret_landscape(
-        config.build(), config.levels(alpha, discount), n=config.n, temperature=config.ascent.temperature
-    ).restrict(orthogonal_to_gradient=True)
+    scape = config.scape(config.levels(alpha, discount), config.ascent.temperature)
     out = _place(folder, discount, alpha) / "picks.zarr"
     settings = config.sampler.model_copy(update={"seed": seed})
     found = survey(scape, picks, out, settings=settings, workers=1, progress=False)
@@ -163,14 +154,13 @@ def _gain(config: Config, folder: Path, seed: int, discount: float, alpha: float
 
 def _picks(config: Config, folder: Path, discount: float, seed: int) -> Series:
     """Ends of training in pairs: to the corner, learnt at the least alpha; to the cheese, at the study's own."""
-    watch, mouse = Watch.of(config.levels(discount=discount)), config.build()
+    watch = Watch(config.levels(discount=discount), config.build())
     ends = []
     for alpha, wanted in ((config.grid.alphas[0], PHASES[1]), (config.alpha, PHASES[2])):
         home, found = _place(folder, discount, alpha), []
         for i in range(config.grid.runs):
             last = checkpoints(home / f"seed-{seed + i}").items[-1]
-            mouse.load_state_dict(last.load())
-            if watch.phase(watch.levels.policy(mouse).to(torch.float64)) == wanted:
+            if watch.phase(watch.policy(last)) == wanted:
                 found.append(last.path)
         ends.append(found[: config.grid.picks])
     paths = [path for pair in zip(*ends, strict=False) for path in pair]

@@ -10,15 +10,15 @@ from matplotlib.patches import Patch
 
 from thalweg.atlas import Section, Table, report
 from thalweg.envs import corner
+from thalweg.recipes._drawing import BLUE, GREEN, GREY, RED, estimates, legend, panels
 from thalweg.recipes.corner._behaviour import NEAR, PHASES, STAY, Fall, Seen
 from thalweg.recipes.corner._grid import Sweep
 from thalweg.recipes.corner._rise import Rise
 from thalweg.recipes.corner.config import Config
 from thalweg.store import Survey
 
-COLOURS: dict[str, str] = dict(zip(PHASES, ("#9aa5b1", "#c8553d", "#1b7f5c"), strict=True))
-DISCOUNTS = ("#2f6690", "#c8553d", "#1b7f5c", "#8a5a99")
-INTERVAL = 1.96
+COLOURS: dict[str, str] = dict(zip(PHASES, (GREY, RED, GREEN), strict=True))
+DISCOUNTS = (BLUE, RED, GREEN, "#8a5a99")
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,41 +49,33 @@ class Findings:
 def write(path: Path, config: Config, found: Findings) -> Path:
     """Write the page."""
     sections = [
-        _staircases(config, found.reference, found.seen[0], found.main, found.refined),
-        _runs(config, found.reference, found.seen, found.falls),
+        _staircases(config, found),
+        _runs(found.reference, found.seen, found.falls),
         _rises(found.rises, found.plain),
         _sweep(found.swept),
     ]
     return report(path, "Cheese in the corner: regret falls in two steps, λ̂ climbs the other way", sections)
 
 
-def _staircases(config: Config, reference: corner.Regrets, run: Seen, main: Survey, refined: Survey) -> Section:
+def _staircases(config: Config, found: Findings) -> Section:
     """Regret above, lambda below, of the first run."""
-    figure = Figure(figsize=(8.4, 6.4), layout="constrained")
-    above, below = figure.subplots(2, 1, sharex=True)
-    _phases((above, below), run)
+    reference, run, main = found.reference, found.seen[0], found.main
+    figure, (above, below) = panels(8.4, 6.4, rows=2, sharex=True)
+    _phases(figure, (above, below), run)
     above.plot(run.steps, run.regret, color="black", linewidth=1.6, label="all levels")
-    above.plot(run.steps, run.elsewhere, color="#2f6690", linewidth=1.1, label="cheese elsewhere")
-    above.plot(run.steps, run.corner, color="#c8553d", linewidth=1.1, label="cheese in the corner")
+    above.plot(run.steps, run.elsewhere, color=BLUE, linewidth=1.1, label="cheese elsewhere")
+    above.plot(run.steps, run.corner, color=RED, linewidth=1.1, label="cheese in the corner")
     for name, level in (("uniform policy", reference.uniform), ("to the corner", reference.corner)):
         above.axhline(level, color="0.6", linewidth=0.8, linestyle=(0, (4, 3)), zorder=0)
         above.annotate(name, (1.0, level), (0, 2), xycoords=("axes fraction", "data"), textcoords="offset points",
                        ha="right", fontsize=8, color="0.4")  # fmt: skip
     above.set_ylabel("regret (reward units)")
-    above.legend(frameon=False, fontsize=8, loc="upper right", bbox_to_anchor=(1, 0.9))
-    lowest = 0.0
-    for found, colour, label in ((main, "black", "all levels"), (refined, "#c8553d", "cheese in the corner")):
-        steps, llc, error = (found.column(name) for name in ("step", "llc", "llc_stderr"))
-        keep = found.healthy
-        below.errorbar(steps[keep], llc[keep], INTERVAL * error[keep], color=colour, linewidth=1.1, marker="o",
-                       markersize=3, elinewidth=0.7, label=f"λ̂, {label}")  # fmt: skip
-        lost = ~keep & (llc > -5)
-        below.scatter(steps[lost], llc[lost], s=12, facecolor="white", edgecolor=colour, linewidth=0.8, zorder=3)
-        lowest = min([lowest, *llc[keep], *llc[lost]])
+    legend(above, loc="upper right", bbox_to_anchor=(1, 0.9))
+    for read, colour, label in ((main, "black", "all levels"), (found.refined, RED, "cheese in the corner")):
+        estimates(below, read, colour, f"λ̂, {label}")
     below.set(ylabel="learning coefficient λ̂ of regret", xlabel="update")
-    below.set_ylim(bottom=min(lowest * 1.1, 0))
-    below.legend(frameon=False, fontsize=8)
-    _bare(above, below)
+    below.set_ylim(bottom=min(0, below.get_ylim()[0]))
+    legend(below)
     gone = int((~main.healthy).sum())
     words = (
         f"A world of {config.size - 2} × {config.size - 2} cells, alpha = {config.alpha:g}, discount "
@@ -98,25 +90,23 @@ def _staircases(config: Config, reference: corner.Regrets, run: Seen, main: Surv
     return Section("Opposing staircases", (*words, *sentences), figure)
 
 
-def _phases(panels: tuple[Axes, ...], run: Seen) -> None:
+def _phases(figure: Figure, parts: tuple[Axes, ...], run: Seen) -> None:
     """Shade what the policy does."""
     edges = [run.steps[0], *((run.steps[1:] + run.steps[:-1]) / 2), run.steps[-1]]
-    for axes in panels:
+    for axes in parts:
         for phase, left, right in zip(run.phases, edges, edges[1:], strict=False):
             axes.axvspan(left, right, color=COLOURS[phase], alpha=0.12, linewidth=0)
     present = [phase for phase in PHASES if phase in run.phases]
     patches = [Patch(color=COLOURS[phase], alpha=0.3, linewidth=0) for phase in present]
-    whole: Figure = panels[0].get_figure(root=True)  # pyright: ignore[reportAssignmentType]
-    whole.legend(patches, present, frameon=False, fontsize=8, ncols=3, loc="outside upper right")
+    legend(figure, patches, present, ncols=3, loc="outside upper right")
 
 
-def _runs(config: Config, reference: corner.Regrets, seen: list[Seen], falls: list[Fall]) -> Section:
+def _runs(reference: corner.Regrets, seen: list[Seen], falls: list[Fall]) -> Section:
     """Every run's regret; misgeneralisation before and after."""
-    figure = Figure(figsize=(8.4, 3.6), layout="constrained")
-    left, right = figure.subplots(1, 2, width_ratios=(1.5, 1))
+    figure, (left, right) = panels(8.4, 3.6, columns=2, width_ratios=(1.5, 1))
     left.axhspan((1 - NEAR) * reference.corner, (1 + NEAR) * reference.corner, color=COLOURS[PHASES[1]], alpha=0.15)
     for run in seen:
-        left.plot(run.steps, run.regret, color="#2f6690", linewidth=0.9, alpha=0.8)
+        left.plot(run.steps, run.regret, color=BLUE, linewidth=0.9, alpha=0.8)
     left.set(xlabel="update", ylabel="regret (reward units)", yscale="log")
     for run, found in zip(seen, falls, strict=True):
         if found.fell >= 0:
@@ -126,7 +116,6 @@ def _runs(config: Config, reference: corner.Regrets, seen: list[Seen], falls: li
             right.plot(run.corner[-1], run.elsewhere[-1], "o", color=COLOURS[PHASES[2]], markersize=4)
     right.set(xlabel="regret, cheese in the corner", ylabel="regret, cheese elsewhere")
     right.set_ylim(bottom=0)
-    _bare(left, right)
     stays, fell = sum(f.first >= 0 for f in falls), sum(f.fell >= 0 for f in falls)
     return Section(
         "Every run",
@@ -146,17 +135,13 @@ def _rises(rises: list[Rise], plain: Rise | None) -> Section:
     """Lambda on the plateau and at the end, for each nbeta."""
     if not rises:
         return Section("λ̂ before and after the second fall", ("No run fell a second time: there is no pair.",))
-    figure = Figure(figsize=(8.4, 3.2), layout="constrained")
-    panels = figure.subplots(1, len(rises), squeeze=False)[0]
-    for axes, found in zip(panels, rises, strict=True):
-        axes.plot(
-            [0, 1], np.stack([found.before, found.after]), color="#2f6690", marker="o", markersize=3, linewidth=0.8
-        )
+    figure, beside = panels(8.4, 3.2, columns=len(rises))
+    for axes, found in zip(beside, rises, strict=True):
+        axes.plot([0, 1], np.stack([found.before, found.after]), color=BLUE, marker="o", markersize=3, linewidth=0.8)
         axes.set_xticks([0, 1], ["plateau", "end"])
         axes.set(title=f"nβ = {found.nbeta:g}", xlim=(-0.3, 1.3))
         axes.set_ylim(bottom=min(0, axes.get_ylim()[0]))
-        _bare(axes)
-    panels[0].set_ylabel("λ̂")
+    beside[0].set_ylabel("λ̂")
     rows = [_line(f"{found.nbeta:g}", found) for found in rises]
     words = (
         "Prediction: λ̂ is higher after the second fall than on the corner's plateau. Each line is a run with two "
@@ -185,8 +170,7 @@ def _line(label: str, found: Rise) -> tuple[str, ...]:
 
 def _sweep(swept: Sweep) -> Section:
     """Shares of runs that find the cheese, with the alpha that free energy foretells."""
-    figure = Figure(figsize=(8.4, 3.6), layout="constrained")
-    left, right = figure.subplots(1, 2)
+    figure, (left, right) = panels(8.4, 3.6, columns=2)
     rows = []
     for row, colour in zip(swept.rows, DISCOUNTS, strict=False):
         left.plot(swept.alphas, row.share, color=colour, marker="o", markersize=4, label=f"discount {row.discount:g}")
@@ -205,8 +189,7 @@ def _sweep(swept: Sweep) -> Section:
         axes.set_xticks([], minor=True)
     left.set(ylabel="share of runs that end at the cheese", ylim=(-0.03, 1.03))
     right.set(ylabel="free energy of corner less cheese (nats)", yscale="symlog")
-    left.legend(frameon=False, fontsize=8)
-    _bare(left, right)
+    legend(left)
     return Section(
         "How often must the cheese be elsewhere?",
         (
@@ -228,8 +211,3 @@ def _where(predicted: float, gain: np.ndarray, alphas: tuple[float, ...]) -> str
         return "no value"
     read = [(alpha, x) for alpha, x in zip(alphas, gain, strict=True) if np.isfinite(x)]
     return f"above {read[-1][0]:g}" if read[-1][1] < 0 else f"below {read[0][0]:g}"
-
-
-def _bare(*panels: Axes) -> None:
-    for axes in panels:
-        axes.spines[["top", "right"]].set_visible(False)

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from thalweg.checkpoints import Checkpoint, Series, checkpoints
+from thalweg.checkpoints import Checkpoint, Series
 from thalweg.envs import corner
 from thalweg.mdp import Levels
 from thalweg.recipes.corner import _page as page
@@ -19,7 +19,6 @@ from thalweg.recipes.corner._grid import sweep, train
 from thalweg.recipes.corner._rise import Rise, rise
 from thalweg.recipes.corner.config import Config, paper, tiny
 from thalweg.recipes.recipe import Outcome, Recipe, Stages
-from thalweg.rl import regret_landscape
 from thalweg.samplers import Settings
 from thalweg.store import Survey
 from thalweg.survey import survey
@@ -31,51 +30,42 @@ def run(config: Config, out: Path, seed: int, stages: Stages) -> Outcome:
     """Train all runs, survey the first, compare plateau and end over all, sweep alpha and discount, draw."""
     levels = config.levels()
     stages.say(f"training {config.runs} policies")
-    folders = train(config, levels, out / "runs", [seed + i for i in range(config.runs)])
-    watch, mouse = Watch.of(levels), config.build()
-    seen = [follow(watch, mouse, checkpoints(folder)) for folder in folders]
+    runs = train(config, levels, out / "runs", seed, config.runs)
+    watch = Watch(levels, config.build())
+    seen = [follow(watch, series) for series in runs]
     reference = corner.reference_regrets(config.size, config.horizon, config.alpha, config.discount)
     falls = [fall(run.regret, reference.corner) for run in seen]
 
-    def surveyed(name: str, world: Levels, series: Series, settings: Settings, **how: Any) -> Survey:
+    def surveyed(name: str, world: Levels, series: Series, settings: Settings, temperature: float) -> Survey:
         stages.say(f"survey {name}")
-        temperature = how.pop("temperature", config.ascent.temperature)
-        scape = regret_landscape(mouse, world, n=config.n, temperature=temperature)
-        scape = scape.restrict(orthogonal_to_gradient=True)
-        seeded = settings.model_copy(update={"seed": seed})
         return survey(
-            scape, series, out / f"{name}.zarr", settings=seeded, workers=config.workers, progress=stages.visible
-        )
+            config.scape(world, temperature), series, out / f"{name}.zarr", workers=config.workers,
+            settings=settings.model_copy(update={"seed": seed}), progress=stages.visible,
+        )  # fmt: skip
 
-    series = checkpoints(folders[0])
-    main = surveyed("regret", levels, series, config.sampler)
-    refined = surveyed("corner-levels", levels.only("corner"), series, config.sampler)
-    picks = _picks(folders, falls)
-    rises: list[Rise] = []
+    paid = config.ascent.temperature
+    main = surveyed("regret", levels, runs[0], config.sampler, paid)
+    refined = surveyed("corner-levels", levels.only("corner"), runs[0], config.sampler, paid)
+    picks = _picks(runs, falls)
+    rises, plain = list[Rise](), None
     if picks:
         for settings in config.rises:
-            name = f"rise-{settings.nbeta:g}"
-            rises.append(rise(settings, surveyed(name, levels, picks, settings)))
-        few = picks[: 2 * PLAIN]
-        plain = rise(config.sampler, surveyed("rise-plain", levels, few, config.sampler, temperature=0.0))
-    else:
-        plain = None
+            found = surveyed(f"rise-{settings.nbeta:g}", levels, picks, settings, paid)
+            rises.append(rise(settings, found))
+        plain = rise(config.sampler, surveyed("rise-plain", levels, picks[: 2 * PLAIN], config.sampler, 0.0))
     swept = sweep(config, out / "grid", seed, stages.say)
-    found = page.Findings(reference, seen, falls, main, refined, rises, plain, swept)
-    html = page.write(out / "corner.html", config, found)
+    study = page.Findings(reference, seen, falls, main, refined, rises, plain, swept)
+    html = page.write(out / "corner.html", config, study)
     surveys = [main, *(r.survey for r in rises)]
     unhealthy = float(np.mean(np.concatenate([~s.healthy for s in surveys])))
-    return Outcome(_results(found), html, unhealthy)
+    return Outcome(_results(study), html, unhealthy)
 
 
-def _picks(folders: list[Path], falls: list[Fall]) -> Series:
+def _picks(runs: list[Series], falls: list[Fall]) -> Series:
     """Two checkpoints of every run that fell: the last of its plateau, and the last of all; numbered, not dated."""
-    paths: list[Path] = []
-    for folder, found in zip(folders, falls, strict=True):
-        if found.fell >= 0:
-            items = checkpoints(folder).items
-            paths += [items[found.last].path, items[-1].path]
-    return Series(folders[0].parent, tuple(Checkpoint(path, i) for i, path in enumerate(paths)))
+    fell = [(run.items, found.last) for run, found in zip(runs, falls, strict=True) if found.fell >= 0]
+    paths = [items[at].path for items, last in fell for at in (last, -1)]
+    return Series(runs[0].items[0].path.parents[1], tuple(Checkpoint(path, i) for i, path in enumerate(paths)))
 
 
 def _results(study: page.Findings) -> dict[str, Any]:

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from pydantic import BaseModel, ConfigDict
 
 from thalweg.envs import corner
+from thalweg.landscape import Landscape
 from thalweg.mdp import Levels
-from thalweg.rl import Ascent
+from thalweg.rl import Ascent, regret_landscape
 from thalweg.samplers import Settings
 
 
@@ -68,6 +69,11 @@ class Config(BaseModel):
     def build(self) -> corner.Mouse:
         """The policy, to be initialised."""
         return corner.Mouse(self.size, self.hidden)
+
+    def scape(self, levels: Levels, temperature: float) -> Landscape:
+        """Regret on levels with entropy paid, orthogonal to its gradient."""
+        scape = regret_landscape(self.build(), levels, n=self.n, temperature=temperature)
+        return scape.restrict(orthogonal_to_gradient=True)
 
 
 def _sampler(nbeta: float, draws: int = 400) -> Settings:

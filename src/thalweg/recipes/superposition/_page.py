@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 from matplotlib import colormaps
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from thalweg.atlas import Section, Table, report
 from thalweg.errors import InputError
+from thalweg.recipes._drawing import BLUE, GREEN, GREY, INTERVAL, RED, estimates, legend, panels
 from thalweg.recipes.superposition._posterior import SIDES, Crossing, Posterior
 from thalweg.recipes.superposition._runs import NEAR, Runs, Stair, on_level
 from thalweg.recipes.superposition._table import PAPER, PAPER_THEORY, Reading
@@ -17,8 +17,7 @@ from thalweg.recipes.superposition.config import Config
 from thalweg.store import Survey
 from thalweg.theory import superposition_gon, superposition_loss
 
-COLOURS = {3: "#9aa5b1", 4: "#c8553d", 5: "#2f6690", 6: "#1b7f5c"}
-INTERVAL = 1.96
+COLOURS = {3: GREY, 4: RED, 5: BLUE, 6: GREEN}
 MOVING = 12  # curves of runs that are drawn in colour at most
 
 
@@ -49,7 +48,7 @@ def write(path: Path, config: Config, found: Findings) -> Path:
     """Write the page."""
     sections = [
         _levels(config, found.runs, found.known),
-        _staircases(config, found.runs, found.surveys, found.known, found.moves),
+        _staircases(config, found),
         _phase_diagram(config, found.posterior),
         _critical(found.posterior, found.crossings),
         _coefficients(found.table),
@@ -59,8 +58,7 @@ def write(path: Path, config: Config, found: Findings) -> Path:
 
 def _levels(config: Config, runs: Runs, known: dict[str, float]) -> Section:
     """Loss of all runs over the levels, a polygon at each."""
-    figure = Figure(figsize=(8.4, 4.6), layout="constrained")
-    axes, beside = figure.subplots(1, 2, width_ratios=(4, 1), sharey=True)
+    figure, (axes, beside) = panels(8.4, 4.6, columns=2, width_ratios=(4, 1), sharey=True)
     epochs = runs.steps / (config.descent.samples // config.descent.batch_size)
     low = min(known.values())
     high = max(known["4"], float(np.quantile(runs.loss, 0.99)))
@@ -78,8 +76,6 @@ def _levels(config: Config, runs: Runs, known: dict[str, float]) -> Section:
     for i, (name, level) in enumerate(sorted(shown.items(), key=lambda item: item[1])):
         _polygon(beside, config.features, name, (0.5 + i % 2, level), height)
         beside.annotate(name, (2.2, level), va="center", fontsize=9)
-    for axis in (axes, beside):
-        axis.spines[["top", "right"]].set_visible(False)
     return Section(
         "Loss stays at the levels of polygons",
         (
@@ -106,28 +102,19 @@ def _polygon(axes: Axes, features: int, name: str, centre: tuple[float, float], 
     inset.axis("off")
 
 
-def _staircases(
-    config: Config, runs: Runs, surveys: list[Survey], known: dict[str, float], moves: list[Stair]
-) -> Section:
+def _staircases(config: Config, found: Findings) -> Section:
     """Loss falls while lambda rises."""
+    runs, surveys, known, moves = found.runs, found.surveys, found.known, found.moves
     moving = sorted({move.run for move in moves})[:MOVING]
-    figure = Figure(figsize=(8.4, 5.2), layout="constrained")
-    above, below = figure.subplots(2, 1, sharex=True)
-    for run, colour in zip(moving, _colours(len(moving)), strict=True):
+    figure, (above, below) = panels(8.4, 5.2, rows=2, sharex=True)
+    for run, colour in zip(moving, colormaps["viridis"](np.linspace(0, 0.9, len(moving))), strict=True):
         above.plot(runs.steps, runs.loss[run], color=colour, linewidth=1.3)
-        read = surveys[run]
-        steps, llc, error = (read.column(name) for name in ("step", "llc", "llc_stderr"))
-        below.errorbar(steps[read.healthy], llc[read.healthy], INTERVAL * error[read.healthy], color=colour,
-                       linewidth=1.1, marker="o", markersize=3, elinewidth=0.7)  # fmt: skip
-        lost = ~read.healthy
-        below.scatter(steps[lost], llc[lost], s=12, facecolor="white", edgecolor=colour, linewidth=0.8, zorder=3)
+        estimates(below, surveys[run], colour)
     for name in sorted({move.before for move in moves} | {move.after for move in moves}):
         above.axhline(known[name], color="0.8", linewidth=0.8, zorder=0)
         above.annotate(name, (1.005, known[name]), xycoords=("axes fraction", "data"), va="center", fontsize=8)
     above.set_ylabel("loss (nats per sample)")
     below.set(ylabel="λ̂", xlabel="training step")
-    for axes in (above, below):
-        axes.spines[["top", "right"]].set_visible(False)
     read_moves = [move for move in moves if move.opposing is not None]
     opposing = sum(bool(move.opposing) for move in read_moves)
     clear = sum(move.d_llc is not None and move.d_llc > 2 * (move.error or 0.0) for move in moves)
@@ -174,15 +161,9 @@ def _asymptotic(features: int, move: Stair) -> str:
     return "–" if "-" in move.before + move.after else f"{float(after - before):+g}"
 
 
-def _colours(count: int) -> list[tuple[float, ...]]:
-    """Colours that tell runs apart."""
-    return [tuple(colormaps["viridis"](x)) for x in np.linspace(0, 0.9, max(count, 1))][:count]
-
-
 def _phase_diagram(config: Config, found: Posterior) -> Section:
     """Shares of the posterior as n grows."""
-    figure = Figure(figsize=(8.4, 3.8), layout="constrained")
-    axes = figure.subplots()
+    figure, (axes,) = panels(8.4, 3.8)
     shares = {k: found.shares(k) for k in COLOURS}
     axes.stackplot(found.rungs, [shares[k][0] for k in COLOURS], colors=list(COLOURS.values()), alpha=0.25,
                    labels=[f"{k} corners" for k in COLOURS])  # fmt: skip
@@ -193,8 +174,7 @@ def _phase_diagram(config: Config, found: Posterior) -> Section:
         base = base + shares[k][0]
     axes.set(xscale="log", xlabel="n", ylabel="share of the posterior", ylim=(0, 1.02))
     axes.set_xlim(found.rungs[0], found.rungs[-1])
-    axes.legend(frameon=False, fontsize=9, loc="center left", bbox_to_anchor=(1, 0.5))
-    axes.spines[["top", "right"]].set_visible(False)
+    legend(axes, loc="center left", bbox_to_anchor=(1, 0.5))
     tempering = config.tempering
     rows = tuple(
         (f"{n:g}", *(f"{shares[k][0][j]:.3f} ± {shares[k][1][j]:.3f}" for k in (4, 5, 6)))
@@ -215,9 +195,8 @@ def _phase_diagram(config: Config, found: Posterior) -> Section:
 
 def _critical(found: Posterior, crossings: dict[int, Crossing]) -> Section:
     """Predicted against observed critical n."""
-    figure = Figure(figsize=(8.4, 3.4), layout="constrained")
-    panels = figure.subplots(1, len(crossings), squeeze=False)[0]
-    for axes, (k, each) in zip(panels, crossings.items(), strict=True):
+    figure, beside = panels(8.4, 3.4, columns=len(crossings))
+    for axes, (k, each) in zip(beside, crossings.items(), strict=True):
         axes.axhline(0, color="0.7", linewidth=0.8)
         axes.plot(found.rungs, each.measured, "o", color=COLOURS[5], markersize=4, label="by shares")
         axes.errorbar(found.rungs, each.integrated, INTERVAL * each.error, color=COLOURS[6], linewidth=1,
@@ -227,9 +206,8 @@ def _critical(found: Posterior, crossings: dict[int, Crossing]) -> Section:
             found.rungs, shift + each.constant, color=COLOURS[4], linestyle="--", label="nΔL + Δλ log n + Δ½|w|²"
         )
         axes.set(xscale="log", xlabel="n", title=f"{k} → {k + 1}")
-        axes.spines[["top", "right"]].set_visible(False)
-    panels[0].set_ylabel("difference of free energy (nats)")
-    panels[0].legend(frameon=False, fontsize=8)
+    beside[0].set_ylabel("difference of free energy (nats)")
+    legend(beside[0])
 
     def shown(value: float | None) -> str:
         return "none" if value is None else f"{value:.0f}"
@@ -263,6 +241,7 @@ def _coefficients(table: list[Reading]) -> Section:
             return reading.verdict
         return "agrees" if reading.agrees else f"{reading.llc / reading.theory - 1:+.0%}" if reading.llc else ""
 
+    theirs = {phase: f"λ = {llc:g}" for phase, llc in PAPER_THEORY.items()}
     rows = tuple(
         (
             r.phase,
@@ -273,11 +252,7 @@ def _coefficients(table: list[Reading]) -> Section:
             f"{r.theory:g}",
             "–" if r.quadratic is None else f"{r.quadratic:.2f}",
             verdict(r),
-            PAPER.get(r.phase, "–")
-            if r.n == 5000
-            else f"λ = {PAPER_THEORY[r.phase]:g}"
-            if r.phase in PAPER_THEORY
-            else "–",
+            PAPER.get(r.phase, "–") if r.n == 5000 else theirs.get(r.phase, "–"),
         )
         for r in table
     )
@@ -298,16 +273,13 @@ def _coefficients(table: list[Reading]) -> Section:
 
 def _contested(table: list[Reading]) -> tuple[str, ...]:
     """Whether the estimates side with our values for the 4-gons or with the paper's, at the largest n."""
-    most = max(reading.n for reading in table)
-    said = []
-    for reading in table:
-        if reading.n != most or reading.phase not in PAPER_THEORY:
-            continue
-        other = PAPER_THEORY[reading.phase]
-        number = "no healthy λ̂" if reading.llc is None else f"λ̂ = {reading.llc:.2f} ± {reading.stderr:.2f}"
-        side = "agrees" if reading.agrees else "does not agree"
-        said.append(
-            f"{reading.phase} at n = {most:,}: {number}, which {side} within 3 % with our {reading.theory:g}; the"
-            f" paper's critical n of 380 for 4+ → 5 needs λ = {other:g}."
-        )
+    most, said = max(reading.n for reading in table), []
+    for r in table:
+        if r.n == most and r.phase in PAPER_THEORY:
+            number = "no healthy λ̂" if r.llc is None else f"λ̂ = {r.llc:.2f} ± {r.stderr:.2f}"
+            side = "agrees" if r.agrees else "does not agree"
+            said.append(
+                f"{r.phase} at n = {most:,}: {number}, which {side} within 3 % with our {r.theory:g}; the"
+                f" paper's critical n of 380 for 4+ → 5 needs λ = {PAPER_THEORY[r.phase]:g}."
+            )
     return tuple(said)

@@ -177,8 +177,8 @@ def crossing(found: Posterior, features: int, k: int, least: int) -> Crossing:
     seen = (found.count[:, :, k : k + 2].sum((0, 3)) >= least).all(1)
     everyone = np.arange(len(found.side))
     measured, integrated = _differences(found, k, seen, everyone)
-    left = np.array([_gap(_differences(found, k, seen, np.delete(everyone, r))) for r in everyone])
-    error = np.sqrt((len(everyone) - 1) * left.var(0))
+    pairs = np.array([_differences(found, k, seen, np.delete(everyone, r)) for r in everyone])
+    left = pairs[:, 1] - pairs[:, 0]  # (R, K): integrated less measured without each ladder
     leading = rungs * (second.loss - first.loss) + (second.llc - first.llc) * np.log(rungs)
     return Crossing(
         predicted=critical_n(first, second),
@@ -188,12 +188,8 @@ def crossing(found: Posterior, features: int, k: int, least: int) -> Crossing:
         effective=measured - leading,
         measured=measured,
         integrated=integrated,
-        error=error,
+        error=np.sqrt((len(everyone) - 1) * left.var(0)),
     )
-
-
-def _gap(pair: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
-    return pair[1] - pair[0]
 
 
 def _differences(found: Posterior, k: int, seen: np.ndarray, ladders: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

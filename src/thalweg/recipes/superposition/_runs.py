@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from thalweg.checkpoints import checkpoints
+from thalweg.checkpoints import checkpoints, save
 from thalweg.landscape import landscape
 from thalweg.phases import Plateau, plateaus
 from thalweg.recipes._parallel import in_parallel
@@ -149,10 +149,8 @@ def survey_all(features: int, protocol: Descent, runs: Runs, folder: Path, seed:
     """A survey of every run, each in one process; finished ones are read."""
     places = [folder / f"run-{r}" for r in range(len(runs.weights))]
     for r, place in enumerate(places):
-        place.mkdir(parents=True, exist_ok=True)
         for t in range(0, len(runs.steps), protocol.surveyed):
-            state = {"W": runs.weights[r, t].contiguous(), "b": runs.biases[r, t].contiguous()}
-            save_file(state, place / f"step-{runs.steps[t]}.safetensors", {"step": str(runs.steps[t])})
+            save({"W": runs.weights[r, t], "b": runs.biases[r, t]}, place, int(runs.steps[t]))
     seeds = [seed_of(seed, "survey", r) for r in range(len(places))]
     list(in_parallel(partial(_survey, features, protocol.sampler), list(runs.data), places, seeds))
     return [Survey(place.with_suffix(".zarr")) for place in places]

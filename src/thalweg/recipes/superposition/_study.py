@@ -20,6 +20,7 @@ from thalweg.recipes.superposition._table import read
 from thalweg.recipes.superposition.config import Config, paper, tiny
 from thalweg.runtime import all_finite
 
+CORNERS = (3, 4, 5, 6)
 FEWEST = 100  # draws of both phases at a rung where their free energies are compared
 
 
@@ -52,20 +53,16 @@ def _results(study: page.Findings) -> dict[str, Any]:
         "phases": [asdict(reading) | {"agrees": reading.agrees} for reading in study.table],
         "posterior": {
             "n": found.rungs.tolist(),
-            "shares": {str(k): found.shares(k)[0].tolist() for k in (3, 4, 5, 6)},
-            "stderr": {str(k): found.shares(k)[1].tolist() for k in (3, 4, 5, 6)},
-            "from": {str(side): {str(k): found.shares(k, side)[0].tolist() for k in (3, 4, 5, 6)} for side in SIDES},
+            "shares": {str(k): found.shares(k)[0].tolist() for k in CORNERS},
+            "stderr": {str(k): found.shares(k)[1].tolist() for k in CORNERS},
+            "from": {str(side): {str(k): found.shares(k, side)[0].tolist() for k in CORNERS} for side in SIDES},
         },
         "critical_n": {f"{k}->{k + 1}": _crossing(found, each) for k, each in study.crossings.items()},
         "runs": [
             {
                 "steps": survey.column("step").tolist(),
                 "plateaus": [asdict(stay) for stay in stays],
-                "llc": [
-                    x if ok else None for x, ok in zip(survey.column("llc").tolist(), survey.healthy, strict=True)
-                ],
-                "verdicts": survey.verdicts,
-                "transitions": [change.to_dict() for change in survey.transitions()],
+                **{name: survey.to_dict()[name] for name in ("llc", "verdicts", "transitions")},
             }
             for stays, survey in zip(runs.stays, study.surveys, strict=True)
         ],

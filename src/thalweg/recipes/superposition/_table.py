@@ -1,6 +1,5 @@
 """The coefficient of every phase, at several n: estimate, theory, the quadratic part exactly, and the paper's."""
 
-import json
 import math
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -13,9 +12,9 @@ from torch.func import grad, jacrev
 
 from thalweg.estimators import Auto, estimate_llc
 from thalweg.landscape import potential
+from thalweg.recipes._cache import cached
 from thalweg.recipes._parallel import in_parallel
 from thalweg.rng import seed_of
-from thalweg.runtime import atomic_write
 from thalweg.samplers import threads
 from thalweg.theory import superposition_gon, superposition_loss
 
@@ -82,19 +81,14 @@ class Reading:
 
 def read(features: int, phases: Phases, folder: Path, seed: int) -> list[Reading]:
     """Estimate all, in as many processes as there are cores; what is on disk is read."""
-    folder.mkdir(parents=True, exist_ok=True)
     jobs = [(k, s, n) for n in phases.samples for k, s in phases.phases]
     return list(in_parallel(partial(_read, features, phases.auto, folder, seed), *zip(*jobs, strict=True)))
 
 
 def _read(features: int, auto: Auto, folder: Path, seed: int, k: int, positive: int, n: int) -> Reading:
     """One phase at one n, kept in a file of its own."""
-    place = folder / f"{k}{'+' * positive}-{n}.json"
-    if not place.exists():
-        text = json.dumps(asdict(_estimated(features, auto, seed, k, positive, n)))
-        with atomic_write(place) as aside:
-            aside.write_text(text)
-    fields = json.loads(place.read_text())
+    make = lambda: asdict(_estimated(features, auto, seed, k, positive, n))  # noqa: E731
+    fields = cached(folder / f"{k}{'+' * positive}-{n}.json", make)
     return Reading(**fields | {"reasons": tuple(fields["reasons"])})
 
 
