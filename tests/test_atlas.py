@@ -10,7 +10,7 @@ import thalweg as tw
 from thalweg.atlas import BANDS, Section, Table, report
 from thalweg.atlas._chart import chart
 from thalweg.atlas._figure import draw
-from thalweg.atlas._page import Row, write
+from thalweg.atlas._page import TableRow, write
 from thalweg.atlas._plane import plane_of
 from thalweg.atlas._scale import time_of
 from thalweg.store import VERDICTS
@@ -145,7 +145,7 @@ def test_page_and_figure_draw_what_there_is(tmp_path, lost):
     drawn = a_chart(lost=lost)
     assert draw(drawn, tmp_path / "map.svg").stat().st_size > 5000
     attributes = {"settings": {}, "versions": {}, "hashes": {}, "checkpoints": 1, "complete": True}
-    rows = [Row({"step": "0", "verdict": "healthy"}, "")]
+    rows = [TableRow({"step": "0", "verdict": "healthy"}, "")]
     path = write(drawn, tmp_path / "map.html", rows=rows, attributes=attributes, notes=[], forecasts=["Nowhere."])
     assert "Nowhere." in path.read_text()
     page, text = read(path), path.read_text()

@@ -7,12 +7,12 @@ from typing import NamedTuple
 import pytest
 import torch
 
-from thalweg.landscape import Posterior
+from thalweg.landscape import LocalizedPosterior
 from thalweg.samplers import ALGORITHMS, Algorithm, Dial, Draw, hmc, mala, rmsprop_sgld, sghmc, sgld
 
 A, EPS, D, R, N, BURN = 3.0, 0.2, 4, 64, 2000, 200
 ONE = torch.ones(R, 1, dtype=torch.float64)
-FREE = Posterior(torch.zeros(R, D).double(), ONE, 0 * ONE, None, None)
+FREE = LocalizedPosterior(torch.zeros(R, D).double(), ONE, 0 * ONE, None, None)
 
 
 def quadratic(params):

@@ -17,7 +17,7 @@ from conftest import classes, generator
 from test_atlas import a_chart, read
 from thalweg.atlas import contour_map, line_map
 from thalweg.atlas._figure import draw
-from thalweg.atlas._page import Row, write
+from thalweg.atlas._page import TableRow, write
 from thalweg.cli import main
 from thalweg.envs import Played
 from thalweg.envs.corner import Mouse, corner
@@ -377,7 +377,7 @@ def test_cliffs_are_hazards_on_the_time_axis(tmp_path):
     plain, found = a_chart(), (Cliff(50, 0.2, 0.1, 0.4), Cliff(500, 0.2, 0.1, 0.6))
     marked = replace(plain, hazards=found)
     attributes = {"settings": {}, "versions": {}, "hashes": {}, "checkpoints": 1, "complete": True}
-    page = {"rows": [Row({"step": "0"}, "")], "attributes": attributes, "notes": [], "forecasts": []}
+    page = {"rows": [TableRow({"step": "0"}, "")], "attributes": attributes, "notes": [], "forecasts": []}
     without, within = (write(c, tmp_path / f"{i}.html", **page).read_text() for i, c in enumerate((plain, marked)))
     assert "hazard" not in without.lower().replace("chart.hazards", "")
     for cliff in found:

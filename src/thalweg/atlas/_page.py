@@ -22,7 +22,7 @@ Place = Callable[[float], float]
 
 
 @dataclass(frozen=True)
-class Row:
+class TableRow:
     """One checkpoint of the table: its cells by column, and why it is unhealthy, if it is."""
 
     cells: dict[str, str]
@@ -30,7 +30,13 @@ class Row:
 
 
 def write(
-    chart: Chart, path: Path, *, rows: list[Row], attributes: dict[str, Any], notes: list[str], forecasts: list[str]
+    chart: Chart,
+    path: Path,
+    *,
+    rows: list[TableRow],
+    attributes: dict[str, Any],
+    notes: list[str],
+    forecasts: list[str],
 ) -> Path:
     """Write the page, whole or not at all: notes stand under the title, forecasts are of the change of test loss."""
     return render(

@@ -8,7 +8,7 @@ import numpy as np
 
 from thalweg.atlas._chart import Chart, Hazard, chart, columns_of
 from thalweg.atlas._figure import draw
-from thalweg.atlas._page import Row, write
+from thalweg.atlas._page import TableRow, write
 from thalweg.phases import Forecast
 from thalweg.samplers import ALGORITHMS
 from thalweg.store import VERDICTS, Survey
@@ -90,7 +90,7 @@ def _gather(
     )
 
 
-def _row(table: Any, i: int, verdict: str, reasons: Sequence[str], foreseen: Mapping[int, Forecast]) -> Row:
+def _row(table: Any, i: int, verdict: str, reasons: Sequence[str], foreseen: Mapping[int, Forecast]) -> TableRow:
     """One line of the table, as text."""
     cells = {"step": str(int(table["step"].values[i]))}
     others = {str(name): ".4g" for name in table if name not in CELLS and name not in ("step", "verdict")}
@@ -105,7 +105,7 @@ def _row(table: Any, i: int, verdict: str, reasons: Sequence[str], foreseen: Map
             cells["expected"] = "–" if forecast is None else f"{forecast.point:+.3f}"
     if verdict != "healthy":
         cells["llc"] = f"({cells['llc']})"
-    return Row(cells | {"verdict": verdict}, "; ".join(reasons))
+    return TableRow(cells | {"verdict": verdict}, "; ".join(reasons))
 
 
 def _foreseen(forecasts: list[Forecast]) -> list[str]:

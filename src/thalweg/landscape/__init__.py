@@ -8,7 +8,7 @@ from thalweg.landscape.center import Center, full_loss, measure
 from thalweg.landscape.data import Data, materialise
 from thalweg.landscape.gradients import announce, checked_gradients, said
 from thalweg.landscape.landscape import Landscape, Losses
-from thalweg.landscape.posterior import Posterior, Restriction
+from thalweg.landscape.posterior import LocalizedPosterior, Restriction
 from thalweg.landscape.records import Estimate, Trace
 
 __all__ = [
@@ -16,10 +16,10 @@ __all__ = [
     "Data",
     "Estimate",
     "Landscape",
+    "LocalizedPosterior",
     "Losses",
     "ModuleLosses",
     "PerSample",
-    "Posterior",
     "PotentialLosses",
     "Restriction",
     "Trace",

@@ -33,7 +33,7 @@ class Restriction:
     held: tuple[str, ...] = ()
 
 
-class Posterior(NamedTuple):
+class LocalizedPosterior(NamedTuple):
     """What the target of R replicas is made of.
 
     Attributes:

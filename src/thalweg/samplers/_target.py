@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from thalweg.landscape import Posterior
+from thalweg.landscape import LocalizedPosterior
 
 Gradient = Callable[[Tensor], tuple[Tensor, Tensor]]  # (R, D) -> gradient (R, D) and value (R,) of the mean loss
 
@@ -36,12 +36,12 @@ class Info(NamedTuple):
     accepted: Tensor
 
 
-def potential(posterior: Posterior, params: Tensor, loss: Tensor) -> Tensor:
+def potential(posterior: LocalizedPosterior, params: Tensor, loss: Tensor) -> Tensor:
     """U = nbeta L + (gamma/2) |w - w*|^2 in float64, (R,) nats."""
     localization = 0.5 * (posterior.gamma.double() * (params - posterior.center).double().square()).sum(1)
     return posterior.nbeta[:, 0].double() * loss.double() + localization
 
 
-def force(posterior: Posterior, params: Tensor, loss_gradient: Tensor) -> Tensor:
+def force(posterior: LocalizedPosterior, params: Tensor, loss_gradient: Tensor) -> Tensor:
     """Gradient of U in the open directions, (R, D)."""
     return posterior.project(posterior.gradient(params, loss_gradient))

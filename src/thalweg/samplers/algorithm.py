@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from torch import Tensor
 
-from thalweg.landscape import Posterior
+from thalweg.landscape import LocalizedPosterior
 from thalweg.samplers._target import Draw, Gradient, Info
 
 BLOCK = 128  # steps between two saved states
@@ -34,7 +34,7 @@ def dialled(step: Callable[..., tuple[AnyState, Info]], *names: str) -> Callable
     """A step as all samplers take it: of the dial it is given by name what it asks for."""
 
     def take(
-        state: AnyState, draw: Draw, gradient: Gradient, posterior: Posterior, dial: Dial
+        state: AnyState, draw: Draw, gradient: Gradient, posterior: LocalizedPosterior, dial: Dial
     ) -> tuple[AnyState, Info]:
         asked = {name: getattr(dial, name) for name in names}
         return step(state, draw, gradient=gradient, posterior=posterior, **asked)
@@ -55,8 +55,8 @@ class Algorithm:
         block: steps between two saved states: about as many gradients for every sampler.
     """
 
-    start: Callable[[Tensor, Gradient, Posterior], AnyState]
-    step: Callable[[AnyState, Draw, Gradient, Posterior, Dial], tuple[AnyState, Info]]
+    start: Callable[[Tensor, Gradient, LocalizedPosterior], AnyState]
+    step: Callable[[AnyState, Draw, Gradient, LocalizedPosterior, Dial], tuple[AnyState, Info]]
     state: type
     exact: bool = False
     trajectories: bool = False

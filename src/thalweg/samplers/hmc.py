@@ -14,7 +14,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from thalweg.landscape import Posterior
+from thalweg.landscape import LocalizedPosterior
 from thalweg.samplers._target import Draw, Gradient, Info, force, potential
 from thalweg.samplers.algorithm import BLOCK, Algorithm, dialled
 from thalweg.samplers.leapfrog import acceptance, kinetic, leapfrog
@@ -30,7 +30,7 @@ class State(NamedTuple):
     loss: Tensor  # (R,) nats per sample at params
 
 
-def init(params: Tensor, gradient: Gradient, posterior: Posterior) -> State:
+def init(params: Tensor, gradient: Gradient, posterior: LocalizedPosterior) -> State:
     """Start every replica at its own centre.
 
     Args:
@@ -47,7 +47,7 @@ def step(
     draw: Draw,
     *,
     gradient: Gradient,
-    posterior: Posterior,
+    posterior: LocalizedPosterior,
     step_size: Tensor,
     jitter: float = JITTER,
 ) -> tuple[State, Info]:

@@ -7,7 +7,7 @@ Source: Roberts & Tweedie 1996, section 1.4.1; Neal 2011, section 5.2 (one leapf
 
 from torch import Tensor
 
-from thalweg.landscape import Posterior
+from thalweg.landscape import LocalizedPosterior
 from thalweg.samplers import hmc
 from thalweg.samplers._target import Draw, Gradient, Info
 from thalweg.samplers.algorithm import Algorithm, dialled
@@ -15,7 +15,7 @@ from thalweg.samplers.hmc import State, init
 
 
 def step(
-    state: State, draw: Draw, *, gradient: Gradient, posterior: Posterior, step_size: Tensor
+    state: State, draw: Draw, *, gradient: Gradient, posterior: LocalizedPosterior, step_size: Tensor
 ) -> tuple[State, Info]:
     """Propose one move for every replica. Nothing is modified.
 

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from thalweg.landscape import Posterior
+from thalweg.landscape import LocalizedPosterior
 from thalweg.samplers._target import Draw, Gradient, Info
 from thalweg.samplers.algorithm import Algorithm, dialled
 
@@ -39,7 +39,7 @@ def init(params: Tensor) -> State:
 
 
 def step(
-    state: State, draw: Draw, *, gradient: Gradient, posterior: Posterior, step_size: Tensor, frozen: bool
+    state: State, draw: Draw, *, gradient: Gradient, posterior: LocalizedPosterior, step_size: Tensor, frozen: bool
 ) -> tuple[State, Info]:
     """Move every replica once. Nothing is modified.
 
@@ -67,7 +67,7 @@ def step(
     return State(state.params + move, square, seen), Info(loss, torch.ones_like(loss))
 
 
-def _project(posterior: Posterior, move: Tensor, scale: Tensor) -> Tensor:
+def _project(posterior: LocalizedPosterior, move: Tensor, scale: Tensor) -> Tensor:
     """Close a direction n:  v - S n (n.v) / (n.S n): drift and noise then keep the restricted posterior."""
     if posterior.mask is not None:
         move, scale = move * posterior.mask, scale * posterior.mask

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from thalweg.errors import guarded
-from thalweg.landscape import Center, Landscape, Posterior
+from thalweg.landscape import Center, Landscape, LocalizedPosterior
 from thalweg.rng import stream
 from thalweg.samplers._target import Draw, Gradient
 from thalweg.samplers.algorithm import BLOCK, Dial
@@ -231,9 +231,11 @@ def _draw(
     return [Draw(noise[:, j], uniform[:, j], int(leapfrog_steps[j])) for j in range(steps)], batch
 
 
-def _posterior(chunk: Chunk, which: Tensor, gradient: Tensor, settings: Settings, scape: Landscape) -> Posterior:
+def _posterior(
+    chunk: Chunk, which: Tensor, gradient: Tensor, settings: Settings, scape: Landscape
+) -> LocalizedPosterior:
     """The target of every row, given the gradient (R, D) at its centre."""
     center = torch.stack([c.params for c in chunk.centers])[which]
     normal = torch.nn.functional.normalize(gradient) if scape.restriction.orthogonal_to_gradient else None
     nbeta, gamma = (center.new_full((len(which), 1), x) for x in (settings.nbeta or math.nan, settings.gamma))
-    return Posterior(center, nbeta, gamma, scape.mask, normal)
+    return LocalizedPosterior(center, nbeta, gamma, scape.mask, normal)

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from thalweg.landscape import Posterior
+from thalweg.landscape import LocalizedPosterior
 from thalweg.samplers._target import Draw, Gradient, Info, force
 from thalweg.samplers.algorithm import Algorithm, dialled
 
@@ -27,7 +27,7 @@ class State(NamedTuple):
     loss: Tensor  # (R,) at params, on that batch
 
 
-def init(params: Tensor, gradient: Gradient, posterior: Posterior) -> State:
+def init(params: Tensor, gradient: Gradient, posterior: LocalizedPosterior) -> State:
     """Start every replica at its own centre, at rest.
 
     Args:
@@ -40,7 +40,13 @@ def init(params: Tensor, gradient: Gradient, posterior: Posterior) -> State:
 
 
 def step(
-    state: State, draw: Draw, *, gradient: Gradient, posterior: Posterior, step_size: Tensor, friction: Tensor
+    state: State,
+    draw: Draw,
+    *,
+    gradient: Gradient,
+    posterior: LocalizedPosterior,
+    step_size: Tensor,
+    friction: Tensor,
 ) -> tuple[State, Info]:
     """Move every replica once. Nothing is modified.
 

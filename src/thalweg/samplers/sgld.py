@@ -9,7 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from thalweg.landscape import Posterior
+from thalweg.landscape import LocalizedPosterior
 from thalweg.samplers._target import Draw, Gradient, Info
 from thalweg.samplers.algorithm import Algorithm, dialled
 
@@ -30,7 +30,7 @@ def init(params: Tensor) -> State:
 
 
 def step(
-    state: State, draw: Draw, *, gradient: Gradient, posterior: Posterior, step_size: Tensor
+    state: State, draw: Draw, *, gradient: Gradient, posterior: LocalizedPosterior, step_size: Tensor
 ) -> tuple[State, Info]:
     """Move every replica once. Nothing is modified.
 

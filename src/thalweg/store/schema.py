@@ -33,7 +33,7 @@ SCALARS = ("checkpoint",)  # dimensions of what a table takes from a shard
 
 
 @dataclass(frozen=True)
-class Row:
+class CheckpointRow:
     """Scalars of one checkpoint.
 
     Attributes:
@@ -57,7 +57,7 @@ class Row:
     logged: dict[str, float] = field(default_factory=dict)
 
 
-def shard_dataset(rows: Sequence[Row]) -> xr.Dataset:
+def shard_dataset(rows: Sequence[CheckpointRow]) -> xr.Dataset:
     """Traces (checkpoint, chain, draw) and scalars (checkpoint) of one shard."""
     traces = [row.estimate.trace for row in rows]
     assert all(traces)
@@ -100,7 +100,7 @@ def table_dataset(shards: Mapping[str, xr.Dataset]) -> xr.Dataset:
     return table
 
 
-def _scalars(rows: Sequence[Row]) -> dict[str, Any]:
+def _scalars(rows: Sequence[CheckpointRow]) -> dict[str, Any]:
     """One column for each quantity."""
     estimates = [row.estimate for row in rows]
     units = UNITS | {name: LOGGED[name].units for name in rows[0].logged}

@@ -16,7 +16,7 @@ from thalweg.estimators import estimate, trace
 from thalweg.landscape import Estimate
 from thalweg.runtime import Here, Workers, ended, outcome
 from thalweg.samplers import SEEN, Block, Chunk, Settings, State, chunks, start, width
-from thalweg.store import Row, Store
+from thalweg.store import CheckpointRow, Store
 from thalweg.survey._moments import NAMES, Moments, include, variance
 from thalweg.survey._plan import Shard
 from thalweg.survey._work import Job, Reading, Worker
@@ -55,7 +55,7 @@ class Schedule:
         self.waiting = [_Progress(shard) for shard in shards]
         self.running: dict[Future, tuple[_Progress, int]] = {}
 
-    def finished(self) -> Iterator[tuple[Shard, list[Row]]]:
+    def finished(self) -> Iterator[tuple[Shard, list[CheckpointRow]]]:
         """Yield each shard with its rows as soon as its last block is done."""
         while self.waiting:
             while len(self.running) < self.pool.depth and self._submit():
@@ -154,7 +154,7 @@ class Schedule:
         """Whether every chunk of a shard is at its end."""
         return bool(progress.parts) and all(p.state.step >= self.settings.steps for p in progress.parts)
 
-    def _rows(self, progress: _Progress) -> list[Row]:
+    def _rows(self, progress: _Progress) -> list[CheckpointRow]:
         """Scalars and traces of a shard's checkpoints."""
         seen = Block.join([block for part in progress.parts for block in part.seen], axis=0)
         shape = (len(progress.shard.checkpoints), self.settings.chains, -1)
@@ -189,7 +189,7 @@ class Settling:
         self.waiting = list(shards)
         self.running: dict[Future, Shard] = {}
 
-    def finished(self) -> Iterator[tuple[Shard, list[Row]]]:
+    def finished(self) -> Iterator[tuple[Shard, list[CheckpointRow]]]:
         """Yield each shard with its row as soon as it is done."""
         while self.waiting or self.running:
             while self.waiting and len(self.running) < self.pool.depth:
@@ -204,10 +204,10 @@ class Settling:
                 outcome(future)
 
 
-def _row(shard: Shard, i: int, reading: Reading, found: Estimate) -> Row:
+def _row(shard: Shard, i: int, reading: Reading, found: Estimate) -> CheckpointRow:
     """What is written of one checkpoint."""
     center = reading.center
-    return Row(
+    return CheckpointRow(
         step=shard.checkpoints[i].step,
         key=shard.hashes[i],
         estimate=found,

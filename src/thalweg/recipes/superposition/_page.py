@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from thalweg.atlas import Section, Table, report
 from thalweg.errors import InputError
 from thalweg.recipes._drawing import BLUE, GREEN, GREY, INTERVAL, RED, estimates, legend, panels
-from thalweg.recipes.superposition._posterior import SIDES, Crossing, Posterior
+from thalweg.recipes.superposition._posterior import SIDES, Crossing, PhasePosterior
 from thalweg.recipes.superposition._runs import NEAR, Runs, Stair, on_level
 from thalweg.recipes.superposition._table import PAPER, PAPER_THEORY, Reading
 from thalweg.recipes.superposition.config import Config
@@ -36,7 +36,7 @@ class Findings:
     """
 
     table: list[Reading]
-    posterior: Posterior
+    posterior: PhasePosterior
     crossings: dict[int, Crossing]
     runs: Runs
     surveys: list[Survey]
@@ -161,7 +161,7 @@ def _asymptotic(features: int, move: Stair) -> str:
     return "–" if "-" in move.before + move.after else f"{float(after - before):+g}"
 
 
-def _phase_diagram(config: Config, found: Posterior) -> Section:
+def _phase_diagram(config: Config, found: PhasePosterior) -> Section:
     """Shares of the posterior as n grows."""
     figure, (axes,) = panels(8.4, 3.8)
     shares = {k: found.shares(k) for k in COLOURS}
@@ -193,7 +193,7 @@ def _phase_diagram(config: Config, found: Posterior) -> Section:
     )
 
 
-def _critical(found: Posterior, crossings: dict[int, Crossing]) -> Section:
+def _critical(found: PhasePosterior, crossings: dict[int, Crossing]) -> Section:
     """Predicted against observed critical n."""
     figure, beside = panels(8.4, 3.4, columns=len(crossings))
     for axes, (k, each) in zip(beside, crossings.items(), strict=True):

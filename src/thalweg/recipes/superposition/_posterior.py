@@ -41,7 +41,7 @@ class Tempering(BaseModel):
 
 
 @dataclass(frozen=True, eq=False)
-class Posterior:
+class PhasePosterior:
     """Draws by configuration.                    R ladders (all sides), K rungs, k corners, s positive biases
 
     Attributes:
@@ -69,7 +69,7 @@ class Posterior:
         return each.mean(0), each.std(0, ddof=1) / np.sqrt(len(each))
 
 
-def sample(features: int, tempering: Tempering, folder: Path, seed: int) -> Posterior:
+def sample(features: int, tempering: Tempering, folder: Path, seed: int) -> PhasePosterior:
     """Temper from both starts, in a process each; a side that is on disk is read."""
     folder.mkdir(parents=True, exist_ok=True)
     places = [folder / f"from-{k}.npz" for k in SIDES]
@@ -78,7 +78,7 @@ def sample(features: int, tempering: Tempering, folder: Path, seed: int) -> Post
         list(in_parallel(partial(_side, features, tempering, seed), *zip(*missing, strict=True)))
     sides = [np.load(place) for place in places]
     joined = {name: np.concatenate([side[name] for side in sides]) for name in ("count", "mean", "variance")}
-    return Posterior(
+    return PhasePosterior(
         rungs=np.array(tempering.rungs),
         side=np.repeat(SIDES, tempering.ladders),
         **joined,
@@ -163,7 +163,7 @@ def phase(features: int, k: int) -> Phase:
     )
 
 
-def crossing(found: Posterior, features: int, k: int, least: int) -> Crossing:
+def crossing(found: PhasePosterior, features: int, k: int, least: int) -> Crossing:
     """Hold the prediction for k -> k + 1 against the posterior.
 
     Args:
@@ -192,7 +192,9 @@ def crossing(found: Posterior, features: int, k: int, least: int) -> Crossing:
     )
 
 
-def _differences(found: Posterior, k: int, seen: np.ndarray, ladders: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _differences(
+    found: PhasePosterior, k: int, seen: np.ndarray, ladders: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """F of k + 1 minus F of k: by shares, and by integration from the first rung seen; NaN where not seen."""
     measured, integrated = np.full(len(seen), np.nan), np.full(len(seen), np.nan)
     if seen.sum() < 2:

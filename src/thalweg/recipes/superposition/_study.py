@@ -14,7 +14,7 @@ import numpy as np
 
 from thalweg.recipes.recipe import Outcome, Recipe, Stages
 from thalweg.recipes.superposition import _page as page
-from thalweg.recipes.superposition._posterior import SIDES, Crossing, Posterior, crossing, sample
+from thalweg.recipes.superposition._posterior import SIDES, Crossing, PhasePosterior, crossing, sample
 from thalweg.recipes.superposition._runs import NEAR, descend, levels, on_level, stairs, survey_all
 from thalweg.recipes.superposition._table import read
 from thalweg.recipes.superposition.config import Config, paper, tiny
@@ -75,7 +75,7 @@ def _results(study: page.Findings) -> dict[str, Any]:
     }
 
 
-def _crossing(found: Posterior, each: Crossing) -> dict[str, Any]:
+def _crossing(found: PhasePosterior, each: Crossing) -> dict[str, Any]:
     """One crossing for JSON."""
     return {
         "predicted": each.predicted,
