@@ -24,8 +24,8 @@ import numpy as np
 import torch
 
 from sgld import _environment
-from thalweg.check import CASES, RTOL, Case
-from thalweg.check.run import BUDGET, _measure
+from thalweg.check import BUDGET, CASES, RTOL, Case
+from thalweg.check._run import _measure
 from thalweg.estimators import Auto
 
 ROOT = Path(__file__).parents[1]

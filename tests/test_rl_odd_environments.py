@@ -11,7 +11,7 @@ from torch import nn
 
 import thalweg as tw
 from thalweg.envs import Discrete, GymEnvironment, process
-from thalweg.envs.gymnasium.environment import limit
+from thalweg.envs.gymnasium._environment import limit
 from thalweg.landscape import measure
 from thalweg.rl import sampled_landscape
 from thalweg.rl.rollouts import check_replay, rollout

@@ -14,7 +14,7 @@ from thalweg.agents import _shapes as shapes
 from thalweg.agents._archives import stored
 from thalweg.agents._held import Held
 from thalweg.agents._reading import inside, whole_numbers
-from thalweg.agents.schema import AgentFile, agent_file
+from thalweg.agents._schema import AgentFile, agent_file
 from thalweg.agents.worlds import World, WorldKind
 from thalweg.envs import Gridworld, gridworld
 from thalweg.errors import InputError, guarded, shown

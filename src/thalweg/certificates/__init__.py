@@ -3,9 +3,8 @@
 from thalweg.certificates.certificate import STATEMENT, Assumption, Certificate
 from thalweg.certificates.certify import certify
 from thalweg.certificates.confidence_set._cost import check_class
-from thalweg.certificates.confidence_set._tangents import check_ranges
+from thalweg.certificates.confidence_set._finite import FiniteSet, finite_set, predicted_evidence
 from thalweg.certificates.confidence_set.cover import Cover, covered
-from thalweg.certificates.confidence_set.finite import FiniteSet, finite_set, predicted_evidence
 from thalweg.certificates.confidence_set.quantities import (
     BesideSafe,
     Composed,
@@ -78,7 +77,6 @@ __all__ = [
     "certify_agents",
     "certify_files",
     "check_class",
-    "check_ranges",
     "continued",
     "covered",
     "drawn",

@@ -14,8 +14,8 @@ from thalweg.certificates._distance import apart
 from thalweg.certificates._inputs import one_reward
 from thalweg.certificates._relative_regret import RelativeRegret, largest, of_cover, of_reward
 from thalweg.certificates.certificate import Assumption, Certificate
+from thalweg.certificates.confidence_set._finite import finite_set
 from thalweg.certificates.confidence_set.cover import covered
-from thalweg.certificates.confidence_set.finite import finite_set
 from thalweg.certificates.parties import (
     ActionCounts,
     Alice,

@@ -1,6 +1,6 @@
 """The check as a page of Markdown, for the docs."""
 
-from thalweg.check.run import Report
+from thalweg.check._run import Report
 
 HEAD = """# Is it right?
 

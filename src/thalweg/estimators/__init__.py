@@ -2,7 +2,6 @@
 
 from thalweg.estimators.adaptation.auto import Auto
 from thalweg.estimators.adaptation.pace import counted
-from thalweg.estimators.adaptation.settle import Settled, settle
 from thalweg.estimators.degeneracy.paths import NullPath, NullReport, null_directions
 from thalweg.estimators.degeneracy.rank import Rank, bounds, rank
 from thalweg.estimators.diagnostics import ESS_CUT, RHAT_CUT, Health, diagnose, precision, split_rhat
@@ -30,7 +29,6 @@ __all__ = [
     "Quantity",
     "Rank",
     "Response",
-    "Settled",
     "Waic",
     "Wbic",
     "agree",
@@ -51,7 +49,6 @@ __all__ = [
     "precision",
     "predict",
     "rank",
-    "settle",
     "slope",
     "split_rhat",
     "susceptibility",

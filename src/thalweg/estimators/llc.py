@@ -11,9 +11,9 @@ import numpy as np
 
 from thalweg.errors import InputError
 from thalweg.estimators._progress import bar
+from thalweg.estimators.adaptation._settle import settle
 from thalweg.estimators.adaptation.auto import Auto
 from thalweg.estimators.adaptation.pace import counted
-from thalweg.estimators.adaptation.settle import settle
 from thalweg.estimators.diagnostics import Health, diagnose
 from thalweg.landscape import Center, Estimate, Landscape, Trace, announce, checked_gradients, measure, said
 from thalweg.samplers import Block, Engine, Settings, advance, chunks, known, start, threads, width

@@ -1,11 +1,10 @@
 """Markov decision processes: planning, valuation, occupancies, distances, worst regrets, with bounds."""
 
 from thalweg.mdp._canonical_rewards import dard_canonical, epic_canonical
-from thalweg.mdp._linear_programmes import Scaled, lost_of, scaled, solved
 from thalweg.mdp._policy_iteration import ROUNDS, Plan, entropy, log_entropy
-from thalweg.mdp._rows import DENSE, Visited, from_rows, mixture, visited
-from thalweg.mdp._scaled_reward import Earned, combined
-from thalweg.mdp._value_bounds import returned, shortfall, spans
+from thalweg.mdp._rows import DENSE, Visited, mixture, visited
+from thalweg.mdp._scaled_reward import Earned
+from thalweg.mdp._value_bounds import shortfall, spans
 from thalweg.mdp.abstraction import Abstraction
 from thalweg.mdp.levels import Levels, backed_up
 from thalweg.mdp.minimax_regret import MinimaxRegret, contextual_minimax_regret, each_of, ranged, shares
@@ -47,12 +46,10 @@ __all__ = [
     "Plan",
     "Planned",
     "Pushed",
-    "Scaled",
     "Valuation",
     "Visited",
     "WorstRegret",
     "backed_up",
-    "combined",
     "composed_bound",
     "contextual_minimax_regret",
     "dard_canonical",
@@ -62,13 +59,11 @@ __all__ = [
     "epic_canonical",
     "flow",
     "follow",
-    "from_rows",
     "half_unit",
     "hull_basis",
     "hull_dimension",
     "levelled",
     "log_entropy",
-    "lost_of",
     "mixture",
     "model_error_bound",
     "numbers",
@@ -79,15 +74,12 @@ __all__ = [
     "ranged",
     "regret_bound",
     "return_range",
-    "returned",
     "reward_distance",
     "scale",
-    "scaled",
     "shares",
     "shortfall",
     "single",
     "single_gain",
-    "solved",
     "spans",
     "two_policy_error",
     "valuation",

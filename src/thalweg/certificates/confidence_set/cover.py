@@ -31,6 +31,7 @@ import torch
 from torch import Tensor
 
 from thalweg.certificates.confidence_set._cost import CROWD, POINTS, check_class, check_time
+from thalweg.certificates.confidence_set._finite import check_delta
 from thalweg.certificates.confidence_set._simplices import Cells, Points, first_cells, slices, split
 from thalweg.certificates.confidence_set._tangents import (
     Tangents,
@@ -40,7 +41,6 @@ from thalweg.certificates.confidence_set._tangents import (
     planned,
     tangent,
 )
-from thalweg.certificates.confidence_set.finite import check_delta
 from thalweg.errors import InputError
 from thalweg.irl import Behaviour, Boltzmann, Linear
 from thalweg.mdp import MDP

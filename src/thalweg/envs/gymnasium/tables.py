@@ -7,10 +7,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from thalweg.envs.gymnasium._environment import limit, made
 from thalweg.envs.gymnasium._interface import started, stepped
 from thalweg.envs.gymnasium._spaces import name, see
 from thalweg.envs.gymnasium._toy_text import read_table
-from thalweg.envs.gymnasium.environment import limit, made
 from thalweg.errors import InputError
 from thalweg.mdp import MDP, Levels
 

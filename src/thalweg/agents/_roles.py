@@ -14,7 +14,7 @@ model_error                                refused                              
 from collections.abc import Iterator
 from pathlib import Path
 
-from thalweg.agents.schema import AgentFile
+from thalweg.agents._schema import AgentFile
 from thalweg.errors import InputError
 
 HIS = ("policy", "weights", "safe", "suboptimality", "suboptimality_share", "model_error")

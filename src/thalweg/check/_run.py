@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from thalweg.check.cases import CASES
+from thalweg.check._cases import CASES
 from thalweg.errors import InputError
 from thalweg.estimators import Auto, estimate_llc
 from thalweg.runtime import cores, pool
