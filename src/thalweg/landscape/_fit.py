@@ -69,3 +69,22 @@ def _kind(dtype: torch.dtype) -> str:
 def _shape(tensor: Tensor) -> str:
     """Its shape, short."""
     return str(tuple(tensor.shape))[:200]
+
+
+def check_weights(params: Params, frozen: Params) -> None:
+    """Refuse weights that are not finite; what is frozen may hold infinities, as masks do.
+
+    Raises:
+        InputError: the first name that holds such a number.
+    """
+    for name, w in (params | frozen).items():
+        if (w.is_floating_point() or w.is_complex()) and bool(
+            w.isnan().any() if name in frozen else not w.isfinite().all()
+        ):
+            raise InputError(f"weights of {shown(name)!r} hold NaN or infinity: the run had diverged, leave them out")
+
+
+def few(names: list[str], most: int) -> str:
+    """At most so many names."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(map(shown, names[:most])) + more if names else "none"

@@ -12,13 +12,14 @@ from torch.nn.modules.conv import _ConvNd
 
 from thalweg.errors import InputError, first_line, guarded
 from thalweg.landscape._copies import copied, inside
+from thalweg.landscape._fit import check_weights
 from thalweg.landscape._held import untouched
 from thalweg.landscape._loss import Loss, PerSample, by_name
 from thalweg.landscape._passes import ModuleLosses, PotentialLosses, check_mode
 from thalweg.landscape._probe import probed
 from thalweg.landscape._suited import check_data
 from thalweg.landscape.data import Data, materialise
-from thalweg.landscape.landscape import Landscape, check_weights
+from thalweg.landscape.landscape import Landscape
 from thalweg.tree import Layout
 from thalweg.types import Params, Tree
 

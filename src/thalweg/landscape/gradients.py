@@ -14,8 +14,9 @@ from torch import Tensor
 
 from thalweg.errors import InputError, shown
 from thalweg.landscape._differences import Differences, Seen, compared, drawn
+from thalweg.landscape._fit import few
 from thalweg.landscape._halving import depended, guilty
-from thalweg.landscape.landscape import Landscape, few
+from thalweg.landscape.landscape import Landscape
 
 DRAWS = 3  # a fault shows at two of them at least
 

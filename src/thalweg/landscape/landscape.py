@@ -8,8 +8,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from thalweg.errors import InputError, shown
-from thalweg.landscape._fit import by_own_names, fitted
+from thalweg.errors import InputError
+from thalweg.landscape._fit import by_own_names, check_weights, few, fitted
 from thalweg.landscape.data import Data
 from thalweg.landscape.posterior import Restriction
 from thalweg.old_names import old_keywords
@@ -215,22 +215,3 @@ class Landscape:
         params, frozen = ({k: placed[k] for k in names} for names in (self.params, self.frozen))
         check_weights(params, frozen)
         return replace(self, params=params, frozen=frozen)
-
-
-def check_weights(params: Params, frozen: Params) -> None:
-    """Refuse weights that are not finite; what is frozen may hold infinities, as masks do.
-
-    Raises:
-        InputError: the first name that holds such a number.
-    """
-    for name, w in (params | frozen).items():
-        if (w.is_floating_point() or w.is_complex()) and bool(
-            w.isnan().any() if name in frozen else not w.isfinite().all()
-        ):
-            raise InputError(f"weights of {shown(name)!r} hold NaN or infinity: the run had diverged, leave them out")
-
-
-def few(names: list[str], most: int) -> str:
-    """At most so many names."""
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(map(shown, names[:most])) + more if names else "none"

@@ -16,7 +16,7 @@ from thalweg.mdp.model_error import (
     model_error_bound,
     two_policy_error,
 )
-from thalweg.mdp.occupancy import flow, hull_basis, hull_dimension, project, single_gain
+from thalweg.mdp.occupancy import flow, project, single_gain
 from thalweg.mdp.planning import LARGEST, Planned, follow, plan, planned, scale, single
 from thalweg.mdp.probabilities import EPS, POLICY, distributions, half_unit, numbers, one_number
 from thalweg.mdp.process import MDP, Gains
@@ -60,8 +60,6 @@ __all__ = [
     "flow",
     "follow",
     "half_unit",
-    "hull_basis",
-    "hull_dimension",
     "levelled",
     "log_entropy",
     "mixture",

@@ -47,26 +47,6 @@ def flow(mdp: MDP) -> Any:
     return (sums - mdp.discount * mdp.dynamics.rows.T).tocsr()
 
 
-def hull_dimension(mdp: MDP) -> int:
-    """Dimension of the polytope: S' (A - 1), S' the states that policies visit.
-
-    F has full rank, since F restricted to one policy is I - discount P^T, and the uniform policy is interior.
-    """
-    return len(visited(mdp).states) * (mdp.actions - 1)
-
-
-def hull_basis(mdp: MDP) -> Tensor:
-    """(S A, S' (A - 1)): orthonormal columns that span the differences of occupancies. Dense.
-
-    Every occupancy is that of one policy plus a combination of them; rows of states never visited are 0.
-    """
-    states, part = visited(mdp)
-    full = np.linalg.qr(flow(part).T.toarray(), mode="complete")[0][:, part.states :]
-    basis = torch.zeros(mdp.states, mdp.actions, full.shape[1], dtype=torch.float64)
-    basis[states] = torch.as_tensor(full).reshape(part.states, mdp.actions, -1)
-    return basis.reshape(-1, full.shape[1])
-
-
 def project(mdp: MDP, reward: Any) -> Tensor:
     """The reward of least L2 norm among all that differ by shaping and redistribution over next states.
 
