@@ -10,16 +10,7 @@ from scipy.linalg import null_space
 from scipy.optimize import linprog
 
 import thalweg as tw
-from thalweg.mdp import (
-    KINDS,
-    dard_canonical,
-    epic_canonical,
-    flow,
-    levelled,
-    project,
-    regret_bound,
-    visited,
-)
+from thalweg.mdp import KINDS, dard_canonical, epic_canonical, flow, levelled, project, regret_bound, visited
 
 STARC = ("range", "starc", "starc-l2")
 PEARSON = ("epic", "dard")
@@ -278,9 +269,7 @@ def test_the_hull_of_occupancies(discount):
     away = visits - visits[0]
     assert int(torch.linalg.matrix_rank(away, rtol=1e-10)) == seen * 2
     states, part = visited(mdp)
-    full = np.linalg.qr(flow(part).T.toarray(), mode="complete")[0][
-        :, part.states :
-    ]
+    full = np.linalg.qr(flow(part).T.toarray(), mode="complete")[0][:, part.states :]
     basis = torch.zeros(6, 3, full.shape[1], dtype=torch.float64)
     basis[states] = torch.as_tensor(full).reshape(part.states, 3, -1)
     basis = basis.reshape(-1, full.shape[1])

@@ -10,7 +10,7 @@ from torch.func import functional_call, hessian
 import thalweg as tw
 from conftest import Net, classes
 from thalweg.estimators import log_determinant
-from thalweg.estimators.hessian import Hessian
+from thalweg.estimators._hessian import Hessian
 from thalweg.landscape import measure
 
 

@@ -1,11 +1,11 @@
 """Estimators: from traces to numbers with errors and verdicts."""
 
+from thalweg.estimators._hessian import log_determinant
 from thalweg.estimators.adaptation.auto import Auto
 from thalweg.estimators.adaptation.pace import counted
 from thalweg.estimators.degeneracy.paths import NullPath, NullReport, null_directions
 from thalweg.estimators.degeneracy.rank import Rank, bounds, rank
 from thalweg.estimators.diagnostics import ESS_CUT, RHAT_CUT, Health, diagnose, precision, split_rhat
-from thalweg.estimators.hessian import log_determinant
 from thalweg.estimators.llc import choice, describe, estimate, estimate_auto, estimate_llc, trace
 from thalweg.estimators.logged import LOGGED, Logged, measured
 from thalweg.estimators.posterior_losses import posterior_losses

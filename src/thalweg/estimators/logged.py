@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from thalweg.errors import guarded
-from thalweg.estimators.hessian import log_determinant
+from thalweg.estimators._hessian import log_determinant
 from thalweg.landscape import Center, Landscape
 from thalweg.registry import Registry
 from thalweg.samplers import Settings

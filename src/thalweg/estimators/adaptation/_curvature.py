@@ -10,7 +10,7 @@ import math
 import torch
 from torch import Tensor
 
-from thalweg.estimators.hessian import Hessian
+from thalweg.estimators._hessian import Hessian
 from thalweg.landscape import Center, Landscape
 from thalweg.rng import stream
 
