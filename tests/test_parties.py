@@ -23,7 +23,8 @@ from thalweg.certificates import (
 )
 from thalweg.envs import gridworld
 from thalweg.irl import Behaviour, Boltzmann, GoodnessOfFit, Linear, goodness_of_fit, worst_context
-from thalweg.mdp import Abstraction, Gains, contextual_minimax_regret, from_rows, mixture
+from thalweg.mdp import Abstraction, Gains, contextual_minimax_regret, mixture
+from thalweg.mdp._rows import from_rows
 from thalweg.mdp.worst_regret.batch import worst_regrets
 from thalweg.recipes.alice_and_bob._alices import alice, bayes_bob
 
