@@ -14,7 +14,7 @@ from thalweg.envs import Discrete, GymEnvironment, process
 from thalweg.envs.gymnasium._environment import limit
 from thalweg.landscape import measure
 from thalweg.rl import sampled_landscape
-from thalweg.rl.rollouts import check_replay, rollout
+from thalweg.rl.rollouts import rollout
 from thalweg.rl.sb3 import from_sb3
 
 POLICY = nn.Linear(2, 2)
@@ -415,7 +415,7 @@ def test_chances_that_come_late_are_named_too():
     with pytest.raises(tw.InputError, match="environment Chancy differs from itself at step 70"):
         sampled_landscape(nn.Linear(2, 2), hidden, 4, n=100)
     fine, seeds = GymEnvironment(late(lambda env: env.np_random.normal()), horizon=90), torch.arange(2)
-    check_replay(rollout(nn.Linear(2, 2), fine, seeds), fine, seeds)  # negative control
+    rollout(nn.Linear(2, 2), fine, seeds).check_replay(fine, seeds)  # negative control
 
 
 def test_an_observation_is_a_copy():

@@ -12,7 +12,6 @@ import torch
 from torch import Tensor
 
 from thalweg.errors import InputError
-from thalweg.mdp.occupancy import mean_gain
 from thalweg.mdp.process import MDP, Gains
 
 TRIPLES = 50_000_000  # state, action, next state that are held at once
@@ -81,7 +80,7 @@ def coverage(mdp: MDP, states: Any, actions: Any) -> tuple[Tensor, Tensor]:
 
 def _whole_steps(mdp: MDP, reward: Any) -> Tensor:
     """(..., S, A, S): a reward of any shape as one of the whole step."""
-    mean = mean_gain(mdp, reward)
+    mean = mdp.mean_reward(reward).detach()
     _affordable(mdp, mean.numel() * mdp.states)
     if is_whole(mdp, reward):
         return torch.as_tensor(reward, dtype=torch.float64).detach()

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from thalweg.errors import InputError
 from thalweg.mdp._rows import from_rows
-from thalweg.mdp.model_error import AbstractionError, LargestError, Pushed, value_span
+from thalweg.mdp.model_error import AbstractionError, LargestError, Pushed
 from thalweg.mdp.occupancy import single_gain
 from thalweg.mdp.process import MDP, Gains
 from thalweg.mdp.valuation import valuation
@@ -187,7 +187,7 @@ class Abstraction:
         paid = self.reward_error(fine, fine_reward, coarse, coarse_reward).size
         gain = single_gain(coarse, coarse_reward)
         known = valuation(coarse, gain, whole=True)
-        return AbstractionError(paid, moved, value_span(known, policy) * known.reward.unit, fine.discount)
+        return AbstractionError(paid, moved, known.span(policy) * known.reward.unit, fine.discount)
 
     def _agree(self, fine: MDP, coarse: MDP) -> None:
         """Refuse two processes that are not of one game."""

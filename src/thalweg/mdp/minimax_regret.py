@@ -24,7 +24,7 @@ from torch import Tensor
 from thalweg.errors import InputError
 from thalweg.mdp._linear_programmes import chances_of, lost_of, policy_of, scaled, solved, visits_of
 from thalweg.mdp._scaled_reward import combined
-from thalweg.mdp.occupancy import mean_gain, single_gain
+from thalweg.mdp.occupancy import single_gain
 from thalweg.mdp.planning import planned
 from thalweg.mdp.probabilities import EPS
 from thalweg.mdp.process import MDP, Gains
@@ -104,7 +104,7 @@ def each_of(mdp: MDP, rewards: Sequence[Any] | Gains) -> list[Any]:
         InputError: none at all, or a batch among them.
     """
     if isinstance(rewards, Gains):
-        each = list(rewards.each.reshape(-1, *mean_gain(mdp, rewards).shape[-2:]))
+        each = list(rewards.each.reshape(-1, *mdp.mean_reward(rewards).detach().shape[-2:]))
     elif getattr(rewards, "ndim", 1) and isinstance(rewards, Iterable):
         each = list(rewards)
     else:

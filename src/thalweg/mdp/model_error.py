@@ -5,9 +5,8 @@ from typing import Any, NamedTuple
 
 from torch import Tensor
 
-from thalweg.mdp.planning import Planned
 from thalweg.mdp.process import MDP
-from thalweg.mdp.valuation import Valuation, valuation
+from thalweg.mdp.valuation import valuation
 
 
 class Pushed(NamedTuple):
@@ -103,23 +102,7 @@ def model_error_bound(mdp: MDP, reward: Any, off: float, transitions: float, pol
         policy: (S, A) whose regret is in question; default any at all.
     """
     known = valuation(mdp, reward, whole=transitions > 0)  # rows that differ may lead to any state
-    spans = value_span(known, policy), (_width(known.best) + _width(known.worst)) / 2
+    spans = known.span(policy), (known.best.span + known.worst.span) / 2
     return ModelErrorBound(
         *(two_policy_error(off, transitions, span * known.reward.unit, mdp.discount) for span in spans)
     )
-
-
-def value_span(known: Valuation, policy: Any = None) -> float:
-    """Above the mean of the spans of V* and a policy's value (S, A), in units of the valuation.
-
-    Without a policy it is max V* - min V_worst, of any at all, in finer states too.
-    """
-    if policy is None:
-        return float(known.best.bounds[1].max() + known.worst.bounds[1].max())
-    return (_width(known.best) + _width(known.own(policy))) / 2
-
-
-def _width(found: Planned) -> float:
-    """Above the span of values."""
-    low, high = found.bounds
-    return float(high.max() - low.min())

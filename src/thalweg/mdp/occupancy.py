@@ -21,18 +21,13 @@ from thalweg.mdp._rows import visited
 from thalweg.mdp.process import MDP
 
 
-def mean_gain(mdp: MDP, reward: Any) -> Tensor:
-    """(..., S, A): `mdp.mean_reward` without gradient."""
-    return mdp.mean_reward(reward).detach()
-
-
 def single_gain(mdp: MDP, reward: Any, name: str = "reward") -> Tensor:
-    """(S, A): `mean_gain` of one reward.
+    """(S, A): `mdp.mean_reward` of one reward, without gradient.
 
     Raises:
         InputError: a batch.
     """
-    gain = mean_gain(mdp, reward)
+    gain = mdp.mean_reward(reward).detach()
     if gain.ndim != 2:
         raise InputError(f"{name} has shape {tuple(gain.shape)}: give one reward, no batch")
     return gain
@@ -69,7 +64,7 @@ def project(mdp: MDP, reward: Any) -> Tensor:
     Source: Skalse et al. 2024 (arXiv 2309.15257), minimal canonicalisation; there by gradient descent, here exact.
     """
     states, part = visited(mdp)
-    gain = mean_gain(mdp, reward)
+    gain = mdp.mean_reward(reward).detach()
     least = torch.zeros_like(gain)
     least[..., states, :] = _off_shaping(part, gain[..., states, :])
     return least

@@ -75,6 +75,12 @@ class Planned:
         slack = EPS * (np.abs(self.value) + np.abs(self.low) + np.abs(self.high))
         return self.value + self.low - slack, self.value + self.high + slack
 
+    @property
+    def span(self) -> float:
+        """Above the span of values."""
+        low, high = self.bounds
+        return float(high.max() - low.min())
+
     def returns(self, start: Any, off: float = 0.0) -> tuple[float, float]:
         """Bounds of the return from the start, <start, V_policy> and <start, V*>, of the rounding too.
 

@@ -30,7 +30,7 @@ from thalweg.mdp._canonical_rewards import (
     pearson_distance,
 )
 from thalweg.mdp._rows import visited
-from thalweg.mdp.occupancy import mean_gain, project
+from thalweg.mdp.occupancy import project
 from thalweg.mdp.process import MDP, Gains
 
 ROUNDING = 256 * 2.0**-52  # of the largest value, over 1 - discount: a range up to that is 0
@@ -153,13 +153,13 @@ def levelled(mdp: MDP, reward: Any) -> Tensor:
     Raises:
         InputError: a reward of another shape, or not finite.
     """
-    return _levelled(mdp, mean_gain(mdp, reward))[0]
+    return _levelled(mdp, mdp.mean_reward(reward).detach())[0]
 
 
 def _visited(mdp: MDP, reward: Any) -> tuple[MDP, Tensor]:
     """The process and a mean reward (..., S', A) on the states that policies visit, less a constant."""
     states, part = visited(mdp)
-    gain = mean_gain(mdp, reward)[..., states, :]
+    gain = mdp.mean_reward(reward).detach()[..., states, :]
     return part, gain - part.level(gain)[..., None, None]
 
 

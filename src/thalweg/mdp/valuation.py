@@ -188,6 +188,15 @@ class Valuation:
         gain, error = self.reward.gain.numpy(), self.reward.error.numpy()
         return followed(self.reward.mdp, policy, gain, error, width, warm, off)
 
+    def span(self, policy: Any = None) -> float:
+        """Above the mean of the spans of V* and a policy's value (S, A), in units.
+
+        Without a policy it is max V* - min V_worst, of any at all, in finer states too.
+        """
+        if policy is None:
+            return float(self.best.bounds[1].max() + self.worst.bounds[1].max())
+        return (self.best.span + self.own(policy).span) / 2
+
     def returns(self, policy: Any) -> Interval:
         """J of a policy (S, A), in units and without the level."""
         return self.returns_of(self.own(policy))

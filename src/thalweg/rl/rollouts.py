@@ -41,6 +41,28 @@ class Trajectories:
         powers = discount ** torch.arange(self.rewards.shape[1], dtype=torch.float64)
         return (self.rewards.to(torch.float64) * powers).sum(1)
 
+    def check_replay(self, environment: Environment, seeds: Tensor) -> None:
+        """Refuse an environment in which the same seeds and actions do not give the same again.
+
+        Args:
+            environment: they were played in.
+            seeds: (B,) of them.
+
+        Raises:
+            InputError: the environment, and the step where it differs.
+        """
+        called = getattr(environment, "title", type(environment).__name__)
+        episodes = environment.begin(seeds)
+        for step in range(self.alive.shape[1]):
+            alive = self.alive[:, step]
+            same = torch.equal(episodes.observations[alive], self.observations[alive, step])
+            reward, _ = episodes.step(self.actions[:, step])
+            if not same or not torch.equal(reward[alive], self.rewards[alive, step]):
+                raise InputError(
+                    f"environment {called} differs from itself at step {step}, seeds and actions played again: its"
+                    " chances must come from the seed (self.np_random, which super().reset(seed=seed) makes)"
+                )
+
 
 def rollout(policy: Callable[[Tensor], Any], environment: Environment, seeds: Tensor) -> Trajectories:
     """Play one episode of each seed. The same policy and seeds give the same episodes.
@@ -78,30 +100,6 @@ def rollout(policy: Callable[[Tensor], Any], environment: Environment, seeds: Te
             ended[rows] = stopped
             last[rows] = episodes.observations
     return _gather(kept, len(seeds), ended, last)
-
-
-def check_replay(played: Trajectories, environment: Environment, seeds: Tensor) -> None:
-    """Refuse an environment in which the same seeds and actions do not give the same again.
-
-    Args:
-        played: episodes, from `rollout`.
-        environment: they were played in.
-        seeds: (B,) of them.
-
-    Raises:
-        InputError: the environment, and the step where it differs.
-    """
-    called = getattr(environment, "title", type(environment).__name__)
-    episodes = environment.begin(seeds)
-    for step in range(played.alive.shape[1]):
-        alive = played.alive[:, step]
-        same = torch.equal(episodes.observations[alive], played.observations[alive, step])
-        reward, _ = episodes.step(played.actions[:, step])
-        if not same or not torch.equal(reward[alive], played.rewards[alive, step]):
-            raise InputError(
-                f"environment {called} differs from itself at step {step}, seeds and actions played again: its"
-                " chances must come from the seed (self.np_random, which super().reset(seed=seed) makes)"
-            )
 
 
 def _check(outputs: Tensor, reward: Tensor, step: int) -> None:

@@ -28,7 +28,7 @@ from thalweg.errors import InputError
 from thalweg.landscape import Data, Landscape, ModuleLosses, PerSample, copied, of_losses, one_path
 from thalweg.rl._finite_minimum import sentence, ways
 from thalweg.rl._policy_gradients import mean_of_others
-from thalweg.rl.rollouts import Trajectories, check_replay, rollout
+from thalweg.rl.rollouts import Trajectories, rollout
 from thalweg.types import Params, Tree
 
 TRUNCATION = 10.0  # largest ratio
@@ -67,7 +67,7 @@ def sampled_landscape(
     if own.ndim != 1 or len(own) < 2:
         raise InputError(f"seeds of shape {tuple(own.shape)}: give at least two whole numbers, or how many")
     module = copied(policy)
-    check_replay(rollout(module, environment, own[:REPLAYED]), environment, own[:REPLAYED])
+    rollout(module, environment, own[:REPLAYED]).check_replay(environment, own[:REPLAYED])
     losses = _SampledLosses(module, PerSample(_Returns(environment, temperature)), environment, temperature, _Kept())
     found = of_losses(losses, Data(own, torch.zeros(len(own))), n=n, name=name)
     return replace(found, engine="serial", engine_reason="episodes are rolled out replica by replica")

@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from thalweg.certificates.generalisation._losses import outside
 from thalweg.certificates.generalisation.bound import GeneralisationBound
-from thalweg.certificates.generalisation.pac_bayes import POSTERIOR, outside
+from thalweg.certificates.generalisation.pac_bayes import POSTERIOR
 from thalweg.errors import InputError, UnhealthyError
 from thalweg.estimators import RHAT_CUT, Measured, precision, split_rhat
 from thalweg.phases import integrate

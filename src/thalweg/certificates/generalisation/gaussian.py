@@ -13,13 +13,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from thalweg.certificates.generalisation._losses import ROUNDING, outside
 from thalweg.certificates.generalisation.bound import GeneralisationBound
 from thalweg.certificates.generalisation.pac_bayes import (
     POSTERIOR,
-    ROUNDING,
     gaussian_divergence,
     kl_inverse,
-    outside,
     pac_bayes_kl,
 )
 from thalweg.errors import InputError

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from thalweg.certificates.generalisation._losses import outside
 from thalweg.certificates.generalisation.bound import GeneralisationBound
 from thalweg.errors import InputError
 
@@ -27,7 +28,6 @@ POSTERIOR = (
     "the levels are independent, of the deployment's distribution, and not chosen by the policy",
     "the prior does not depend on them",
 )
-ROUNDING = 1e-9  # of the range, by which a loss may miss it: a regret is a difference of two nearly equal returns
 HALVINGS = 200  # of an interval of floats, until its ends are neighbours
 
 
@@ -248,12 +248,6 @@ def _losses(samples: Any, delta: float, lower: float, upper: float, tail: float,
     if not 0 <= tail < math.inf:
         raise InputError(f"tail = {tail}: give what is lost after the cut, at least 0")
     return losses
-
-
-def outside(losses: Any, lower: float, upper: float) -> Any:
-    """Where losses, of any shape, miss their range by more than rounding, or are NaN."""
-    slack = ROUNDING * (upper - lower)
-    return ~((losses >= lower - slack) & (losses <= upper + slack))
 
 
 def _fixed(terms: dict[str, float], delta: float, lower: float, upper: float) -> GeneralisationBound:
