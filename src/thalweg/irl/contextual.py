@@ -5,9 +5,9 @@ policy is judged by the worst of them,
 
     worst(pi) = max_k Reg_k(pi) / rho_k,        t* = min_pi worst(pi),
 
-and t*, the floor, is a linear programme over occupancies: see `floor.py`. Its duals lambda are at least 0 and sum to
-1, and sum_k lambda_k R_k / rho_k supports the minimax policy: that is one of its optima, and the worst of its other
-optima may lose more than t*. t* is of the policy alone.
+and t*, the minimax regret, is a linear programme over occupancies: see `mdp.contextual_minimax_regret`. Its duals
+lambda are at least 0 and sum to 1, and sum_k lambda_k R_k / rho_k supports the minimax policy: that is one of its
+optima, and the worst of its other optima may lose more than t*. t* is of the policy alone.
 
 A context that is read from the state is none: rewards that differ by state are one reward.   K contexts, n choices
 Source: our own, after minimax regret over a set of rewards (Regan & Boutilier 2009)."""

@@ -2,7 +2,7 @@
 
     sup Reg_A  =  min over l >= 0 of  V_A + max_pi J(pi; l R_B - R_A) - l (V_B - suboptimality)
 
-Each multiplier is one planning solve, which begins from the values of its neighbours; `multipliers.py` closes in.
+Each multiplier is one planning solve, which begins from the values of its neighbours; `_multipliers.py` closes in.
 """
 
 from dataclasses import dataclass

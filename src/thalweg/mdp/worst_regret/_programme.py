@@ -1,7 +1,7 @@
 """Worst regret and worst inversion: a linear programme over occupancies proposes, planning proves.
 
 Both are  max a(x)  under  b(x) <= 0  for x of a convex set: policies, or pairs of them. The programme's multiplier
-is close to the best and its policies attain nearly as much; `multipliers.py` proves both sides, and goes on where
+is close to the best and its policies attain nearly as much; `_multipliers.py` proves both sides, and goes on where
 they are apart.
 
 Source: Puterman 1994, *Markov Decision Processes*, section 6.9.
