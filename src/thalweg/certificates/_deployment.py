@@ -28,8 +28,7 @@ class Deployed:
         weights: (K,) their chances.
         his: what his reward says of the process; None where only his policy is known.
         allowed: V* - J by his reward at most, in its units, in any process within the model error; its low side is
-        that
-            of a suboptimality that was computed.
+            that of a suboptimality that was computed.
         safe: (S, A) a policy that is known to be harmless.
         model_error: how far his process may be from the stated one.
         delta: chance that what bounds his suboptimality fails.

@@ -29,15 +29,13 @@ class Demonstrations:
         choice_model: by which she is assumed to choose.
         delta: chance that the confidence set of her values misses them.
         goodness_of_fit: what `irl.goodness_of_fit` said of the choice model; failed or untestable, it forbids a
-        number; None where
-            none was made.
+            number; None where none was made.
         reward: her true one where it is known, for `realised` alone.
         there: the same class, with its features in the states of Bob's process, where those are others.
         slack: nats by which the likelihood of her values may be too low in the stated processes, see `covered`.
         evidence: log Z of another predictor, as `predicted_evidence`; default the uniform prior's.
         untested: take the choice model as it is though no test of it is possible: the first sentence of the
-        statement then
-            says so.
+            statement then says so.
     """
 
     behaviour: Behaviour

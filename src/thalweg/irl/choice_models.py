@@ -35,8 +35,7 @@ class Boltzmann:
 
     Attributes:
         inverse_temperature: b, in nats a unit of reward; where `relative`, nats a return range of the environment,
-        so that
-            the scale of a reward does not matter.
+            so that the scale of a reward does not matter.
         relative: whether Q* is divided by the return range.
     """
 

@@ -31,7 +31,7 @@ def implied_reward(choice_model: ChoiceModel, log_policy: Any) -> Tensor:
 
     Args:
         choice_model: that the agent chooses by. Of Boltzmann: -Delta, which is b R (b R / rho where relative) up
-        to shaping.
+            to shaping.
             Of `Soft`: temperature times log pi, which is R up to shaping, scale included.
         log_policy: (S, A) nats.
 
@@ -62,8 +62,7 @@ def density_regret(
         log_policy: (S, A) nats, of the agent.
         policy: (S, A) that is judged.
         normalised: as a share of the return range, which needs no inverse temperature; else in units of reward, or
-        of the
-            return range where the choice model is relative.
+            of the return range where the choice model is relative.
 
     Raises:
         InputError: log probabilities that are none, a return range of 0.
