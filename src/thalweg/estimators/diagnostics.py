@@ -1,5 +1,11 @@
 """Is a trace fit to be averaged? Each check has one number and one cut, and both are reported.
 
+Many short chains, half of which started wide, are judged by what lies between chains: they are independent, so the
+spread of their means is the error whatever their correlation in time, and what a shared start hides shows as a
+difference between the two halves (the bracket). Few long chains that all started at w* are judged by split R-hat and
+effective size: of their means there are too few. Source of the bracket: after Gelman & Rubin 1992, section 2, who ask
+for starts wider than the target.
+
 Everything here reads the *excess*: the loss of a draw minus the loss of w* on the same batch. Batch
 noise, common to both, would hide that chains disagree. What is left of it would put single draws
 below L(w*), so that check reads means of blocks of draws.
@@ -9,9 +15,12 @@ from dataclasses import dataclass
 
 import numpy as np
 from arviz_stats.base.array import array_stats
+from scipy.stats import t as student
 
 from thalweg.types import Verdict
 
+BRACKET_CUT, BRACKET_SIZE = 3.0, 0.01  # standard errors between chains from w* and from wide ...; share of the mean
+LOOSE_CUT = 0.25  # error of a bracket, share of the mean, beyond which nothing is known
 RHAT_CUT = 1.05  # of split R-hat, above which chains are not stationary
 ESS_CUT = 100.0  # draws, below which there are too few
 SHARE_CUT = 0.05  # of block means significantly below L(w*)
@@ -23,6 +32,8 @@ LUMPS = 64  # block means of each chain, for errors
 TILT_CUT, TILT = 0.1, 4.0  # share of the mean that the gradient at w* takes away; standard errors
 
 LONGER = "where settings are found, a larger budget"
+LONGER_RUN = "give a larger budget"
+NORMAL = 1.96  # the 97.5 % point
 
 
 @dataclass(frozen=True)
@@ -36,6 +47,7 @@ class Health:
         rhat: split R-hat of the excess.
         share_below: share of block means significantly below zero, that is below L(w*).
         drift: distance between the means of the two halves, in standard errors.
+        apart: between the means of chains that started wide and at w*, in standard errors; 0 where all started alike.
         verdict: the first check that failed, in the order of `Verdict`.
         reasons: a sentence for each check that failed.
     """
@@ -46,17 +58,22 @@ class Health:
     rhat: float
     share_below: float
     drift: float
+    apart: float
     verdict: Verdict
     reasons: tuple[str, ...]
 
 
-def diagnose(excess: np.ndarray, burn_in: np.ndarray, slope: np.ndarray | None = None) -> Health:
+def diagnose(
+    excess: np.ndarray, burn_in: np.ndarray, slope: np.ndarray | None = None, wide: np.ndarray | None = None
+) -> Health:
     """Check the trace of one checkpoint.
 
     Args:
         excess: (C, N) of the draws, nats.
         burn_in: (C, N0) before them; only looked at for numbers that are not finite.
         slope: (C, N) g . (w - w*) of the draws, nats; zero at a minimum, and where it is not given.
+        wide: (C,) whether a chain started wider than the posterior; the others started at w*. Where both are there,
+            they must agree, and the error covers what is between them.
 
     Returns:
         Mean and error over all draws, and the verdict. Nothing is averaged around a lost chain.
@@ -68,23 +85,100 @@ def diagnose(excess: np.ndarray, burn_in: np.ndarray, slope: np.ndarray | None =
         reason = (
             f"{lost} of {len(excess)} chains left the finite numbers: take a smaller step_size, or a larger gamma"
         )
-        return Health(nan, nan, nan, nan, nan, nan, Verdict.DIVERGED, (reason,))
-    ess, stderr = precision(excess)
+        return Health(nan, nan, nan, nan, nan, nan, nan, Verdict.DIVERGED, (reason,))
+    bracket = None if wide is None else _bracket(excess, wide)
+    ess, stderr = precision(excess) if bracket is None else bracket.precision(excess)
     health = {
         "mean": float(excess.mean()),
         "stderr": stderr,
         "ess": ess,
         "rhat": split_rhat(excess),
         "share_below": _share_below(excess),
-        "drift": _drift(excess),
+        "drift": _drift(excess) if bracket is None else _trend(excess),
     }
-    found = [*_tilted(np.zeros((1, 1)) if slope is None else slope, excess.mean()), *_found(excess, **health)]
+    found = [
+        *_tilted(np.zeros((1, 1)) if slope is None else slope, excess.mean()),
+        *_found(excess, bracket, **health),
+    ]
     verdict = found[0][0] if found else Verdict.HEALTHY
-    return Health(**health, verdict=verdict, reasons=tuple(reason for _, reason in found))
+    return Health(
+        **health,
+        apart=0.0 if bracket is None else bracket.score,
+        verdict=verdict,
+        reasons=tuple(reason for _, reason in found),
+    )
+
+
+@dataclass(frozen=True)
+class _Bracket:
+    """What chains that started wide have more than those that started at w*.
+
+    Attributes:
+        apart: difference of their means, nats.
+        error: its standard error, nats.
+    """
+
+    apart: float
+    error: float
+
+    @property
+    def score(self) -> float:
+        """Distance in standard errors."""
+        return abs(self.apart) / self.error if self.error > 0 else 0.0
+
+    def precision(self, excess: np.ndarray) -> tuple[float, float]:
+        """Effective size, draws, and standard error, nats, of the mean of (C, N); it covers both halves."""
+        between = _between(excess.mean(1))
+        size = excess.size if between == 0 else min(excess.size, np.square(excess.std(ddof=1) / between))
+        return float(size), float(np.hypot(between, self.apart / 2))
+
+    def found(self, mean: float, stderr: float) -> list[tuple[Verdict, str]]:
+        """Whether the halves agree."""
+        share = abs(self.apart / mean) if mean else 0.0
+        if self.score > BRACKET_CUT and share > BRACKET_SIZE:
+            reason = (
+                f"chains that started wide and chains that started at w* differ by {self.score:.1f} standard errors,"
+                f" {share:.0%} of the mean (cuts {BRACKET_CUT:g}, {BRACKET_SIZE:.0%}): {LONGER_RUN}"
+            )
+            return [(Verdict.NOT_STATIONARY, reason)]
+        if stderr > LOOSE_CUT * abs(mean):
+            share = stderr / abs(mean) if mean else float("inf")
+            reason = f"the error is {share:.0%} of the mean (cut {LOOSE_CUT:.0%}): {LONGER_RUN}"
+            return [(Verdict.NOT_STATIONARY, reason)]
+        return []
+
+
+def _bracket(excess: np.ndarray, wide: np.ndarray) -> _Bracket:
+    """Compare the two ways to start, of (C, N)."""
+    means = excess.mean(1)
+    far, near = means[wide], means[~wide]
+    return _Bracket(float(far.mean() - near.mean()), float(np.hypot(_between(far), _between(near))))
+
+
+def _between(means: np.ndarray) -> float:
+    """Standard error of the mean of independent chains' means (C,); 1.96 of it hold 95 % whatever their number."""
+    count = len(means)
+    return float(means.std(ddof=1) / np.sqrt(count) * student.ppf(0.975, count - 1) / NORMAL)
+
+
+def _trend(excess: np.ndarray) -> float:
+    """Distance between the means of the two halves of the draws, in standard errors between chains."""
+    first, second = np.array_split(excess, 2, axis=1)
+    moved = second.mean(1) - first.mean(1)
+    error = _between(moved)
+    return float(abs(moved.mean()) / error) if error > 0 else 0.0
 
 
 def _found(
-    excess: np.ndarray, *, mean: float, stderr: float, ess: float, rhat: float, share_below: float, drift: float
+    excess: np.ndarray,
+    bracket: _Bracket | None,
+    *,
+    mean: float,
+    stderr: float,
+    ess: float,
+    rhat: float,
+    share_below: float,
+    drift: float,
 ) -> list[tuple[Verdict, str]]:
     """The checks that failed, the gravest first."""
     halves = np.array_split(excess, 2, axis=1)
@@ -102,14 +196,16 @@ def _found(
             f" mean (cuts {DRIFT_CUT:g}, {DRIFT_SIZE:.0%}): take a longer burn_in; {LONGER}"
         )
         found.append((Verdict.NOT_STATIONARY, reason))
-    if rhat > RHAT_CUT:
-        within = _rhat_within(excess)
-        steady = within <= RHAT_CUT and rhat - 1 > 3 * (within - 1)
+    if bracket is not None:
+        found += bracket.found(mean, stderr)
+    within = _rhat_within(excess)
+    steady = within <= RHAT_CUT and rhat - 1 > 3 * (within - 1)
+    if rhat > RHAT_CUT and (steady or bracket is None):
         verdict = Verdict.CHAINS_DISAGREE if steady else Verdict.NOT_STATIONARY
         who = "each chain alone is steady" if steady else f"the halves of each chain alone give {within:.3f}"
         reason = f"split R-hat {rhat:.3f} (cut {RHAT_CUT}), {who}: take more draws, or look at the chains; {LONGER}"
         found.append((verdict, reason))
-    if ess < ESS_CUT:
+    if ess < ESS_CUT and bracket is None:
         reason = f"effective sample size {ess:.0f} (cut {ESS_CUT:g}): take more draws; {LONGER}"
         found.append((Verdict.NOT_STATIONARY, reason))
     return found

@@ -6,7 +6,7 @@ from thalweg.samplers.engine import ROWS, WIDTH, Engine, threads, width
 from thalweg.samplers.footprint import check_memory, memory, spare_memory
 from thalweg.samplers.hmc import JITTER
 from thalweg.samplers.leapfrog import acceptance, kinetic, leapfrog
-from thalweg.samplers.run import SEEN, Block, Chunk, State, advance, chunks, move, place, start
+from thalweg.samplers.run import SEEN, Block, Chunk, State, advance, chunks, losses, move, place, start, start_wide
 from thalweg.samplers.settings import Choices, Settings, known
 from thalweg.samplers.smc import Cloud, Move, Target, pilot, travel
 from thalweg.samplers.table import ALGORITHMS
@@ -41,12 +41,14 @@ __all__ = [
     "kinetic",
     "known",
     "leapfrog",
+    "losses",
     "memory",
     "move",
     "pilot",
     "place",
     "spare_memory",
     "start",
+    "start_wide",
     "temper",
     "threads",
     "travel",

@@ -102,13 +102,42 @@ def start(chunk: Chunk) -> State:
     return State({"params": torch.stack([chunk.centers[t].params for t in chunk.which])}, 0)
 
 
+def start_wide(chunk: Chunk, settings: Settings, scape: Landscape) -> State:
+    """Every replica drawn from the localization alone, N(w*, 1/gamma) in the open directions."""
+    home = start(chunk).carried["params"]
+    which = torch.tensor(chunk.which)
+    anchor = _narrow(torch.stack([c.gradient for c in chunk.centers])[which], scape)
+    noise = torch.empty_like(home)
+    for row, name in zip(noise, chunk.names, strict=True):
+        row.normal_(generator=stream(settings.seed, "start wide", *name, device=scape.device))
+    away = _posterior(chunk, which, anchor, settings, scape).project(noise)
+    return State({"params": home + away / math.sqrt(settings.gamma)}, 0)
+
+
+def losses(engine: Engine, chunk: Chunk, state: State) -> Tensor:
+    """(R,) mean loss of the full data where replicas stand, nats per sample, float64."""
+    scape, padding = engine.scape, chunk.rows - len(chunk.which)
+    which = torch.tensor(chunk.which + (chunk.which[0],) * padding)
+    frozen = {k: torch.stack([c.frozen[k] for c in chunk.centers])[which] for k in chunk.centers[0].frozen}
+    carried = torch.cat([state.carried["params"], state.carried["params"][:1].expand(padding, -1)])
+    center = torch.stack([c.params for c in chunk.centers])[which]
+    with guarded("the loss at a start"), torch.no_grad():
+        return engine.gradient(frozen, None)(place(scape, center, carried))[1][: len(chunk.which)].double()
+
+
 def advance(engine: Engine, settings: Settings, chunk: Chunk, state: State) -> tuple[State, Block]:
     """Run one block: up to BLOCK gradients of a replica or so, to the end of the chain at most; else as `move`."""
     return move(engine, settings, chunk, state, min(state.step + settings.block, settings.steps))
 
 
 def move(
-    engine: Engine, settings: Settings, chunk: Chunk, state: State, end: int, purpose: str | None = None
+    engine: Engine,
+    settings: Settings,
+    chunk: Chunk,
+    state: State,
+    end: int,
+    purpose: str | None = None,
+    sizes: Tensor | None = None,
 ) -> tuple[State, Block]:
     """Take steps until `end` of them are taken.
 
@@ -119,6 +148,7 @@ def move(
         state: from `start` or the steps before.
         end: steps taken in all, afterwards.
         purpose: names the streams; default the sampler.
+        sizes: (R,) step sizes of the replicas, in the place of the settings' one.
     """
     scape, count, algorithm = engine.scape, len(chunk.which), settings.algorithm
     padding = chunk.rows - count
@@ -129,7 +159,10 @@ def move(
     carried = {k: torch.cat([t, t[:1].expand(padding, *t.shape[1:])]) for k, t in state.carried.items()}
     slab = slab_steps(carried["params"].shape[1], settings.block)
     one = torch.ones_like(posterior.nbeta)
-    dial = Dial((settings.step_size or math.nan) * one, (settings.friction or math.nan) * one, frozen=False)
+    size = (settings.step_size or math.nan) * one
+    if sizes is not None:
+        size = torch.cat([sizes, sizes[:1].expand(padding)])[:, None].to(size)
+    dial = Dial(size, (settings.friction or math.nan) * one, frozen=False)
     tilt = posterior.project(anchor) if anchor.any() else None
     seen, base, step = [], torch.empty(0), state.step
     # Serial steps need autograd inside; the others save its bookkeeping.

@@ -19,6 +19,11 @@ PATIENCE = 3  # looks in a row that find w* to be no minimum; more draws would n
 Tick = Callable[[float], None]  # gradients that a chain has taken, since the last tick
 
 
+def is_wide(chain: int) -> bool:
+    """Whether a chain starts wider than the posterior, and not at w*: every second one."""
+    return chain % 2 == 1
+
+
 @dataclass(frozen=True, eq=False)
 class Task:
     """One checkpoint to estimate.
@@ -76,9 +81,13 @@ class Course:
             for chunk, state in self.parts
         ]
         self.parts = [(chunk, state) for (chunk, _), (state, _) in zip(self.parts, moved, strict=True)]
-        self.spent += count * self.cost
-        self.tick(count * self.cost)
+        self.count(count * self.cost)
         return Block.join([block for _, block in moved], axis=0)
+
+    def count(self, gradients: float) -> None:
+        """Take note of gradients of the full data that each chain has taken, in the mean."""
+        self.spent += gradients
+        self.tick(gradients)
 
     def draw(self, count: int) -> None:
         """Take steps that may count."""
@@ -109,9 +118,10 @@ class Course:
     def judge(self) -> tuple[Health, int]:
         """Health after the shortest burn-in that leaves stationary draws, or the longest tried; and its length."""
         excess, slope = (x.double().cpu().numpy() for x in (self.seen[0].excess, self.seen[0].slope))
+        wide = np.array([is_wide(chain) for chunk, _ in self.parts for _, chain in chunk.names])
         tried = []
         for cut in (int(share * excess.shape[1]) for share in CUTS):
-            tried.append((diagnose(excess[:, cut:], excess[:, :cut], slope[:, cut:]), cut))
+            tried.append((diagnose(excess[:, cut:], excess[:, :cut], slope[:, cut:], wide=wide), cut))
             if tried[-1][0].verdict is Verdict.HEALTHY:
                 break
         return tried[-1]
@@ -127,6 +137,7 @@ def sample(
     first: int,
     rtol: float,
     budget: float,
+    better: Callable[[Health], bool] = lambda _: False,
 ) -> tuple[Health, int]:
     """Draw until the relative error is below `rtol` and nothing speaks against it, or the budget is spent.
 
@@ -136,6 +147,7 @@ def sample(
         first: draws before the first look.
         rtol: relative standard error.
         budget: gradients of each chain, with what is spent.
+        better: changes how the courses move, where what was seen asks for it; draws then begin anew.
 
     Returns:
         Health, and how many of the draws are burn-in.
@@ -152,6 +164,11 @@ def sample(
         lost = health.verdict is Verdict.DIVERGED or below == PATIENCE
         if done or lost or left < lead.drawn // 8:
             return health, cut
+        if left > 2 * first and better(health):
+            for course in courses:
+                course.seen = []
+            count = first
+            continue
         count = more(lead.drawn, health, wanted, left)
 
 

@@ -1,23 +1,29 @@
 """HMC on the gradient of the full data: choose the step and the length of trajectories, then sample.
 
-The longest step is brought to a mean acceptance of 0.8 while nothing counts, one step for all chains,
-and then stays. Trajectories last 0.4 of the localization's time 1/sqrt(gamma), in which the slowest directions
-of the posterior turn, or as long as the budget allows.
+The longest step is brought to a mean acceptance of 0.8 while nothing counts, one step for all chains, and then stays.
+Trajectories are short at first. Where the halves of the chains, one from w* and one from wide, do not meet, or chains
+move too slowly for their draws to be more than a few, trajectories are doubled and draws begin anew, up to 0.4 of the
+localization's time 1/sqrt(gamma), in which the slowest directions of the posterior turn: what is nowhere slow costs
+the same at every n.
 """
 
 import math
+from functools import partial
 
 from thalweg.estimators.adaptation._course import Course, Task, sample
 from thalweg.estimators.adaptation._curvature import largest_curvature
+from thalweg.estimators.adaptation._wide import widen
 from thalweg.estimators.diagnostics import Health
 from thalweg.samplers import JITTER
 
 ACCEPTANCE = 0.8
-SHORT, LONG, GROUP = 8, 12, 4  # rounds with short and with full trajectories; short ones in a round
-TURN = 0.4  # of 1/sqrt(gamma): mean duration of a trajectory
+PILOT = 8  # rounds with chains from w*, and again with the half that starts wide
+LEAPS = 4  # of the first trajectories, in the mean
+TURN = 0.4  # of 1/sqrt(gamma): mean duration of the longest trajectories
+APART, FEW = 2.0, 4.0  # standard errors between the halves, and effective draws of a chain, that ask for longer ones
 MEAN_JITTER = (1 - 1 / JITTER) / math.log(JITTER)  # mean of the jittered step, in units of the longest
 FEWEST = 64  # trajectories that a budget is cut into, at least
-FIRST_DRAWS = 64
+FIRST_DRAWS = 32
 
 
 def run_exact(task: Task, gamma: float, rtol: float, budget: float) -> tuple[list[Course], Health, int]:
@@ -28,27 +34,41 @@ def run_exact(task: Task, gamma: float, rtol: float, budget: float) -> tuple[lis
     """
     course = Course.begin(task, sampler="hmc", gamma=gamma)
     curvature = largest_curvature(task.engine.scape, task.center, task.center.params, task.auto.seed)
-    find_step(course, (course.settings.nbeta or math.nan) * curvature + gamma, budget)
+    log_step = -0.5 * math.log((course.settings.nbeta or math.nan) * curvature + gamma)
+    log_step = find_step(course, log_step)
+    widen(course, math.exp(2 * log_step))
+    log_step = find_step(course, log_step)
     course.begin_draws()
-    health, cut = sample([course], lambda found: found[0], FIRST_DRAWS, rtol, budget)
+    longest = round(TURN / math.sqrt(gamma) / (MEAN_JITTER * math.exp(log_step)))
+    longest = max(LEAPS, min(longest, int(budget / FEWEST)))
+    health, cut = sample(
+        [course], lambda found: found[0], FIRST_DRAWS, rtol, budget, partial(lengthen, course, longest)
+    )
     return [course], health, cut
 
 
-def find_step(course: Course, curvature: float, budget: float) -> None:
-    """Set the longest step and the mean length of trajectories; the chains are on their way afterwards.
+def lengthen(course: Course, longest: int, health: Health) -> bool:
+    """Double trajectories that are too short for what they are to relax; whether they were."""
+    length, chains = course.settings.leapfrog_steps, course.settings.chains
+    if length >= longest or (health.apart <= APART and health.ess >= FEW * chains):
+        return False
+    course.change(leapfrog_steps=min(2 * length, longest))
+    return True
+
+
+def find_step(course: Course, log_step: float) -> float:
+    """Bring the longest step to its acceptance; the chains are on their way.
 
     Args:
-        course: of HMC, at w*.
-        curvature: of U at w*, where the search starts.
-        budget: gradients of each chain for all that follows.
+        course: of HMC.
+        log_step: where the search starts.
+
+    Returns:
+        Logarithm of the step.
     """
-    localization = max(course.settings.gamma, 1e-12)
-    log_step, leapfrog_steps = -0.5 * math.log(max(curvature, localization)), 4
-    for t in range(SHORT + LONG):
-        if t >= SHORT:
-            leapfrog_steps = round(TURN / math.sqrt(localization) / (MEAN_JITTER * math.exp(log_step)))
-            leapfrog_steps = max(2, min(leapfrog_steps, int(budget / FEWEST)))
-        course.change(step_size=math.exp(2 * log_step), leapfrog_steps=leapfrog_steps)
-        accepted = float(course.take(GROUP if t < SHORT else 1, purpose="pilot").accepted.mean())
+    for t in range(PILOT):
+        course.change(step_size=math.exp(2 * log_step), leapfrog_steps=LEAPS)
+        accepted = float(course.take(1, purpose="pilot").accepted.mean())
         log_step += 2 * (accepted - ACCEPTANCE) / math.sqrt(1 + t / 2)
     course.change(step_size=math.exp(2 * log_step))
+    return log_step

@@ -15,17 +15,18 @@ import torch
 
 from thalweg.estimators.adaptation._course import Course, Task, sample
 from thalweg.estimators.adaptation._curvature import largest_curvature
+from thalweg.estimators.adaptation._wide import widen
 from thalweg.estimators.adaptation.auto import BATCH
 from thalweg.estimators.diagnostics import Health
 from thalweg.landscape import Center
-from thalweg.samplers import place, start
+from thalweg.samplers import WIDTH, place, start
 from thalweg.types import Verdict
 
 STEP, QUIET_STEP, QUIET_FRICTION = 0.5, 0.8, 0.5  # h omega with batch noise; and without; friction / omega without
 HEAT = 0.15  # heating by batch noise at the longer step
 PILOT, ROUNDS, PROBES, STIFFER = 64, 12, 8, 16.0
 STEADY, QUIET_STEADY = 1.1, 1.5  # growth of the curvature in a round, with noise and without
-FIRST_DRAWS = 256
+FIRST_DRAWS, FEWEST = 256, WIDTH
 
 
 def run_noisy(task: Task, gamma: float, rtol: float, budget: float) -> tuple[list[Course], Health, int]:
@@ -37,9 +38,12 @@ def run_noisy(task: Task, gamma: float, rtol: float, budget: float) -> tuple[lis
     """
     data, chains = task.engine.scape.data, task.auto.chains
     noisy = data is not None and len(data) > BATCH
-    chains = max(2, (chains or 2) // 2) if noisy else chains
+    chains = max(FEWEST, (chains or 2) // 2) if noisy else chains
     coarse = Course.begin(task, sampler="sghmc", chains=chains, batch_size=BATCH, gamma=gamma)
     find_dynamics(coarse, task.center, noisy)
+    falling = replace(coarse, settings=coarse.settings.model_copy(update={"sampler": "hmc"}))
+    widen(falling, coarse.settings.step_size or math.nan)
+    coarse = replace(coarse, parts=falling.parts, spent=falling.spent)
     coarse.begin_draws()
     courses = [coarse]
     if noisy:
@@ -65,6 +69,7 @@ def combine(found: list[tuple[Health, int]]) -> tuple[Health, int]:
         rhat=max(coarse.rhat, fine.rhat),
         share_below=max(coarse.share_below, fine.share_below),
         drift=max(coarse.drift, fine.drift),
+        apart=max(coarse.apart, fine.apart),
         verdict=graver.verdict,
         reasons=graver.reasons,
     )

@@ -66,7 +66,7 @@ def settle(engine: Engine, auto: Auto, center: Center, step: int, tick: Tick = l
     """
     gamma, choices = auto.first_gamma, []
     task = Task(engine, auto, center, step, tick)
-    found = _run(task, gamma, auto.rtol, float(auto.budget))
+    found = _run(task, gamma, auto.rtol or COARSE, float(auto.budget))
     while auto.gamma is None and found.health.verdict is Verdict.HEALTHY:
         if found.reach < UNFELT:
             choices.append(
@@ -83,7 +83,7 @@ def settle(engine: Engine, auto: Auto, center: Center, step: int, tick: Tick = l
             break
         choices.append(rise)
         gamma *= DECADE
-        found = _run(task, gamma, auto.rtol, float(auto.budget))
+        found = _run(task, gamma, auto.rtol or COARSE, float(auto.budget))
     if auto.gamma is not None:
         choices.append(f"gamma = {gamma:g} was given: whether it isolates w* was not looked at")
     return replace(found, choices=(*found.choices, *choices))
@@ -133,7 +133,7 @@ def _rise(task: Task, found: Settled) -> tuple[str | None, str]:
     for times in (DECADE, DECADE**2):
         gamma = found.settings.gamma * times
         budget = max(LOOK * auto.budget, 100.0)
-        look = _run(task, gamma, max(auto.rtol, COARSE), budget).health
+        look = _run(task, gamma, max(auto.rtol or 0.0, COARSE), budget).health
         error = np.hypot(look.stderr, base.stderr)
         if look.verdict is not Verdict.HEALTHY:
             told.append(f"at {gamma:g} it could not be told ({look.verdict})")

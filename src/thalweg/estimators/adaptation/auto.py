@@ -9,14 +9,15 @@ from thalweg.landscape import Landscape
 from thalweg.samplers import WIDTH, Choices, Settings
 
 BATCH = 512  # samples, where all would be too many
-AFFORDABLE_SAMPLES, AFFORDABLE_WORK, AFFORDABLE_WEIGHTS = 1 << 14, 1 << 22, 1 << 17
+FINE, ROUGH, CHEAP = 0.015, 0.05, 1 << 17  # relative errors, where a gradient is cheap and where it is dear
+AFFORDABLE_SAMPLES, AFFORDABLE_WORK, AFFORDABLE_WEIGHTS = 1 << 14, 1 << 28, 1 << 20
 
 
 class Auto(Choices):
     """An estimate that finds its own sampler, step, burn-in and length.
 
     Attributes:
-        rtol: relative standard error at which it stops.
+        rtol: relative standard error at which it stops; default 0.015 where gradients cost little, 0.05 else.
         budget: gradients of the full data that a chain may take; batches count by their share.
         seconds: turned into such a budget, by the time that gradients take here, once: it is kept with the
             result, and a survey that goes on goes on with it. Looks at stronger localizations come on top.
@@ -29,7 +30,7 @@ class Auto(Choices):
         threads: torch threads of the process that samples; part of a result's identity.
     """
 
-    rtol: float = Field(default=0.05, gt=0, lt=1)
+    rtol: float | None = Field(default=None, gt=0, lt=1)
     budget: int = Field(default=20_000, ge=100)
     seconds: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     gamma: float | None = Field(default=None, gt=0, allow_inf_nan=False)
@@ -45,12 +46,14 @@ class Auto(Choices):
         affordable = (
             samples <= AFFORDABLE_SAMPLES and samples * weights <= AFFORDABLE_WORK and weights <= AFFORDABLE_WEIGHTS
         )
+        cheap = samples * weights <= CHEAP
         full = affordable if self.full_gradient is None else self.full_gradient
         return self.model_copy(
             update={
                 "nbeta": self.nbeta or scape.n / log(scape.n),
                 "chains": self.chains or _chains(scape, full),
                 "full_gradient": full,
+                "rtol": self.rtol or (FINE if full and cheap else ROUGH),
             }
         )
 
