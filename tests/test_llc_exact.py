@@ -51,7 +51,7 @@ def test_singular_monomial():
     n, gamma = 200, 4.0
     truth = monomial_truth(n, gamma)
     scape = tw.potential(lambda w: w["w"][0] ** 2 * w["w"][1] ** 4, {"w": torch.zeros(2, dtype=torch.float64)}, n=n)
-    estimate = tw.estimate_llc(scape, step_size=4e-3, gamma=gamma, chains=64, burn_in=1000, draws=10_000)
+    estimate = tw.estimate_llc(scape, step_size=4e-3, gamma=gamma, chains=128, burn_in=1000, draws=10_000)
     assert estimate.verdict == "healthy"
     assert abs(estimate.value - truth) < 4 * estimate.stderr
     assert estimate.stderr < 0.02 * truth
@@ -197,8 +197,8 @@ def test_at_an_exact_minimum_rounding_closes_no_direction():
 
 def test_burn_in_never_enters_and_pairing_saves_noise():
     scape = tw.potential(lambda w: 0.5 * (w["w"] ** 2).sum(), {"w": torch.zeros(4, dtype=torch.float64)}, n=1000)
-    with_start = tw.estimate_llc(scape, step_size=1e-4, chains=16, burn_in=0, draws=800)
-    without = tw.estimate_llc(scape, step_size=1e-4, chains=16, burn_in=800, draws=2000)
+    with_start = tw.estimate_llc(scape, step_size=1e-4, chains=6, burn_in=0, draws=800)
+    without = tw.estimate_llc(scape, step_size=1e-4, chains=6, burn_in=800, draws=2000)
     assert with_start.raw < 0.9 * without.raw  # the climb from w* is seen where it is not thrown away
     trace = line(2000, 64, chains=4, draws=500, burn_in=100).trace
     assert trace is not None

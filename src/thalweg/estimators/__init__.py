@@ -6,7 +6,7 @@ from thalweg.estimators.adaptation.pace import counted
 from thalweg.estimators.degeneracy.paths import NullPath, NullReport, null_directions
 from thalweg.estimators.degeneracy.rank import Rank, bounds, rank
 from thalweg.estimators.diagnostics import ESS_CUT, RHAT_CUT, Health, diagnose, precision, split_rhat
-from thalweg.estimators.llc import choice, describe, estimate, estimate_auto, estimate_llc, trace
+from thalweg.estimators.llc import begin, choice, describe, estimate, estimate_auto, estimate_llc, trace
 from thalweg.estimators.logged import LOGGED, Logged, measured
 from thalweg.estimators.posterior_losses import posterior_losses
 from thalweg.estimators.response import Response, influence, susceptibility
@@ -32,6 +32,7 @@ __all__ = [
     "Waic",
     "Wbic",
     "agree",
+    "begin",
     "bounds",
     "choice",
     "counted",

@@ -16,7 +16,21 @@ from thalweg.estimators.adaptation.auto import Auto
 from thalweg.estimators.adaptation.pace import counted
 from thalweg.estimators.diagnostics import Health, diagnose
 from thalweg.landscape import Center, Estimate, Landscape, Trace, announce, checked_gradients, measure, said
-from thalweg.samplers import Block, Engine, Settings, advance, chunks, known, start, threads, width
+from thalweg.samplers import (
+    Block,
+    Chunk,
+    Engine,
+    Settings,
+    State,
+    advance,
+    bracket,
+    chunks,
+    is_wide,
+    known,
+    start,
+    threads,
+    width,
+)
 from thalweg.types import Verdict
 
 
@@ -119,13 +133,19 @@ def _sample(landscape: Landscape, settings: Settings, parts: list) -> tuple[np.n
     engine = Engine(landscape, compiled=settings.compile)
     rows = []
     for chunk in parts:
-        state, blocks = start(chunk), []
+        state, blocks = begin(engine, settings, chunk), []
         while state.step < settings.steps:
             state, block = advance(engine, settings, chunk, state)
             blocks.append(block)
         rows.append(Block.join(blocks))
     seen = Block.join(rows, axis=0)
     return seen.loss.cpu().numpy(), seen.excess.cpu().numpy(), seen.slope.cpu().numpy()
+
+
+def begin(engine: Engine, settings: Settings, chunk: Chunk) -> State:
+    """Where replicas start: at w*, or, where there are enough chains, every second one wide."""
+    state = start(chunk)
+    return bracket(engine, settings, chunk, state)[0] if settings.bracketed else state
 
 
 def trace(loss: np.ndarray, excess: np.ndarray, slope: np.ndarray, settings: Settings, center: Center) -> Trace:
@@ -143,7 +163,8 @@ def estimate(seen: Trace, settings: Settings, landscape: Landscape) -> Estimate:
         settings: resolved, that it was sampled with.
         landscape: that it was sampled in.
     """
-    health = diagnose(seen.excess, seen.burn_in_excess, seen.slope)
+    wide = np.array([is_wide(chain) for chain in range(settings.chains)]) if settings.bracketed else None
+    health = diagnose(seen.excess, seen.burn_in_excess, seen.slope, wide)
     return _estimate(health, seen, describe(settings, landscape), _held(landscape))
 
 

@@ -6,11 +6,12 @@ from thalweg.samplers.engine import ROWS, WIDTH, Engine, threads, width
 from thalweg.samplers.footprint import check_memory, memory, spare_memory
 from thalweg.samplers.hmc import JITTER
 from thalweg.samplers.leapfrog import acceptance, kinetic, leapfrog
-from thalweg.samplers.run import SEEN, Block, Chunk, State, advance, chunks, losses, move, place, start, start_wide
+from thalweg.samplers.run import SEEN, Block, Chunk, State, advance, chunks, move, place, start
 from thalweg.samplers.settings import Choices, Settings, known
 from thalweg.samplers.smc import Cloud, Move, Target, pilot, travel
 from thalweg.samplers.table import ALGORITHMS
 from thalweg.samplers.tempering import Tempered, temper
+from thalweg.samplers.wide import bracket, is_wide
 
 __all__ = [
     "ALGORITHMS",
@@ -36,19 +37,19 @@ __all__ = [
     "Tempered",
     "acceptance",
     "advance",
+    "bracket",
     "check_memory",
     "chunks",
+    "is_wide",
     "kinetic",
     "known",
     "leapfrog",
-    "losses",
     "memory",
     "move",
     "pilot",
     "place",
     "spare_memory",
     "start",
-    "start_wide",
     "temper",
     "threads",
     "travel",

@@ -13,6 +13,8 @@ from thalweg.old_names import old_keywords
 from thalweg.samplers.algorithm import Algorithm
 from thalweg.samplers.table import ALGORITHMS
 
+BRACKETED = 8  # chains, from which on half of them start wide
+
 
 class Choices(BaseModel):
     """Named choices that do not change once they are made."""
@@ -71,7 +73,8 @@ class Settings(Choices):
     Attributes:
         sampler: the algorithm, of `thalweg.samplers.ALGORITHMS`. `mala` and `hmc` take the gradient of the full
             data and have the posterior's law exactly; the others may draw batches, and their step costs accuracy.
-        chains: C, independent chains for each checkpoint.
+        chains: C, independent chains for each checkpoint. From 8 on every second one starts wider than the posterior,
+            and the others at w*: what has not relaxed lies between the two.
         burn_in: steps that are thrown away, kept apart in the trace.
         draws: N, steps that count.
         step_size: eps of drift -(eps/2) grad U and noise sqrt(eps) xi; libraries that drift by eps
@@ -129,6 +132,11 @@ class Settings(Choices):
             InputError: a plug-in that cannot be had.
         """
         return ALGORITHMS[self.sampler]
+
+    @property
+    def bracketed(self) -> bool:
+        """Whether half of the chains start wide: where there are enough for their own spread to be the error."""
+        return self.chains >= BRACKETED and self.gamma > 0
 
     @property
     def exact(self) -> bool:

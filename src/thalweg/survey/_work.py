@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from thalweg.checkpoints import LOADERS, Checkpoint
-from thalweg.estimators import LOGGED, Auto, estimate_auto, measured
+from thalweg.estimators import LOGGED, Auto, begin, estimate_auto, measured
 from thalweg.landscape import Center, Data, Estimate, Landscape, full_loss, measure
 from thalweg.samplers import ALGORITHMS, Block, Chunk, Engine, Settings, State, advance, place, threads
 
@@ -77,6 +77,7 @@ class Worker:
         settings = self.job.settings
         assert isinstance(settings, Settings)
         with threads(settings.threads):
+            state = begin(self.engine, settings, chunk) if state.step == 0 else state
             state, block = advance(self.engine, settings, chunk, state)
             asked = "functional_variance" in self.job.logged and state.step > settings.burn_in
             return state, block, self._losses(chunk, state) if asked else None

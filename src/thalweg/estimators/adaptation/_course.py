@@ -10,18 +10,13 @@ import numpy as np
 from thalweg.estimators.adaptation.auto import Auto
 from thalweg.estimators.diagnostics import ESS_CUT, Health, diagnose
 from thalweg.landscape import Center
-from thalweg.samplers import Block, Chunk, Engine, Settings, State, chunks, move, start, width
+from thalweg.samplers import Block, Chunk, Engine, Settings, State, bracket, chunks, is_wide, move, start, width
 from thalweg.types import Verdict
 
 CUTS = (0.5, 0.6)  # shares of the draws that may be burn-in; chains start at w*, and less reads low
 PATIENCE = 3  # looks in a row that find w* to be no minimum; more draws would not change that
 
 Tick = Callable[[float], None]  # gradients that a chain has taken, since the last tick
-
-
-def is_wide(chain: int) -> bool:
-    """Whether a chain starts wider than the posterior, and not at w*: every second one."""
-    return chain % 2 == 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,6 +84,13 @@ class Course:
         self.spent += gradients
         self.tick(gradients)
 
+    def bracket(self) -> None:
+        """Start every second chain wide; afterwards all carry their weights alone."""
+        for i, (chunk, state) in enumerate(self.parts):
+            state, taken = bracket(self.engine, self.settings, chunk, state)
+            self.parts[i] = chunk, state
+            self.count(taken * len(chunk.names) / self.settings.chains)
+
     def draw(self, count: int) -> None:
         """Take steps that may count."""
         self.seen = [Block.join([*self.seen, self.take(count, self.settings.sampler + self.purpose)])]
@@ -119,6 +121,7 @@ class Course:
         """Health after the shortest burn-in that leaves stationary draws, or the longest tried; and its length."""
         excess, slope = (x.double().cpu().numpy() for x in (self.seen[0].excess, self.seen[0].slope))
         wide = np.array([is_wide(chain) for chunk, _ in self.parts for _, chain in chunk.names])
+        wide = wide if self.settings.bracketed else None
         tried = []
         for cut in (int(share * excess.shape[1]) for share in CUTS):
             tried.append((diagnose(excess[:, cut:], excess[:, :cut], slope[:, cut:], wide=wide), cut))

@@ -12,7 +12,6 @@ from functools import partial
 
 from thalweg.estimators.adaptation._course import Course, Task, sample
 from thalweg.estimators.adaptation._curvature import largest_curvature
-from thalweg.estimators.adaptation._wide import widen
 from thalweg.estimators.diagnostics import Health
 from thalweg.samplers import JITTER
 
@@ -36,7 +35,7 @@ def run_exact(task: Task, gamma: float, rtol: float, budget: float) -> tuple[lis
     curvature = largest_curvature(task.engine.scape, task.center, task.center.params, task.auto.seed)
     log_step = -0.5 * math.log((course.settings.nbeta or math.nan) * curvature + gamma)
     log_step = find_step(course, log_step)
-    widen(course, math.exp(2 * log_step))
+    course.bracket()
     log_step = find_step(course, log_step)
     course.begin_draws()
     longest = round(TURN / math.sqrt(gamma) / (MEAN_JITTER * math.exp(log_step)))

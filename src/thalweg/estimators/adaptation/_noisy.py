@@ -15,7 +15,6 @@ import torch
 
 from thalweg.estimators.adaptation._course import Course, Task, sample
 from thalweg.estimators.adaptation._curvature import largest_curvature
-from thalweg.estimators.adaptation._wide import widen
 from thalweg.estimators.adaptation.auto import BATCH
 from thalweg.estimators.diagnostics import Health
 from thalweg.landscape import Center
@@ -41,9 +40,7 @@ def run_noisy(task: Task, gamma: float, rtol: float, budget: float) -> tuple[lis
     chains = max(FEWEST, (chains or 2) // 2) if noisy else chains
     coarse = Course.begin(task, sampler="sghmc", chains=chains, batch_size=BATCH, gamma=gamma)
     find_dynamics(coarse, task.center, noisy)
-    falling = replace(coarse, settings=coarse.settings.model_copy(update={"sampler": "hmc"}))
-    widen(falling, coarse.settings.step_size or math.nan)
-    coarse = replace(coarse, parts=falling.parts, spent=falling.spent)
+    coarse.bracket()
     coarse.begin_draws()
     courses = [coarse]
     if noisy:

@@ -1,0 +1,87 @@
+"""Start half of the chains wider than the posterior: from the localization alone.          R replicas, D weights
+
+Every second chain is drawn from N(w*, 1/gamma), nearer where the loss is not finite there, and falls to the posterior
+by HMC whose step follows each chain's own acceptance, until its U is one that the posterior has: what relaxes fast is
+then in equilibrium or above it, and what relaxes slowly is still as wide as the localization. The other half starts
+from w* itself. What has not relaxed when draws are taken reads high in one half and low in the other, and the truth
+lies between. Steps that follow each chain bias what they visit; nothing of this is counted.
+Source: starts wider than the target, Gelman & Rubin 1992, section 2.
+"""
+
+import math
+
+import torch
+from torch import Tensor
+
+from thalweg.samplers.engine import Engine
+from thalweg.samplers.run import Chunk, State, losses, move, start, start_wide
+from thalweg.samplers.settings import Settings
+
+LEAPS, ACCEPTANCE, RATE = 4, 0.8, 1.0  # of a fall: mean leapfrog steps; what the step aims at, and how fast
+MOST = 128  # trajectories of a fall
+ARRIVED = 20.0  # nats beside one for each weight: U of a chain that has fallen
+HALVINGS = 40  # of the distance, where the loss is not finite
+
+
+def is_wide(chain: int) -> bool:
+    """Whether a chain starts wide: every second one, where chains are bracketed."""
+    return chain % 2 == 1
+
+
+def bracket(engine: Engine, settings: Settings, chunk: Chunk, state: State) -> tuple[State, float]:
+    """Move every second chain out; the others stay where they are, and all carry their weights alone.
+
+    Args:
+        engine: of the landscape that the centres lie in.
+        settings: resolved; each chain's own step begins at theirs.
+        chunk: the replicas.
+        state: where they are.
+
+    Returns:
+        The state, and the gradients of the full data that were taken for each replica of the chunk, in the mean. What
+        a replica does depends on itself alone.
+    """
+    rows = [r for r, (_, chain) in enumerate(chunk.names) if is_wide(chain)]
+    params = state.carried["params"].clone()
+    if not rows:
+        return State({"params": params}, state.step), 0.0
+    part = Chunk(
+        centers=chunk.centers,
+        which=tuple(chunk.which[r] for r in rows),
+        names=tuple(chunk.names[r] for r in rows),
+        rows=chunk.rows,
+    )
+    params[rows], taken = _fall(engine, settings, part)
+    return State({"params": params}, state.step), taken * len(rows) / len(chunk.names)
+
+
+def _fall(engine: Engine, settings: Settings, part: Chunk) -> tuple[Tensor, float]:
+    """Weights (R, D) of replicas that came from the localization, and the gradients that each took."""
+    falling = settings.model_copy(update={"sampler": "hmc", "leapfrog_steps": LEAPS, "burn_in": 0})
+    home = start(part).carried["params"]
+    state, looks = _finite_start(engine, falling, part)
+    weights = engine.scape.layout.width if engine.scape.mask is None else int(engine.scape.mask.sum())
+    nbeta, gamma = falling.nbeta or math.nan, falling.gamma
+    log_size = torch.full((len(home),), math.log(falling.step_size or math.nan), dtype=torch.float64)
+    fallen, arrived = state.carried["params"], torch.zeros(len(home), dtype=torch.bool)
+    for _ in range(MOST):
+        state, seen = move(engine, falling, part, state, state.step + 1, "fall", log_size.exp())
+        log_size += 2 * RATE * (seen.accepted[:, 0].double() - ACCEPTANCE)
+        fallen = torch.where(arrived[:, None], fallen, state.carried["params"])
+        away = (fallen - home).double().square().sum(1)
+        arrived |= nbeta * seen.excess[:, 0].double() + 0.5 * gamma * away <= weights + ARRIVED
+        if arrived.all():
+            break
+    return fallen, looks + LEAPS * state.step
+
+
+def _finite_start(engine: Engine, settings: Settings, part: Chunk) -> tuple[State, int]:
+    """Replicas of the localization, each as far out as its loss is finite; and the passes that it took to see."""
+    state, home = start_wide(part, settings, engine.scape), start(part).carried["params"]
+    for look in range(1, HALVINGS + 1):
+        lost = ~losses(engine, part, state).isfinite()
+        if not lost.any():
+            return state, look
+        params = state.carried["params"]
+        state = State({"params": torch.where(lost[:, None], 0.5 * (home + params), params)}, 0)
+    return state, HALVINGS
