@@ -19,7 +19,7 @@ from scipy.stats import t as student
 
 from thalweg.types import Verdict
 
-BRACKET_CUT, BRACKET_SIZE = 3.0, 0.01  # standard errors between chains from w* and from wide ...; share of the mean
+BRACKET_CUT, BRACKET_SIZE = 3.0, 0.05  # standard errors between chains from w* and from wide ...; share of the mean
 LOOSE_CUT = 0.25  # error of a bracket, share of the mean, beyond which nothing is known
 RHAT_CUT = 1.05  # of split R-hat, above which chains are not stationary
 ESS_CUT = 100.0  # draws, below which there are too few
@@ -32,7 +32,7 @@ LUMPS = 64  # block means of each chain, for errors
 TILT_CUT, TILT = 0.1, 4.0  # share of the mean that the gradient at w* takes away; standard errors
 
 LONGER = "where settings are found, a larger budget"
-LONGER_RUN = "give a larger budget"
+LONGER_RUN = "take a longer burn_in and more draws; where settings are found, a larger budget"
 NORMAL = 1.96  # the 97.5 % point
 
 

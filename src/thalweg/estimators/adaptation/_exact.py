@@ -19,10 +19,11 @@ ACCEPTANCE = 0.8
 PILOT = 8  # rounds with chains from w*, and again with the half that starts wide
 LEAPS = 4  # of the first trajectories, in the mean
 TURN = 0.4  # of 1/sqrt(gamma): mean duration of the longest trajectories
-APART, FEW = 2.0, 4.0  # standard errors between the halves, and effective draws of a chain, that ask for longer ones
+APART = 2.0  # standard errors between the halves, that ask for longer ones
+FEW, FEWER = 4.0, 2.0  # effective draws of a chain, that ask for longer ones, and for much longer ones
 MEAN_JITTER = (1 - 1 / JITTER) / math.log(JITTER)  # mean of the jittered step, in units of the longest
 FEWEST = 64  # trajectories that a budget is cut into, at least
-FIRST_DRAWS = 32
+FIRST_DRAWS = 16
 
 
 def run_exact(task: Task, gamma: float, rtol: float, budget: float) -> tuple[list[Course], Health, int]:
@@ -47,11 +48,11 @@ def run_exact(task: Task, gamma: float, rtol: float, budget: float) -> tuple[lis
 
 
 def lengthen(course: Course, longest: int, health: Health) -> bool:
-    """Double trajectories that are too short for what they are to relax; whether they were."""
-    length, chains = course.settings.leapfrog_steps, course.settings.chains
-    if length >= longest or (health.apart <= APART and health.ess >= FEW * chains):
+    """Take longer trajectories where they are too short for what they are to relax; whether they were."""
+    length, each = course.settings.leapfrog_steps, health.ess / course.settings.chains
+    if length >= longest or (health.apart <= APART and each >= FEW):
         return False
-    course.change(leapfrog_steps=min(2 * length, longest))
+    course.change(leapfrog_steps=min((2 if each >= FEWER else 4) * length, longest))
     return True
 
 
