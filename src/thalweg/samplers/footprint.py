@@ -11,7 +11,7 @@ from thalweg.samplers.settings import Settings
 
 
 def memory(scape: Landscape, settings: Settings, rows: int) -> int:
-    """Bytes that a chunk in motion takes, about: noise, parameters and gradients, batches, activations, what is kept."""
+    """Bytes that a chunk in motion takes, about: noise, parameters and gradients, batches, activations, rows kept."""
     wide = scape.layout.width
     item = torch.finfo(scape.layout.dtype).bits // 8
     slab = slab_steps(wide, settings.block)
