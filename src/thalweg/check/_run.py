@@ -11,7 +11,7 @@ import numpy as np
 from thalweg.check._cases import CASES
 from thalweg.errors import InputError
 from thalweg.estimators import Auto, estimate_llc
-from thalweg.runtime import cores, pool
+from thalweg.runtime import cores, one_thread, pool
 
 RTOL = 0.013  # standard error that is asked for, relative
 BUDGET = 100_000  # gradients of a chain at most
@@ -143,7 +143,7 @@ def check(
     began = time.monotonic()
     auto = Auto(rtol=rtol, budget=budget, seed=seed)
     lines = []
-    with pool(min(workers or cores(), len(chosen))) as hands:
+    with one_thread(), pool(min(workers or cores(), len(chosen))) as hands:
         for line in hands.map(_measure, [case.name for case in chosen], repeat(auto)):
             lines.append(line)
             done(line)

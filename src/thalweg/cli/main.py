@@ -21,6 +21,7 @@ from thalweg.cli._announced import say_what_is_long
 from thalweg.cli._aside import aside
 from thalweg.cli._ending import ended
 from thalweg.recipes import RECIPES, UNHEALTHY_SHARE, find
+from thalweg.runtime import claim_process, one_thread
 from thalweg.store import Survey, open_survey
 from thalweg.survey import survey
 
@@ -300,5 +301,7 @@ def _run() -> None:
 
 
 def main() -> None:
-    """Run the command line."""
-    sys.exit(ended(_run))
+    """Run the command line, on one thread a process."""
+    claim_process()
+    with one_thread():
+        sys.exit(ended(_run))

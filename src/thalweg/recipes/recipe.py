@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from rich.console import Console
 
 from thalweg.errors import InputError
+from thalweg.runtime import one_thread
 
 UNHEALTHY_SHARE = 0.25  # of the estimates; more, and the study is unhealthy
 
@@ -53,7 +54,8 @@ class Recipe:
         began = time.monotonic()
         config = self.tiny() if tiny else self.paper()
         _claim(out, {"recipe": self.name, "seed": seed, "config": config.model_dump(mode="json")})
-        outcome = self.run(config, out, seed, Stages(shown))
+        with one_thread():
+            outcome = self.run(config, out, seed, Stages(shown))
         return {
             "recipe": self.name,
             "seconds": round(time.monotonic() - began, 1),

@@ -24,6 +24,7 @@ from loky import ProcessPoolExecutor, get_reusable_executor
 from loky.process_executor import BrokenProcessPool
 
 from thalweg.errors import InputError, ThalwegError, guarded, said
+from thalweg.runtime.threads import environment as _threads
 
 _PATIENCE = 0.5  # seconds between two looks at the parent, or at what was heard
 _DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of Linux
@@ -83,7 +84,7 @@ class Workers:
         self.count, self.depth = count, 2 * count
         own = {
             "PYTHONFAULTHANDLER": "",
-            "OMP_NUM_THREADS": str(threads),
+            **_threads(threads),
             "MKL_CBWR": os.environ.get("MKL_CBWR", ""),
             **(environment or {}),
         }

@@ -4,20 +4,24 @@ import torch
 
 from thalweg.landscape import Landscape
 from thalweg.runtime import memory_left
-from thalweg.samplers.engine import ROWS
+from thalweg.samplers._fold import LIMIT
+from thalweg.samplers.engine import ROWS, Engine
 from thalweg.samplers.run import COPIES, slab_steps
 from thalweg.samplers.settings import Settings
 
 
 def memory(scape: Landscape, settings: Settings, rows: int) -> int:
-    """Bytes that a chunk in motion takes, about: noise, parameters and gradients, batches, activations."""
+    """Bytes that a chunk in motion takes, about: noise, parameters and gradients, batches, activations, rows kept."""
     wide = scape.layout.width
     item = torch.finfo(scape.layout.dtype).bits // 8
     slab = slab_steps(wide, settings.block)
     sample = 0 if scape.data is None else sum(s.nbytes for s in scape.data.sample_tensors())
     full = ROWS if settings.exact else settings.batch_size
     batch = min(full, len(scape.data)) if scape.data else 0
-    return rows * (item * wide * (slab + COPIES) + batch * (16 * sample + 64 * item * 64))
+    fold = Engine(scape, compiled=False).fold
+    table = fold.bytes if fold else 0  # of each checkpoint of the chunk; and rows of them beside
+    kept = table * (1 + rows // settings.chains) + min(rows * table, LIMIT)
+    return rows * (item * wide * (slab + COPIES) + batch * (16 * sample + 64 * item * 64)) + kept
 
 
 def spare_memory(chunk: int, budget: int | None) -> int:
