@@ -178,6 +178,7 @@ def describe(settings: Settings | Auto, landscape: Landscape) -> dict[str, Any]:
         "engine": landscape.engine,
         "engine_reason": landscape.engine_reason,
         "masked": sorted(restriction.masks or {}),
+        "kind": restriction.kind,
         "orthogonal_to_gradient": restriction.orthogonal_to_gradient,
         "localized": sorted(restriction.localization or {}),
         **({"held": list(restriction.held)} if restriction.held else {}),

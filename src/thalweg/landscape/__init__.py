@@ -8,13 +8,15 @@ from thalweg.landscape.center import Center, full_loss, measure
 from thalweg.landscape.data import Data, materialise
 from thalweg.landscape.gradients import announce, checked_gradients, said
 from thalweg.landscape.landscape import Landscape, Losses
-from thalweg.landscape.posterior import LocalizedPosterior, Restriction
+from thalweg.landscape.posterior import KINDS, Kind, LocalizedPosterior, Restriction
 from thalweg.landscape.records import Estimate, Trace
 
 __all__ = [
+    "KINDS",
     "Center",
     "Data",
     "Estimate",
+    "Kind",
     "Landscape",
     "LocalizedPosterior",
     "Losses",

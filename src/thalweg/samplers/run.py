@@ -61,11 +61,11 @@ class Block:
     """What was seen in a block.                                                    K steps
 
     Attributes:
-        loss: (R, K) nats per sample on each step's batch.
+        loss: (R, K) nats per sample on each step's batch; of `tilted` and `relaxed` points without g . (w - w*).
         excess: (R, K) the same minus the loss of w* on that batch.
         accepted: (R, K) probability of acceptance; 1 where nothing is refused.
         slope: (R, K) g . (w - w*) after the step, g the gradient of the full data at w* in the open
-            directions: the part of the excess that is there because w* is no minimum.
+            directions: the part of the excess that is there because w* is no minimum; zero where it is taken off.
     """
 
     loss: Tensor
@@ -130,7 +130,8 @@ def move(
     slab = slab_steps(carried["params"].shape[1], settings.block)
     one = torch.ones_like(posterior.nbeta)
     dial = Dial((settings.step_size or math.nan) * one, (settings.friction or math.nan) * one, frozen=False)
-    tilt = posterior.project(anchor) if anchor.any() else None
+    slope_at = posterior.project(anchor) if anchor.any() else None
+    tilted = scape.restriction.tilted and slope_at is not None
     seen, base, step = [], torch.empty(0), state.step
     # Serial steps need autograd inside; the others save its bookkeeping.
     quiet = torch.no_grad if scape.engine == "serial" else torch.inference_mode
@@ -148,12 +149,17 @@ def move(
                 gradient = _stretched(engine.gradient(frozen, own), posterior.center, scape)
                 if own is not None and settings.control_variates:
                     gradient = _controlled(gradient, posterior.center, anchor)
+                if tilted:
+                    gradient = _tilted(gradient, posterior.center, anchor)
                 if len(carried) < len(algorithm.state._fields):
                     carried = algorithm.start(carried["params"], gradient, posterior)._asdict()
                 dial = dial._replace(frozen=j >= settings.burn_in)
                 moved, info = algorithm.step(algorithm.state(**carried), draws[j - first], gradient, posterior, dial)
                 carried = moved._asdict()
-                slope = 0 * info.loss if tilt is None else (tilt * (carried["params"] - posterior.center)).sum(1)
+                if tilted or slope_at is None:
+                    slope = 0 * info.loss
+                else:
+                    slope = (slope_at * (carried["params"] - posterior.center)).sum(1)
                 columns.append((info.loss, info.accepted, slope))
             loss, *rest = (torch.stack(column, 1)[:count] for column in zip(*columns, strict=True))
             if batch is not None:
@@ -198,6 +204,16 @@ def _controlled(gradient: Gradient, center: Tensor, full: Tensor) -> Gradient:
         return grad - gradient(center)[0] + full, loss
 
     return quieter
+
+
+def _tilted(gradient: Gradient, center: Tensor, full: Tensor) -> Gradient:
+    """Of L - g . (w - w*), g the full data's gradient at w*, whatever the batch."""
+
+    def level(params: Tensor) -> tuple[Tensor, Tensor]:
+        grad, loss = gradient(params)
+        return grad - full, loss - (full * (params - center)).sum(1)
+
+    return level
 
 
 def slab_steps(weights: int, block: int = BLOCK) -> int:
