@@ -2,7 +2,6 @@
 
 import math
 
-import pytest
 import torch
 
 import thalweg as tw
@@ -27,7 +26,8 @@ def near(estimate, truth, errors=4.0):
     return abs(estimate.raw - truth) < errors * estimate.stderr
 
 
-SAMPLED = {"sampler": "hmc", "gamma": GAMMA, "chains": 64, "burn_in": 100, "draws": 400, "step_size": 0.01}
+SAMPLED = {"gamma": GAMMA, "chains": 32, "burn_in": 50, "draws": 300}
+SAMPLED |= {"sampler": "hmc", "step_size": 0.01, "leapfrog_steps": 8}
 
 
 def test_tilted_is_the_quadratics_own_value_at_any_point():
@@ -39,3 +39,17 @@ def test_tilted_is_the_quadratics_own_value_at_any_point():
         assert found.stderr < 0.02 * truth
         assert not near(found, finite.regular(CURVATURES[:2], NBETA, GAMMA))  # control: a direction less is seen
     assert tw.estimate_llc(slanted(), **SAMPLED).verdict == "below-baseline"  # control: as it is, it has no value
+
+
+def test_relaxed_is_tilted_at_the_point_that_it_finds():
+    """Of a quadratic both have its own value; w_r and what is gained are known in closed form."""
+    c, h = doubles(*SLOPE), doubles(*CURVATURES)
+    found = tw.estimate_llc(slanted().restrict(kind="relaxed"), **SAMPLED)
+    assert found.verdict == "healthy"
+    assert near(found, finite.regular(CURVATURES, NBETA, GAMMA))
+    moved = -NBETA * c / (NBETA * h + GAMMA)
+    assert math.isclose(found.settings["distance"], float(moved.norm()) * math.sqrt(GAMMA / 3), rel_tol=1e-4)
+    gained = -NBETA * float((c * moved + 0.5 * h * moved**2).sum())
+    assert math.isclose(found.settings["nats_gained"], gained, rel_tol=1e-4)
+    there = tw.estimate_llc(slanted(moved.tolist()).restrict(kind="tilted"), **SAMPLED)
+    assert math.isclose(there.raw, found.raw, rel_tol=1e-4)  # the same path, up to where the descent stopped

@@ -9,7 +9,8 @@ from thalweg.landscape.data import Data, materialise
 from thalweg.landscape.gradients import announce, checked_gradients, said
 from thalweg.landscape.landscape import Landscape, Losses
 from thalweg.landscape.posterior import KINDS, Kind, LocalizedPosterior, Restriction
-from thalweg.landscape.records import Estimate, Trace
+from thalweg.landscape.records import Estimate, Relaxation, Trace
+from thalweg.landscape.relaxation import relax, sampled_point
 
 __all__ = [
     "KINDS",
@@ -23,6 +24,7 @@ __all__ = [
     "ModuleLosses",
     "PerSample",
     "PotentialLosses",
+    "Relaxation",
     "Restriction",
     "Trace",
     "announce",
@@ -36,5 +38,7 @@ __all__ = [
     "one_path",
     "other_data",
     "potential",
+    "relax",
     "said",
+    "sampled_point",
 ]

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from thalweg.errors import guarded
+from thalweg.errors import InputError, guarded
 from thalweg.landscape import Center, Landscape, LocalizedPosterior
 from thalweg.rng import stream
 from thalweg.samplers._target import Draw, Gradient
@@ -121,6 +121,8 @@ def move(
         purpose: names the streams; default the sampler.
     """
     scape, count, algorithm = engine.scape, len(chunk.which), settings.algorithm
+    if scape.restriction.kind == "relaxed" and any(center.relaxation is None for center in chunk.centers):
+        raise InputError("a relaxed point is found before it is sampled: take the center that landscape.relax gives")
     padding = chunk.rows - count
     which = torch.tensor(chunk.which + (chunk.which[0],) * padding)
     anchor = _narrow(torch.stack([c.gradient for c in chunk.centers])[which], scape)
