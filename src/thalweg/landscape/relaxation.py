@@ -4,16 +4,19 @@
 
 Newton steps by conjugate gradients in a trust region, which starts at a tenth of 1/sqrt(gamma) and follows how far
 the parabola holds: an unguarded step would jump into other basins. Products with the Hessian are differences of
-gradients, so that whatever has a gradient has them. Numbers are float64 where the model can be computed so.
+gradients, so that whatever has a gradient has them. Where a kink refuses its steps, L-BFGS goes on from there.
+Numbers are float64 where the model can be computed so.
 
 What is left, |grad U|^2 / (2 gamma), is by how much U lies above its minimum at most where L is convex. It is brought
 below AIM. A loss with kinks (ReLU) has its minimum between the pieces, where the gradient jumps by nbeta/n times a
 sample's: there TOLERANCE a weight is enough, and MOST in all.
 
-Source: Nocedal & Wright, Numerical Optimization, algorithm 7.2; by scipy (`trust-ncg`). The definition is ours.
+Source: Nocedal & Wright, Numerical Optimization, algorithms 7.2 and 7.5; by scipy (`trust-ncg`, `L-BFGS-B`). For
+L-BFGS at kinks: Lewis & Overton 2013. The definition is ours.
 """
 
 import math
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -32,6 +35,7 @@ from thalweg.tree import map_tensors
 AIM, TOLERANCE, MOST = 1e-4, 1e-3, 1.0  # nats that may be left: aimed at, for each weight, and in all
 COST = 5000  # gradients of one replica on the full data
 REFUSED = 12  # steps in a row, each a quarter of the one before: only a kink or rounding is left
+MEMORY = 20  # pairs of L-BFGS
 RADIUS = 0.1  # of 1/sqrt(gamma), the first trust region
 
 Seen = tuple[float, np.ndarray]  # U in nats, its gradient (D,)
@@ -115,33 +119,55 @@ class _Descent:
 
     def run(self) -> tuple[np.ndarray, str]:
         """The move that it ends with, and why that is no minimum; empty where it is one."""
-        limit = math.sqrt(2 * self.gamma * AIM)
-        length = math.sqrt(self.open / self.gamma)
-        options = {"initial_trust_radius": RADIUS / math.sqrt(self.gamma), "max_trust_radius": length, "gtol": limit}
         best, cut = np.zeros(self.scape.layout.width), min(MOST, TOLERANCE * self.open)
-        before, refused = 0.0, 0
+        for way in (self._newton, self._quasi_newton):
+            with suppress(_EndedError):
+                way(best, self._watch(best, cut))
+            left = self._left(self._at(best)[1])
+            if left <= cut:
+                return best, ""
+        kind = "" if self.wide else "; it runs in float32, in which alone the model can be computed"
+        return best, (
+            f"the descent from w* ended {left:.2g} nats from a minimum of the localized loss, after {self.spent}"
+            f" gradients (cuts {cut:.2g} nats, {COST} gradients){kind}: take a larger gamma, or train further"
+        )
+
+    def _watch(self, best: np.ndarray, cut: float) -> Callable[[np.ndarray], None]:
+        """Keep each place in `best`, and end where steps gain nothing any more."""
+        before, refused = self._at(best)[0], 0
 
         def kept(now: np.ndarray) -> None:
             nonlocal before, refused
             refused = refused + 1 if np.array_equal(now, best) else 0
             best[:] = now
             value, slope = self._at(now)
-            idle = self._left(slope) <= cut and before - value < AIM
-            if idle or refused == REFUSED:
+            if refused == REFUSED or (self._left(slope) <= cut and before - value < AIM):
                 raise _EndedError
             before = value
 
-        with suppress(_EndedError):
-            given = {"jac": True, "hessp": self.product, "callback": kept, "options": options}
-            best[:] = minimize(self.seen, best.copy(), method="trust-ncg", **given).x
-        left = self._left(self._at(best)[1])
-        if left <= cut:
-            return best, ""
-        kind = "" if self.wide else "; it runs in float32, in which alone the model can be computed"
-        return best, (
-            f"the descent from w* ended {left:.2g} nats from a minimum of the localized loss, after {self.spent}"
-            f" gradients (cuts {cut:.2g} nats, {COST} gradients){kind}: take a larger gamma, or train further"
-        )
+        return kept
+
+    def _newton(self, best: np.ndarray, kept: Callable[[np.ndarray], None]) -> None:
+        """Follow the trust region from `best` on."""
+        options = {
+            "initial_trust_radius": RADIUS / math.sqrt(self.gamma),
+            "max_trust_radius": math.sqrt(self.open / self.gamma),
+            "gtol": math.sqrt(2 * self.gamma * AIM),
+        }
+        given = {"jac": True, "hessp": self.product, "callback": kept, "options": options}
+        best[:] = minimize(self.seen, best.copy(), method="trust-ncg", **given).x
+
+    def _quasi_newton(self, best: np.ndarray, kept: Callable[[np.ndarray], None]) -> None:
+        """Follow the line searches of L-BFGS, which kinks do not stop; the first step is the trust region's first."""
+        unit = RADIUS / math.sqrt(self.gamma)
+
+        def scaled(z: np.ndarray) -> Seen:
+            value, slope = self.seen(unit * z)
+            return value, unit * slope
+
+        options = {"maxiter": COST, "maxfun": COST, "maxcor": MEMORY, "gtol": 0.0, "ftol": 0.0}
+        given = {"jac": True, "callback": lambda z: kept(unit * z), "options": options}
+        minimize(scaled, best / unit, method="L-BFGS-B", **given)
 
     def seen(self, move: np.ndarray) -> Seen:
         """U and its gradient; infinite where it is not finite, so that no step is taken to there."""
