@@ -37,8 +37,8 @@ def near(estimate, truth, errors=4.0):
     return abs(estimate.raw - truth) < errors * estimate.stderr
 
 
-SAMPLED = {"gamma": GAMMA, "chains": 32, "burn_in": 50, "draws": 300}
-SAMPLED |= {"sampler": "hmc", "step_size": 0.01, "leapfrog_steps": 8}
+SAMPLED = {"gamma": GAMMA, "chains": 32, "burn_in": 50, "draws": 250}
+SAMPLED |= {"sampler": "hmc", "step_size": 0.01, "leapfrog_steps": 6}
 
 
 def test_tilted_is_the_quadratics_own_value_at_any_point():
@@ -149,10 +149,10 @@ def test_relaxed_polynomials_by_quadrature(name):
 
 def test_a_descent_ends_in_the_basin_that_it_starts_in():
     """At .1, on the ridge between two wells, the parabola points to the far side and has no minimum."""
-    for start in (0.1, -0.1):
-        scape = tw.potential(lambda w: ((w["w"] ** 2 - 1) ** 2).sum(), {"w": doubles(start)}, n=N)
+    for side in (0.1, -0.1):
+        scape = tw.potential(lambda w: ((w["w"] ** 2 - 1) ** 2).sum(), {"w": doubles(side)}, n=N)
         found = relax(scape, measure(scape), NBETA, GAMMA)
-        assert math.copysign(1.0, start) * found.params.item() > 0.95
+        assert math.copysign(1.0, side) * found.params.item() > 0.95
         assert not found.unreached
 
 
@@ -199,7 +199,7 @@ def test_batches_take_off_the_slope_of_all_samples():
     scape = tw.landscape(module, (inputs, 0.3 * noise), squares).restrict(kind="tilted")
     nbeta, curvatures = n / math.log(n), torch.linalg.eigvalsh(inputs.T @ inputs / n)
     shares = [0.5 * nbeta * h / ((a := nbeta * h + gamma) * (1 - eps * a / 4)) for h in curvatures.tolist()]
-    settings = {"step_size": eps, "gamma": gamma, "chains": 32, "burn_in": 400, "draws": 2500, "batch_size": 40}
+    settings = {"step_size": eps, "gamma": gamma, "chains": 32, "burn_in": 300, "draws": 1500, "batch_size": 40}
     found = tw.estimate_llc(scape, control_variates=True, **settings)
     assert found.verdict == "healthy"
     assert abs(found.raw - sum(shares)) < 4 * found.stderr + 0.01 * sum(shares)
@@ -321,21 +321,9 @@ def test_the_command_says_the_kind(tmp_path, monkeypatch):
     write_run(tmp_path / "run", count=1)
     (tmp_path / "world.py").write_text("from conftest import Net as model, classes\ndata = classes()\n")
     monkeypatch.chdir(tmp_path)
-    words = [
-        "survey",
-        "run",
-        "--model",
-        "world.py:model",
-        "--data",
-        "world.py:data",
-        "--loss",
-        "cross_entropy",
-        "--chains",
-        "2",
-        "--burn-in",
-        "0",
-    ]
-    words += ["--draws", "8", "--workers", "1"]
+    place = {"model": "world.py:model", "data": "world.py:data", "loss": "cross_entropy"}
+    given = place | {"chains": "2", "burn-in": "0", "draws": "8", "workers": "1"}
+    words = ["survey", "run", *(part for key, value in given.items() for part in (f"--{key}", value))]
 
     def said(*more):
         return CliRunner().invoke(app, [*words, *more])
