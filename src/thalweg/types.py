@@ -19,6 +19,7 @@ class Verdict(StrEnum):
     CHAINS_DISAGREE = "chains-disagree"  # each is steady, about another mean
     NOT_LOCALISED = "not-localised"  # chains reached points more singular than w*
     NO_MINIMUM = "no-minimum"  # regret of a policy that falls without end as its logits grow
+    NOT_RELAXED = "not-relaxed"  # the descent from w* reached no minimum of the localized loss
 
 
 __all__ = ["Params", "Tree", "Verdict"]

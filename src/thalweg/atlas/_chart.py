@@ -15,6 +15,7 @@ from thalweg.store import VERDICTS
 BLUE, ORANGE, GREEN, PURPLE, GREY = "#2f6690", "#c8553d", "#1b7f5c", "#7b5ea7", "#6b7280"
 RED = "#b3122a"  # hazards, which have a shape of their own as well
 FURTHER = (GREY, "#b7862b", BLUE, ORANGE)  # readings beside the first, in their order
+KINDS = {"at": " at w*", "orthogonal": ", orthogonal to the gradient", "tilted": ", tilted", "relaxed": ", relaxed"}
 BANDS = {"A": GREEN, "B": PURPLE, "other": GREY}  # colour of a transition of each kind
 
 
@@ -65,6 +66,7 @@ class Chart:
         transitions: shaded and named.
         n: samples, for lines of equal free energy.
         hazards: triangles on the time axis.
+        kind: of point that the first of the llcs is of, in words that follow its name.
     """
 
     title: str
@@ -75,6 +77,7 @@ class Chart:
     transitions: tuple[Transition, ...]
     n: int
     hazards: tuple[Hazard, ...] = ()
+    kind: str = ""
 
 
 def chart(
@@ -84,6 +87,7 @@ def chart(
     *,
     title: str,
     n: int,
+    kind: str = "at",
     others: Mapping[str, Mapping[str, np.ndarray]],
     levels: Mapping[str, tuple[float, float]],
     hazards: Sequence[Hazard] = (),
@@ -96,6 +100,7 @@ def chart(
         transitions: found in them.
         title: of the figure.
         n: samples.
+        kind: of point.
         others: further readings of the same checkpoints: label -> columns.
         levels: readings to compare with: label -> (value, standard error).
         hazards: at steps within those of the survey.
@@ -112,10 +117,10 @@ def chart(
     losses = [Curve("train loss", columns["train_loss"], None, everywhere, BLUE)]
     if np.isfinite(columns["test_loss"]).any():
         losses.append(Curve("test loss", columns["test_loss"], None, everywhere, ORANGE))
-    llcs = [_llc("λ̂", columns, GREEN)]
+    llcs = [_llc(f"λ̂{KINDS[kind]}", columns, GREEN)]
     colours = cycle(FURTHER)
     llcs += [_llc(f"λ̂, {label}", other, next(colours), faint=True) for label, other in others.items()]
-    return Chart(title, steps, tuple(losses), tuple(llcs), levels, tuple(transitions), n, tuple(hazards))
+    return Chart(title, steps, tuple(losses), tuple(llcs), levels, tuple(transitions), n, tuple(hazards), KINDS[kind])
 
 
 def _llc(label: str, columns: Mapping[str, np.ndarray], colour: str, faint: bool = False) -> Curve:

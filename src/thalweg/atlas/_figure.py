@@ -64,7 +64,7 @@ def _time(above: Axes, below: Axes, chart: Chart) -> None:
     _hazards(below, chart)
     above.tick_params(labelbottom=False)
     above.set_ylabel("loss (nats per sample)")
-    below.set_ylabel("learning coefficient λ̂")
+    below.set_ylabel(f"learning coefficient λ̂{chart.kind}")
     below.set_xlabel("training step" + " (on a logarithm)" * time.logarithmic)
     above.legend(frameon=False, fontsize=9)
     if len(chart.llcs) > 1 or chart.hazards:
@@ -138,6 +138,6 @@ def _plane(axes: Axes, plane: Plane, chart: Chart) -> None:
     axes.set_xlim(left, right)
     axes.set_ylim(foot, top)
     axes.set_xlabel("train loss (nats per sample)")
-    axes.set_ylabel("learning coefficient λ̂")
+    axes.set_ylabel(f"learning coefficient λ̂{chart.kind}")
     axes.set_title(f"on a grey line the free energy nL + λ log n is equal, n = {plane.n}", loc="right", fontsize=7,
                    color="0.45", pad=2)  # fmt: skip

@@ -60,7 +60,7 @@ def _drawing(chart: Chart) -> dict[str, Any]:
     place = _place(time)
     loss = _axis(chart.losses, {}, TOP + 180, TOP)
     llc = _axis(chart.llcs, chart.levels, TOP + 480, TOP + 210)
-    above, below = "loss, nats per sample", "learning coefficient λ̂"
+    above, below = "loss, nats per sample", f"learning coefficient λ̂{chart.kind}"
     panels = [
         {
             "title": title,

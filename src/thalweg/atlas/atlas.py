@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from thalweg.atlas._chart import Chart, Hazard, chart, columns_of
+from thalweg.atlas._chart import KINDS, Chart, Hazard, chart, columns_of
 from thalweg.atlas._figure import draw
 from thalweg.atlas._page import TableRow, write
 from thalweg.phases import Forecast
@@ -15,7 +15,14 @@ from thalweg.store import VERDICTS, Survey
 
 CELLS = {"train_loss": ".4f", "test_loss": ".4f", "llc": ".1f", "llc_stderr": ".1f", "rhat": ".3f", "ess": ".0f",
          "weight_norm": ".2f", "gradient_norm": ".2g", "log_determinant": ".1f", "functional_variance": ".1f",
-         }  # fmt: skip
+         "distance": ".2f", "nats_gained": ".1f"}  # fmt: skip
+WHERE = {
+    "at": "in all directions",
+    "orthogonal": "orthogonal to the gradient at w*",
+    "tilted": "without the linear part of the loss at w* (tilted: it depends on coordinates, and has no theorem)",
+    "relaxed": "at the minimum of the localized loss that a descent from w* ends in (relaxed: of a basin, not of the"
+    " checkpoint, where the distance is above 1; losses are those of the checkpoints)",
+}
 
 
 def atlas(
@@ -46,7 +53,7 @@ def atlas(
     verdicts = survey.verdicts
     foreseen = {forecast.end: forecast for forecast in survey.forecasts()}
     rows = [_row(table, i, verdicts[i], table.attrs["reasons"][i], foreseen) for i in range(len(verdicts))]
-    notes, told = _notes(table, verdicts), _foreseen(list(foreseen.values()))
+    notes, told = _notes(table, verdicts, survey.kind), _foreseen(list(foreseen.values()))
     return write(gathered, Path(path), rows=rows, attributes=attributes, notes=notes, forecasts=told)
 
 
@@ -77,6 +84,7 @@ def _gather(
     for label, line in (lines or {}).items():
         last = {name: values[-1] for name, values in columns_of(line.table).items()}
         healthy = VERDICTS[last["verdict"]] == "healthy"
+        label = _labelled(label, line, survey)
         levels[label if healthy else f"{label} (unhealthy)"] = float(last["llc"]), float(last["llc_stderr"])
     return chart(
         columns["step"],
@@ -84,10 +92,16 @@ def _gather(
         survey.transitions(),
         title=title or f"{survey.path.stem}: the learning coefficient along training",
         n=int(survey.table.attrs["settings"][0]["n"]),
-        others={label: columns_of(other.table) for label, other in (others or {}).items()},
+        kind=survey.kind,
+        others={_labelled(label, other, survey): columns_of(other.table) for label, other in (others or {}).items()},
         levels=levels,
         hazards=hazards,
     )
+
+
+def _labelled(label: str, other: Survey, first: Survey) -> str:
+    """A label, with the kind of point where that is another than the first survey's."""
+    return label if other.kind == first.kind else f"{label}{KINDS[other.kind]}"
 
 
 def _row(table: Any, i: int, verdict: str, reasons: Sequence[str], foreseen: Mapping[int, Forecast]) -> TableRow:
@@ -122,11 +136,11 @@ def _foreseen(forecasts: list[Forecast]) -> list[str]:
     ]
 
 
-def _notes(table: Any, verdicts: list[str]) -> list[str]:
+def _notes(table: Any, verdicts: list[str], kind: str) -> list[str]:
     """What was measured, in a sentence or two."""
     made: list[dict[str, Any]] = table.attrs["settings"]
     first, lost = made[0], sum(v != "healthy" for v in verdicts)
-    where = "orthogonal to the gradient at w*" if first["orthogonal_to_gradient"] else "in all directions"
+    where = WHERE[kind]
     health = "all of them healthy" if lost == 0 else f"{lost} of them unhealthy"
 
     def over(name: str) -> str:

@@ -13,7 +13,7 @@ from torch import nn
 from torch.nn.parameter import is_lazy
 
 from thalweg.errors import InputError, guarded, shown
-from thalweg.landscape import Landscape, landscape
+from thalweg.landscape import KINDS, Kind, Landscape, landscape
 from thalweg.samplers import check_memory
 
 UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "KI": 1 << 10, "MI": 1 << 20, "GI": 1 << 30}
@@ -102,6 +102,20 @@ def _check_size(module: Any, memory: int | None) -> None:
     held = [w for w in (*module.parameters(), *module.buffers()) if not is_lazy(w)]
     item = max((w.element_size() for w in moving), default=0)
     check_memory(sum(w.numel() for w in moving), item, sum(w.nbytes for w in held), memory)
+
+
+def kind(text: str | None, orthogonal: bool) -> Kind | None:
+    """The kind of point that `--kind` or its short form `--orthogonal` asks for; None where neither does.
+
+    Raises:
+        InputError: no kind, or another than the short form's.
+    """
+    found: Kind | None = next((known for known in KINDS if known == text), None)
+    if text is not None and found is None:
+        raise InputError(f"kind {shown(text)}: give one of {', '.join(KINDS)}")
+    if orthogonal and found not in (None, "orthogonal"):
+        raise InputError(f"--kind {found} and --orthogonal are two kinds of point: leave one of them out")
+    return "orthogonal" if orthogonal else found
 
 
 def amount(text: str | None) -> int | None:

@@ -22,7 +22,7 @@ from thalweg.cli._aside import aside
 from thalweg.cli._ending import ended
 from thalweg.recipes import RECIPES, UNHEALTHY_SHARE, find
 from thalweg.runtime import claim_process, one_thread
-from thalweg.store import Survey, open_survey
+from thalweg.store import MOVED, Survey, open_survey
 from thalweg.survey import survey
 
 app = typer.Typer(
@@ -102,7 +102,10 @@ def _run_survey(
     whole: Whole = None,
     test: Annotated[str | None, typer.Option(help="FILE.py:NAME of test data.")] = None,
     restrict: Annotated[list[str] | None, typer.Option(help="Pattern of parameter names that move.")] = None,
-    orthogonal: Annotated[bool, typer.Option("--orthogonal", help="Only orthogonal to the gradient at w*.")] = False,
+    kind: Annotated[
+        str | None, typer.Option(help="Of point: at, orthogonal, tilted or relaxed.", show_default="at")
+    ] = None,
+    orthogonal: Annotated[bool, typer.Option("--orthogonal", help="The same as --kind orthogonal.")] = False,
     n: Annotated[int | None, typer.Option(help="Sample size of the theory.", show_default="samples")] = None,
     rtol: Annotated[float | None, typer.Option(help="Relative error at which it stops.", show_default="0.05")] = None,
     budget: Annotated[int | None, typer.Option(help="Full gradients a chain may take.", show_default="20000")] = None,
@@ -137,12 +140,12 @@ def _run_survey(
         step_size=step_size, gamma=gamma, nbeta=nbeta, batch_size=batch_size, compile=compiled or None,
     )  # fmt: skip
     settings: dict[str, Any] = {"seed": seed} | {name: value for name, value in given.items() if value is not None}
-    limit = names.amount(memory)
+    limit, chosen = names.amount(memory), names.kind(kind, orthogonal)
     with aside():
         scape = names.scape(whole, {"model": model, "data": data, "loss": loss}, n=n, name=name, memory=limit)
         held_out = names.built(names.from_file(test, "test"), "test") if test else None
-        if restrict or orthogonal:
-            scape = scape.restrict(restrict or None, orthogonal_to_gradient=orthogonal)
+        if restrict or chosen:
+            scape = scape.restrict(restrict or None, kind=chosen)
         beside = {"test_data": held_out, "logged": log or ()}
         done = survey(scape, series, out, workers=workers, memory=limit, **beside, **settings)
     unhealthy = float((~done.healthy).mean())
@@ -157,8 +160,10 @@ def _run_survey(
 
 def _print_survey(done: Survey) -> None:
     """Its table, why estimates have no value, and its transitions."""
-    columns = ["step", "train_loss", "llc", "llc_raw", "llc_stderr", "verdict"]
-    typer.echo(done.to_dataframe()[columns].to_string(index=False))
+    table = done.to_dataframe()
+    moved = [name for name in MOVED if name in table]
+    columns = ["step", "train_loss", "llc", "llc_raw", "llc_stderr", "verdict", "kind", *moved]
+    typer.echo(table[columns].to_string(index=False))
     for step, reasons in zip(done.column("step"), done.reasons, strict=True):
         if reasons:
             typer.echo(f"step {step}: {'; '.join(reasons)}")

@@ -5,17 +5,28 @@ batches is the same, since E L_B(w*) = L_n(w*), and their variance lower by orde
 Source: Lau et al. 2023 (arXiv 2308.12108), eq. 15.
 """
 
+import math
 from typing import Any, Literal
 
 import numpy as np
 
 from thalweg.errors import InputError
+from thalweg.estimators._kinds import NO_HEALTH, moved, nothing, settle_point, told_of_kind
 from thalweg.estimators._progress import bar
-from thalweg.estimators.adaptation._settle import settle
 from thalweg.estimators.adaptation.auto import Auto
 from thalweg.estimators.adaptation.pace import counted
 from thalweg.estimators.diagnostics import Health, diagnose
-from thalweg.landscape import Center, Estimate, Landscape, Trace, announce, checked_gradients, measure, said
+from thalweg.landscape import (
+    Center,
+    Estimate,
+    Landscape,
+    Trace,
+    announce,
+    checked_gradients,
+    measure,
+    said,
+    sampled_point,
+)
 from thalweg.samplers import (
     Block,
     Chunk,
@@ -72,6 +83,9 @@ def estimate_llc(
             return estimate_auto(landscape, auto, center, progress=progress)
     resolved = chosen.resolve(landscape.n, len(landscape.data) if landscape.data else None)
     with threads(resolved.threads):
+        center = sampled_point(landscape, center, resolved.nbeta or math.nan, resolved.gamma)
+        if center.unreached:
+            return estimate(trace(*nothing(resolved), resolved, center), resolved, landscape)
         seen = _sample(landscape, resolved, chunks([center], [0], resolved.chains, width(landscape)))
     return estimate(trace(*seen, resolved, center), resolved, landscape)
 
@@ -119,13 +133,18 @@ def estimate_auto(
         progress: a bar on standard error; None for one where that is a terminal.
     """
     resolved = auto.resolve(landscape)
+    made = {"rtol": auto.rtol, "budget": auto.budget, "seconds": auto.seconds}
     with bar(resolved.budget, progress) as tick:
-        found = settle(engine or Engine(landscape, compiled=False), resolved, center, step, tick)
+        found, center = settle_point(engine or Engine(landscape, compiled=False), resolved, center, step, tick)
+    if found is None:
+        sampler = resolved.largest.sampler
+        settings = resolved.settings(sampler=sampler, gamma=resolved.first_gamma, draws=8).resolve(landscape.n)
+        return estimate(trace(*nothing(settings), settings, center), settings, landscape, made | {"gradients": 0})
     cut = found.burn_in
     settings = found.settings.model_copy(update={"burn_in": cut, "draws": found.loss.shape[1] - cut})
-    made = {"rtol": auto.rtol, "budget": auto.budget, "seconds": auto.seconds, "gradients": round(found.spent)}
+    made["gradients"] = round(found.spent)
     seen = trace(found.loss, found.excess, found.slope, settings, center)
-    return _estimate(found.health, seen, describe(settings, landscape) | made, (*_held(landscape), *found.choices))
+    return _estimate(found.health, seen, describe(settings, landscape) | made, landscape, found.choices)
 
 
 def _sample(landscape: Landscape, settings: Settings, parts: list) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -152,41 +171,44 @@ def trace(loss: np.ndarray, excess: np.ndarray, slope: np.ndarray, settings: Set
     """Cut burn-in off the losses (C, steps) of one checkpoint."""
     cut = settings.burn_in
     early, late = np.s_[:, :cut], np.s_[:, cut:]
-    return Trace(loss[late], excess[late], loss[early], excess[early], center.loss, slope[late], center.doubt)
+    told = center.doubt, center.relaxation
+    return Trace(loss[late], excess[late], loss[early], excess[early], center.loss, slope[late], *told)
 
 
-def estimate(seen: Trace, settings: Settings, landscape: Landscape) -> Estimate:
+def estimate(seen: Trace, settings: Settings, landscape: Landscape, made: dict[str, Any] | None = None) -> Estimate:
     """Turn a trace into an estimate.
 
     Args:
         seen: the trace of one checkpoint.
         settings: resolved, that it was sampled with.
         landscape: that it was sampled in.
+        made: what it was made with beside.
     """
+    lost = seen.relaxation is not None and seen.relaxation.reason
     wide = np.array([is_wide(chain) for chain in range(settings.chains)]) if settings.bracketed else None
-    health = diagnose(seen.excess, seen.burn_in_excess, seen.slope, wide)
-    return _estimate(health, seen, describe(settings, landscape), _held(landscape))
+    health = NO_HEALTH if lost else diagnose(seen.excess, seen.burn_in_excess, seen.slope, wide)
+    return _estimate(health, seen, describe(settings, landscape) | (made or {}), landscape)
 
 
-def _estimate(health: Health, seen: Trace, made: dict[str, Any], choices: tuple[str, ...]) -> Estimate:
-    """The excess in units of 1/nbeta; no value where it is known that w* is no minimum."""
-    verdict = Verdict.NO_MINIMUM if seen.doubt and health.verdict is not Verdict.DIVERGED else health.verdict
+def _estimate(
+    health: Health, seen: Trace, made: dict[str, Any], landscape: Landscape, choices: tuple[str, ...] = ()
+) -> Estimate:
+    """The excess in units of 1/nbeta; no value where it is known that the point is no minimum."""
+    found = [health.verdict]
+    if health.verdict is not Verdict.DIVERGED:
+        found = [*([Verdict.NO_MINIMUM] if seen.doubt else []), *found]
+    doubts = [seen.doubt, seen.relaxation.reason if seen.relaxation else ""]
     return Estimate(
         raw=made["nbeta"] * health.mean,
         stderr=made["nbeta"] * health.stderr,
         rhat=health.rhat,
         ess=health.ess,
-        verdict=verdict,
-        reasons=(*([seen.doubt] if seen.doubt else []), *health.reasons),
-        choices=choices,
-        settings=made,
+        verdict=found[0],
+        reasons=(*(doubt for doubt in doubts if doubt), *health.reasons),
+        choices=(*([said(landscape)] if landscape.restriction.held else []), *told_of_kind(made, seen), *choices),
+        settings=made | moved(seen),
         trace=seen,
     )
-
-
-def _held(landscape: Landscape) -> tuple[str, ...]:
-    """A sentence where weights are held that have no gradient."""
-    return (said(landscape),) if landscape.restriction.held else ()
 
 
 def describe(settings: Settings | Auto, landscape: Landscape) -> dict[str, Any]:
@@ -199,6 +221,7 @@ def describe(settings: Settings | Auto, landscape: Landscape) -> dict[str, Any]:
         "engine": landscape.engine,
         "engine_reason": landscape.engine_reason,
         "masked": sorted(restriction.masks or {}),
+        "kind": restriction.kind,
         "orthogonal_to_gradient": restriction.orthogonal_to_gradient,
         "localized": sorted(restriction.localization or {}),
         **({"held": list(restriction.held)} if restriction.held else {}),

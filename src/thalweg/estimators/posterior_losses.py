@@ -1,15 +1,16 @@
 """Per-sample losses along the posterior: what WAIC, influence functions and susceptibilities are computed from."""
 
+import math
 from typing import Any, Literal
 
 import numpy as np
 import torch
 
-from thalweg.errors import InputError
+from thalweg.errors import InputError, UnhealthyError
 from thalweg.estimators.adaptation.auto import Auto
 from thalweg.estimators.adaptation.pace import counted
 from thalweg.estimators.llc import choice, estimate_auto
-from thalweg.landscape import Data, Landscape, announce, checked_gradients, measure, other_data
+from thalweg.landscape import Data, Landscape, announce, checked_gradients, measure, other_data, sampled_point
 from thalweg.samplers import Engine, Settings, State, chunks, move, place, start, threads, width
 
 LIMIT = 2 << 30  # bytes of losses that are held
@@ -38,7 +39,7 @@ def posterior_losses(
 
     Raises:
         InputError: a potential, which has no samples; more than 2 GiB of losses.
-        UnhealthyError: adaptation found no healthy estimate.
+        UnhealthyError: adaptation found no healthy estimate; a descent reached no relaxed point.
     """
     if landscape.data is None:
         raise InputError("a potential has no samples: give a landscape of a module with data")
@@ -60,6 +61,9 @@ def posterior_losses(
         raise InputError(f"{size >> 20} MiB of losses: take fewer draws, chains or samples, or a larger every")
     engine, kept = Engine(landscape, compiled=chosen.compile), []
     with threads(chosen.threads):
+        center = sampled_point(landscape, center, chosen.nbeta or math.nan, chosen.gamma)
+        if center.unreached:
+            raise UnhealthyError(f"there is no relaxed point: {center.unreached}")
         for chunk in chunks([center], [0], chosen.chains, width(landscape)):
             state: State = start(chunk)
             state, _ = move(engine, chosen, chunk, state, chosen.burn_in) if chosen.burn_in else (state, None)

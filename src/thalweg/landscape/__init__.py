@@ -8,19 +8,23 @@ from thalweg.landscape.center import Center, full_loss, measure
 from thalweg.landscape.data import Data, materialise
 from thalweg.landscape.gradients import announce, checked_gradients, said
 from thalweg.landscape.landscape import Landscape, Losses
-from thalweg.landscape.posterior import LocalizedPosterior, Restriction
-from thalweg.landscape.records import Estimate, Trace
+from thalweg.landscape.posterior import KINDS, Kind, LocalizedPosterior, Restriction
+from thalweg.landscape.records import Estimate, Relaxation, Trace
+from thalweg.landscape.relaxation import relax, sampled_point
 
 __all__ = [
+    "KINDS",
     "Center",
     "Data",
     "Estimate",
+    "Kind",
     "Landscape",
     "LocalizedPosterior",
     "Losses",
     "ModuleLosses",
     "PerSample",
     "PotentialLosses",
+    "Relaxation",
     "Restriction",
     "Trace",
     "announce",
@@ -34,5 +38,7 @@ __all__ = [
     "one_path",
     "other_data",
     "potential",
+    "relax",
     "said",
+    "sampled_point",
 ]

@@ -12,6 +12,7 @@ from thalweg.landscape._loss import mean
 from thalweg.landscape._passes import check_mode
 from thalweg.landscape.data import Data
 from thalweg.landscape.landscape import Landscape
+from thalweg.landscape.records import Relaxation
 from thalweg.tree import Layout
 from thalweg.types import Params
 
@@ -29,6 +30,7 @@ class Center:
         losses: (n,) per-sample losses at w*, nats; (1,) for a potential.
         gradient: (D,) of L_n at w*, only over directions that move; zero where it is mere rounding.
         doubt: why w* is no minimum, where the losses can tell; else empty.
+        relaxation: how this point was found, where it is another than the checkpoint.
     """
 
     params: Tensor
@@ -36,11 +38,17 @@ class Center:
     losses: Tensor
     gradient: Tensor
     doubt: str = ""
+    relaxation: Relaxation | None = None
 
     @property
     def loss(self) -> float:
         """L_n(w*), nats per sample: the baseline."""
         return mean(self.losses)
+
+    @property
+    def unreached(self) -> str:
+        """Why the descent reached no point that could be sampled; empty where it did, and where there was none."""
+        return self.relaxation.reason if self.relaxation else ""
 
     @property
     def normal(self) -> Tensor:

@@ -8,10 +8,10 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from thalweg.errors import InputError
+from thalweg.errors import InputError, shown
 from thalweg.landscape._fit import by_own_names, check_weights, few, fitted
 from thalweg.landscape.data import Data
-from thalweg.landscape.posterior import Restriction
+from thalweg.landscape.posterior import KINDS, Kind, Restriction
 from thalweg.old_names import old_keywords
 from thalweg.tree import Layout
 from thalweg.types import Params, Tree
@@ -129,20 +129,24 @@ class Landscape:
         masks: Params | None = None,
         orthogonal_to_gradient: bool = False,
         localization: dict[str, Tensor | float] | None = None,
+        kind: Kind | None = None,
     ) -> "Landscape":
         """The same landscape, with fewer directions open.
 
         Args:
             names: pattern or patterns of parameter names that move (`"blocks.0.*"`); others freeze.
             masks: {name: bool tensor of the parameter's shape}; False freezes a weight.
-            orthogonal_to_gradient: close the direction of the full-data gradient at w*, the
-                correction for checkpoints that are not minima.
+            orthogonal_to_gradient: the same as `kind="orthogonal"`.
             localization: {name: t > 0}, a number or a tensor of the parameter's shape: that parameter is tied
                 to w* by gamma t^2. A ReLU network whose layer was multiplied by 10 has the estimate
                 that it had if that layer's t is 1/10.
+            kind: of point that a checkpoint is taken for; default what it is already, at first `at`: w* as it is.
+                `orthogonal` closes the direction of the full-data gradient at w*. `tilted` takes g . (w - w*) off
+                the loss, g that gradient. `relaxed` goes to the minimum of the localized loss first, the
+                localization staying at w*. Which to take when: docs/adaptation.md.
 
         Raises:
-            InputError: a pattern that matches nothing, a mask of another shape.
+            InputError: a pattern that matches nothing, a mask of another shape, two kinds at once.
         """
         params, frozen = self.params, self.frozen
         if names is not None:
@@ -165,8 +169,8 @@ class Landscape:
             raise InputError("the masks leave no weight to move: set some entries True")
         localizations = (self.restriction.localization or {}) | self._localizations(params, localization or {})
         localizations = {k: t for k, t in localizations.items() if k in params}
-        orthogonal = orthogonal_to_gradient or self.restriction.orthogonal_to_gradient
-        restriction = Restriction(merged or None, orthogonal, localizations or None, self.restriction.held)
+        chosen = _kind(kind, orthogonal_to_gradient) or self.restriction.kind
+        restriction = Restriction(merged or None, chosen, localizations or None, self.restriction.held)
         return replace(self, params=params, frozen=frozen, restriction=restriction)
 
     @property
@@ -215,3 +219,12 @@ class Landscape:
         params, frozen = ({k: placed[k] for k in names} for names in (self.params, self.frozen))
         check_weights(params, frozen)
         return replace(self, params=params, frozen=frozen)
+
+
+def _kind(kind: Kind | None, orthogonal: bool) -> Kind | None:
+    """The kind of point that is asked for, in either way; None where none is."""
+    if kind is not None and kind not in KINDS:
+        raise InputError(f"kind {shown(str(kind))}: give one of {', '.join(KINDS)}")
+    if orthogonal and kind not in (None, "orthogonal"):
+        raise InputError(f"kind {kind!r} and orthogonal to the gradient are two kinds of point: give one of them")
+    return "orthogonal" if orthogonal else kind

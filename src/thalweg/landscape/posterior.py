@@ -2,16 +2,30 @@
 
     p(w) ~ exp(-nbeta L_n(w) - (gamma/2) |t (w - w*)|^2),    t = 1 unless rescaled
 
-Source: Lau et al. 2023 (arXiv 2308.12108), eq. 14; the orthogonal restriction is the correction for
-checkpoints that are not minima of Panickssery & Vaintrob 2023.
+What L and w* stand for where w* is no minimum is the kind of point:
+
+    at           L_n and w* as they are
+    orthogonal   the same, without the direction of the gradient g of the full data at w*
+    tilted       L_n(w) - g . (w - w*) in the place of L_n(w)
+    relaxed      tilted at w_r, the minimum of nbeta L_n(w) + (gamma/2) |t (w - w*)|^2 that a descent from w* ends in
+
+Since the gradient of that sum vanishes at w_r, `relaxed` is the localized posterior of w* itself, read from w_r:
+nbeta L_n(w) + (gamma/2) |t (w - w*)|^2 = nbeta (L_n(w) - g . (w - w_r)) + (gamma/2) |t (w - w_r)|^2 + a number, g at
+w_r. The posterior of `tilted` at another w* is another one, it depends on coordinates, and no theorem is behind it.
+
+Source: Lau et al. 2023 (arXiv 2308.12108), eq. 14, for `at`; the orthogonal restriction is the correction for
+checkpoints that are not minima of Panickssery & Vaintrob 2023. `tilted` and `relaxed` are ours.
 """
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 from torch import Tensor
 
 from thalweg.types import Params
+
+Kind = Literal["at", "orthogonal", "tilted", "relaxed"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,16 +35,26 @@ class Restriction:
     Attributes:
         masks: {name: bool tensor of the parameter's shape}; False stays where it is. Names that
             are missing move whole.
-        orthogonal_to_gradient: only directions orthogonal to the full-data gradient at w*.
+        kind: of point that w* is taken for, see above.
         localization: {name: number or tensor of the parameter's shape} t > 0; the localization of a weight is
             gamma t^2, so that lengths are measured in units of 1/t. Missing names have 1.
         held: what the masks hold because the loss depends on it and gives it no gradient, by name.
     """
 
     masks: Params | None = None
-    orthogonal_to_gradient: bool = False
+    kind: Kind = "at"
     localization: Params | None = None
     held: tuple[str, ...] = ()
+
+    @property
+    def orthogonal_to_gradient(self) -> bool:
+        """Whether the direction of the full-data gradient at w* is closed."""
+        return self.kind == "orthogonal"
+
+    @property
+    def tilted(self) -> bool:
+        """Whether the linear part of the loss at the centre is taken off."""
+        return self.kind in ("tilted", "relaxed")
 
 
 class LocalizedPosterior(NamedTuple):

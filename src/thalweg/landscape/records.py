@@ -11,18 +11,44 @@ from thalweg.types import Verdict
 
 
 @dataclass(frozen=True)
+class Relaxation:
+    """How the point w_r was found from the checkpoint w*, and how it lies to it.
+
+    Attributes:
+        distance: |t (w_r - w*)| sqrt(gamma/D), D open weights: 1 is as far as the localization alone lets draws go.
+        nats_gained: nbeta (L_n(w*) - L_n(w_r)).
+        gradients: of the full data that the descent took.
+        loss: L_n(w*), nats per sample.
+        weight_norm: of w*.
+        gradient_norm: of L_n at w*, over open directions.
+        reason: why no minimum was reached; empty where one was.
+    """
+
+    distance: float
+    nats_gained: float
+    gradients: int
+    loss: float
+    weight_norm: float
+    gradient_norm: float
+    reason: str = ""
+
+
+@dataclass(frozen=True)
 class Trace:
     """Losses of every draw of the chains of one checkpoint.      C chains, N draws
 
     Attributes:
-        loss: (C, N) nats per sample, on each draw's own batch.
+        loss: (C, N) nats per sample, on each draw's own batch; of `tilted` and `relaxed` points without its linear
+            part g . (w - w*), and so is the excess. Of `relaxed` ones w* is w_r in all that follows.
         excess: (C, N) the same minus the loss of w* on the same batch; its mean over batches is
             L_n(w) - L_n(w*), without the noise that both share.
         burn_in_loss: (C, N0), apart; it never enters an estimate.
         burn_in_excess: (C, N0).
         baseline: L_n(w*) over the full data, before any step.
-        slope: (C, N) g . (w - w*), nats per sample, g the gradient of the full data at w*; zero at a minimum.
+        slope: (C, N) g . (w - w*), nats per sample, g the gradient of the full data at w*; zero at a minimum, and
+            where it is taken off.
         doubt: why w* is no minimum whatever the draws say; empty where nothing is known.
+        relaxation: how w_r was found; None where w* itself is sampled.
     """
 
     loss: np.ndarray
@@ -32,6 +58,7 @@ class Trace:
     baseline: float
     slope: np.ndarray
     doubt: str = ""
+    relaxation: Relaxation | None = None
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from thalweg.errors import guarded
+from thalweg.errors import InputError, guarded
 from thalweg.landscape import Center, Landscape, LocalizedPosterior
 from thalweg.rng import stream
 from thalweg.samplers._target import Draw, Gradient
@@ -61,11 +61,11 @@ class Block:
     """What was seen in a block.                                                    K steps
 
     Attributes:
-        loss: (R, K) nats per sample on each step's batch.
+        loss: (R, K) nats per sample on each step's batch; of `tilted` and `relaxed` points without g . (w - w*).
         excess: (R, K) the same minus the loss of w* on that batch.
         accepted: (R, K) probability of acceptance; 1 where nothing is refused.
         slope: (R, K) g . (w - w*) after the step, g the gradient of the full data at w* in the open
-            directions: the part of the excess that is there because w* is no minimum.
+            directions: the part of the excess that is there because w* is no minimum; zero where it is taken off.
     """
 
     loss: Tensor
@@ -151,6 +151,8 @@ def move(
         sizes: (R,) step sizes of the replicas, in the place of the settings' one.
     """
     scape, count, algorithm = engine.scape, len(chunk.which), settings.algorithm
+    if scape.restriction.kind == "relaxed" and any(center.relaxation is None for center in chunk.centers):
+        raise InputError("a relaxed point is found before it is sampled: take the center that landscape.relax gives")
     padding = chunk.rows - count
     which = torch.tensor(chunk.which + (chunk.which[0],) * padding)
     anchor = _narrow(torch.stack([c.gradient for c in chunk.centers])[which], scape)
@@ -158,12 +160,9 @@ def move(
     frozen = {k: torch.stack([c.frozen[k] for c in chunk.centers])[which] for k in chunk.centers[0].frozen}
     carried = {k: torch.cat([t, t[:1].expand(padding, *t.shape[1:])]) for k, t in state.carried.items()}
     slab = slab_steps(carried["params"].shape[1], settings.block)
-    one = torch.ones_like(posterior.nbeta)
-    size = (settings.step_size or math.nan) * one
-    if sizes is not None:
-        size = torch.cat([sizes, sizes[:1].expand(padding)])[:, None].to(size)
-    dial = Dial(size, (settings.friction or math.nan) * one, frozen=False)
-    tilt = posterior.project(anchor) if anchor.any() else None
+    dial = _dial(posterior, settings, sizes, padding)
+    slope_at = posterior.project(anchor) if anchor.any() else None
+    tilted = scape.restriction.tilted and slope_at is not None
     seen, base, step = [], torch.empty(0), state.step
     # Serial steps need autograd inside; the others save its bookkeeping.
     quiet = torch.no_grad if scape.engine == "serial" else torch.inference_mode
@@ -181,12 +180,17 @@ def move(
                 gradient = _stretched(engine.gradient(frozen, own), posterior.center, scape)
                 if own is not None and settings.control_variates:
                     gradient = _controlled(gradient, posterior.center, anchor)
+                if tilted:
+                    gradient = _tilted(gradient, posterior.center, anchor)
                 if len(carried) < len(algorithm.state._fields):
                     carried = algorithm.start(carried["params"], gradient, posterior)._asdict()
                 dial = dial._replace(frozen=j >= settings.burn_in)
                 moved, info = algorithm.step(algorithm.state(**carried), draws[j - first], gradient, posterior, dial)
                 carried = moved._asdict()
-                slope = 0 * info.loss if tilt is None else (tilt * (carried["params"] - posterior.center)).sum(1)
+                if tilted or slope_at is None:
+                    slope = 0 * info.loss
+                else:
+                    slope = (slope_at * (carried["params"] - posterior.center)).sum(1)
                 columns.append((info.loss, info.accepted, slope))
             loss, *rest = (torch.stack(column, 1)[:count] for column in zip(*columns, strict=True))
             if batch is not None:
@@ -195,6 +199,15 @@ def move(
             seen.append(Block(loss, loss - base, *rest))
             step = taken[-1] + 1
     return State({k: t[:count].clone() for k, t in carried.items()}, end), Block.join(seen)
+
+
+def _dial(posterior: LocalizedPosterior, settings: Settings, sizes: Tensor | None, padding: int) -> Dial:
+    """What is set from outside, of every row."""
+    one = torch.ones_like(posterior.nbeta)
+    size = (settings.step_size or math.nan) * one
+    if sizes is not None:
+        size = torch.cat([sizes, sizes[:1].expand(padding)])[:, None].to(size)
+    return Dial(size, (settings.friction or math.nan) * one, frozen=False)
 
 
 def place(scape: Landscape, center: Tensor, carried: Tensor) -> Tensor:
@@ -231,6 +244,16 @@ def _controlled(gradient: Gradient, center: Tensor, full: Tensor) -> Gradient:
         return grad - gradient(center)[0] + full, loss
 
     return quieter
+
+
+def _tilted(gradient: Gradient, center: Tensor, full: Tensor) -> Gradient:
+    """Of L - g . (w - w*), g the full data's gradient at w*, whatever the batch."""
+
+    def level(params: Tensor) -> tuple[Tensor, Tensor]:
+        grad, loss = gradient(params)
+        return grad - full, loss - (full * (params - center)).sum(1)
+
+    return level
 
 
 def slab_steps(weights: int, block: int = BLOCK) -> int:

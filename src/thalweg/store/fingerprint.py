@@ -52,6 +52,7 @@ def of_landscape(scape: Landscape) -> str:
         InputError: a lambda, closure or class without source, and no `name=`.
     """
     restriction = scape.restriction
+    kind = [restriction.kind] if restriction.tilted else []  # the two older kinds are told apart below
     return digest(
         _of_losses(scape),
         of_data(scape.data),
@@ -62,6 +63,7 @@ def of_landscape(scape: Landscape) -> str:
         restriction.orthogonal_to_gradient,
         of_tensors(restriction.localization or {}),
         scape.name,
+        *kind,
     )
 
 

@@ -11,8 +11,9 @@ from thalweg.estimators import LOGGED
 from thalweg.landscape import Estimate
 from thalweg.types import Verdict
 
-# By code. None has code 0, which is what a reader of Zarr sees where a chunk is lost.
-VERDICTS = ("none", *(v for v in Verdict if v is not Verdict.HEALTHY), Verdict.HEALTHY)
+# By code. None has code 0, which is what a reader of Zarr sees where a chunk is lost. Codes stay: new ones come last.
+LATER = (Verdict.HEALTHY, Verdict.NOT_RELAXED)
+VERDICTS = ("none", *(v for v in Verdict if v not in LATER), *LATER)
 
 UNITS = {
     "train_loss": "nats per sample",
@@ -24,11 +25,14 @@ UNITS = {
     "rhat": "1",
     "ess": "draws",
     "verdict": "code, see flag_meanings",
+    "distance": "of the relaxed point from w*, rms lengths of the localization",
+    "nats_gained": "nats, nbeta (L_n(w*) - L_n(w_r)) of the relaxed point w_r",
     "loss": "nats per sample, on each draw's batch",
     "excess": "nats per sample, above w* on the same batch",
 }
 RESERVED = ("step", *UNITS)  # names of columns that are ours
 WORDS = ("keys", "reasons", "choices", "settings")  # lists along checkpoints that are no arrays
+MOVED = ("distance", "nats_gained")  # columns of relaxed points alone
 SCALARS = ("checkpoint",)  # dimensions of what a table takes from a shard
 
 
@@ -112,6 +116,7 @@ def _scalars(rows: Sequence[CheckpointRow]) -> dict[str, Any]:
         "llc_stderr": [e.stderr for e in estimates],
         "rhat": [e.rhat for e in estimates],
         "ess": [e.ess for e in estimates],
+        **{name: [e.settings[name] for e in estimates] for name in MOVED if name in estimates[0].settings},
     }
     out: dict[str, Any] = {"step": ("checkpoint", np.array([row.step for row in rows], dtype=np.int64))}
     out |= {k: ("checkpoint", np.array(v, dtype=np.float64), {"units": units[k]}) for k, v in columns.items()}

@@ -9,7 +9,7 @@ import xarray as xr
 from thalweg.errors import InputError
 from thalweg.phases import FEWEST, Forecast, Transition, forecasts, transitions
 from thalweg.runtime import all_finite
-from thalweg.store.schema import VERDICTS, logged_in
+from thalweg.store.schema import MOVED, VERDICTS, logged_in
 from thalweg.store.store import Store
 
 if TYPE_CHECKING:
@@ -69,6 +69,12 @@ class Survey:
         return self.table.attrs["settings"]
 
     @property
+    def kind(self) -> str:
+        """Of point that the checkpoints were taken for: `at`, `orthogonal`, `tilted` or `relaxed`, one for all."""
+        made = self.settings[0]
+        return made.get("kind", "orthogonal" if made["orthogonal_to_gradient"] else "at")  # older stores have two
+
+    @property
     def logged(self) -> tuple[str, ...]:
         """Names of the quantities that stand beside the coefficient."""
         return (*_OTHERS, *logged_in(self.table))
@@ -89,6 +95,7 @@ class Survey:
         frame.insert(1, "llc", frame["llc_raw"].where(self.healthy))
         for name in ("sampler", "gamma"):
             frame[name] = [made[name] for made in self.settings]
+        frame["kind"] = self.kind
         frame["reasons"] = ["; ".join(r) for r in self.reasons]
         first = ["step", "train_loss", "test_loss", "llc", "llc_raw", "llc_stderr", "verdict"]
         return frame.reindex(columns=[*first, *(name for name in frame.columns if name not in first)])
@@ -147,7 +154,8 @@ class Survey:
     def to_dict(self) -> dict[str, Any]:
         """For JSON: lists along checkpoints, null where there is no number."""
         healthy = self.healthy
-        columns = {name: all_finite(self.column(name)) for name in (*self.logged, "llc_stderr", "rhat", "ess")}
+        named = (*self.logged, "llc_stderr", "rhat", "ess", *(name for name in MOVED if name in self.table))
+        columns = {name: all_finite(self.column(name)) for name in named}
         return {
             "out": str(self.path),
             "complete": self.complete,
@@ -158,6 +166,7 @@ class Survey:
             "verdicts": self.verdicts,
             "reasons": self.reasons,
             "choices": self.choices,
+            "kind": self.kind,
             "sampler": [made["sampler"] for made in self.settings],
             "gamma": [made["gamma"] for made in self.settings],
             "transitions": [t.to_dict() for t in self.transitions()],

@@ -205,15 +205,16 @@ class Settling:
 
 
 def _row(shard: Shard, i: int, reading: Reading, found: Estimate) -> CheckpointRow:
-    """What is written of one checkpoint."""
-    center = reading.center
+    """What is written of one checkpoint; its loss and norms are those of w*, also where another point was sampled."""
+    assert found.trace is not None
+    center, moved = reading.center, found.trace.relaxation
     return CheckpointRow(
         step=shard.checkpoints[i].step,
         key=shard.hashes[i],
         estimate=found,
-        train_loss=center.loss,
+        train_loss=moved.loss if moved else center.loss,
         test_loss=reading.test_loss,
-        weight_norm=float(center.params.double().norm()),
-        gradient_norm=float(center.gradient.double().norm()),
+        weight_norm=moved.weight_norm if moved else float(center.params.double().norm()),
+        gradient_norm=moved.gradient_norm if moved else float(center.gradient.double().norm()),
         logged=reading.logged,
     )

@@ -3,7 +3,8 @@
 A worker process is given the job's landscape once; the engine that it builds stays with it.
 """
 
-from dataclasses import dataclass, field
+import math
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -11,7 +12,7 @@ from torch import Tensor
 
 from thalweg.checkpoints import LOADERS, Checkpoint
 from thalweg.estimators import LOGGED, Auto, begin, estimate_auto, measured
-from thalweg.landscape import Center, Data, Estimate, Landscape, full_loss, measure
+from thalweg.landscape import Center, Data, Estimate, Landscape, full_loss, measure, sampled_point
 from thalweg.samplers import ALGORITHMS, Block, Chunk, Engine, Settings, State, advance, place, threads
 
 DOORS = (ALGORITHMS, LOADERS, LOGGED)  # what workers ask for by name
@@ -57,11 +58,14 @@ class Worker:
         self.engine = Engine(job.landscape, compiled=isinstance(job.settings, Settings) and job.settings.compile)
 
     def read(self, checkpoint: Checkpoint) -> Reading:
-        """Losses and gradient at w*."""
+        """Losses and gradient at w*, or where it relaxes to; test loss at w*."""
         with threads(self.job.settings.threads):
             scape = self.job.landscape.at(checkpoint.load())
             test = full_loss(scape, self.job.test) if self.job.test else float("nan")
-            center = measure(scape)
+            settings, center = self.job.settings, measure(scape)
+            if isinstance(settings, Settings):  # else the point is found where gamma is
+                center = sampled_point(scape, center, settings.nbeta or math.nan, settings.gamma)
+                scape = replace(scape, params=scape.layout.unflatten(center.params))
             return Reading(center, test, self._logged(scape, center))
 
     def _logged(self, scape: Landscape, center: Center) -> dict[str, float]:
