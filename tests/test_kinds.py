@@ -37,7 +37,7 @@ def near(estimate, truth, errors=4.0):
     return abs(estimate.raw - truth) < errors * estimate.stderr
 
 
-SAMPLED = {"gamma": GAMMA, "chains": 32, "burn_in": 50, "draws": 250}
+SAMPLED = {"gamma": GAMMA, "chains": 32, "burn_in": 200, "draws": 1500}
 SAMPLED |= {"sampler": "hmc", "step_size": 0.01, "leapfrog_steps": 6}
 
 
@@ -199,7 +199,7 @@ def test_batches_take_off_the_slope_of_all_samples():
     scape = tw.landscape(module, (inputs, 0.3 * noise), squares).restrict(kind="tilted")
     nbeta, curvatures = n / math.log(n), torch.linalg.eigvalsh(inputs.T @ inputs / n)
     shares = [0.5 * nbeta * h / ((a := nbeta * h + gamma) * (1 - eps * a / 4)) for h in curvatures.tolist()]
-    settings = {"step_size": eps, "gamma": gamma, "chains": 32, "burn_in": 300, "draws": 1500, "batch_size": 40}
+    settings = {"step_size": eps, "gamma": gamma, "chains": 32, "burn_in": 300, "draws": 4000, "batch_size": 40}
     found = tw.estimate_llc(scape, control_variates=True, **settings)
     assert found.verdict == "healthy"
     assert abs(found.raw - sum(shares)) < 4 * found.stderr + 0.01 * sum(shares)

@@ -2,9 +2,10 @@
 
 Every second chain is drawn from N(w*, 1/gamma), nearer where the loss is not finite there, and falls to the posterior
 by HMC whose step follows each chain's own acceptance, until its U is one that the posterior has: what relaxes fast is
-then in equilibrium or above it, and what relaxes slowly is still as wide as the localization. The other half starts
-from w* itself. What has not relaxed when draws are taken reads high in one half and low in the other, and the truth
-lies between. Steps that follow each chain bias what they visit; nothing of this is counted.
+then in equilibrium or above it, and what relaxes slowly is still as wide as the localization. One that is held where
+the posterior has nothing starts anew, from half as far. The other half starts from w* itself. What has not relaxed
+when draws are taken reads high in one half and low in the other, and the truth lies between. Steps that follow each
+chain bias what they visit; nothing of this is counted.
 Source: starts wider than the target, Gelman & Rubin 1992, section 2.
 """
 
@@ -18,7 +19,7 @@ from thalweg.samplers.run import Chunk, State, losses, move, start, start_wide
 from thalweg.samplers.settings import Settings
 
 LEAPS, ACCEPTANCE, RATE = 4, 0.8, 1.0  # of a fall: mean leapfrog steps; what the step aims at, and how fast
-MOST = 128  # trajectories of a fall
+SPELL, SPELLS = 48, 4  # trajectories after which a chain that has not arrived falls anew, from half as far; how often
 ARRIVED = 20.0  # nats beside one for each weight: U of a chain that has fallen
 HALVINGS = 40  # of the distance, where the loss is not finite
 
@@ -64,12 +65,17 @@ def _fall(engine: Engine, settings: Settings, part: Chunk) -> tuple[Tensor, floa
     nbeta, gamma = falling.nbeta or math.nan, falling.gamma
     log_size = torch.full((len(home),), math.log(falling.step_size or math.nan), dtype=torch.float64)
     fallen, arrived = state.carried["params"], torch.zeros(len(home), dtype=torch.bool)
-    for _ in range(MOST):
+    away = fallen - home
+    for fall in range(SPELLS * SPELL):
+        if fall and fall % SPELL == 0:  # held by a basin that the posterior does not have
+            away = 0.5 * away
+            state = State({"params": torch.where(arrived[:, None], fallen, home + away)}, state.step)
+            log_size = torch.full_like(log_size, math.log(falling.step_size or math.nan))
         state, seen = move(engine, falling, part, state, state.step + 1, "fall", log_size.exp())
         log_size += 2 * RATE * (seen.accepted[:, 0].double() - ACCEPTANCE)
         fallen = torch.where(arrived[:, None], fallen, state.carried["params"])
-        away = (fallen - home).double().square().sum(1)
-        arrived |= nbeta * seen.excess[:, 0].double() + 0.5 * gamma * away <= weights + ARRIVED
+        pulled = 0.5 * gamma * (fallen - home).double().square().sum(1)
+        arrived |= nbeta * seen.excess[:, 0].double() + pulled <= weights + ARRIVED
         if arrived.all():
             break
     return fallen, looks + LEAPS * state.step
