@@ -133,7 +133,7 @@ def estimate_auto(
         progress: a bar on standard error; None for one where that is a terminal.
     """
     resolved = auto.resolve(landscape)
-    made = {"rtol": auto.rtol, "budget": auto.budget, "seconds": auto.seconds}
+    made = {"rtol": resolved.rtol, "budget": resolved.budget, "seconds": resolved.seconds}
     with bar(resolved.budget, progress) as tick:
         found, center = settle_point(engine or Engine(landscape, compiled=False), resolved, center, step, tick)
     if found is None:
