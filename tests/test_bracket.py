@@ -1,7 +1,7 @@
 """Half of the chains start wide: what has not relaxed lies between the halves, and the error covers it.
 
-Exact processes: independent modes, each a stationary AR(1) of variance 1 seen from two starts, w* (variance 0) and wide
-(the localization's variance, or twice the posterior's); the excess is half the sum of squares, so its truth is D/2.
+Exact processes: independent modes, each a stationary AR(1) of variance 1 seen from two starts, w* (variance 0) and
+wide (the localization's variance, or twice the posterior's); the excess is half the sum of squares: its truth is D/2.
 """
 
 import math
