@@ -34,7 +34,7 @@ from thalweg.tree import map_tensors
 
 AIM, TOLERANCE, MOST = 1e-4, 1e-3, 1.0  # nats that may be left: aimed at, for each weight, and in all
 COST = 5000  # gradients of one replica on the full data
-REFUSED = 12  # steps in a row, each a quarter of the one before: only a kink or rounding is left
+REFUSED, ENOUGH = 12, 4  # steps in a row, each a quarter of the one before: only a kink or rounding is left; if near
 MEMORY = 20  # pairs of L-BFGS
 RADIUS = 0.1  # of 1/sqrt(gamma), the first trust region
 
@@ -141,7 +141,9 @@ class _Descent:
             refused = refused + 1 if np.array_equal(now, best) else 0
             best[:] = now
             value, slope = self._at(now)
-            if refused == REFUSED or (self._left(slope) <= cut and before - value < AIM):
+            near = self._left(slope) <= cut
+            idle = refused == (ENOUGH if near else REFUSED) or (near and not refused and before - value < AIM)
+            if idle:
                 raise _EndedError
             before = value
 
