@@ -41,16 +41,7 @@ def alice(
 
     With several environments the next one depends on her last action: the one where she was seen least, or the next.
     The same seed with fewer choices gives the first of them.
-
-    Args:
-        seed: of all that is random.
-        choices: n.
-        inverse_temperature: b, nats a return range.
-        environments: in which she acts.
-        states: S of each.
-        actions: A.
-        features: D, of the state.
-        discount: in [0, 1).
+    Her inverse temperature is in nats a return range; features are of the state, discount in [0, 1).
     """
     rng = np.random.default_rng(seed)
     worlds = tuple(

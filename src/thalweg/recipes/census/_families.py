@@ -6,12 +6,12 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from pydantic import BaseModel, ConfigDict
 from sklearn.datasets import load_digits
 from torch import Tensor, nn
 
 from thalweg.recipes._training import Training
 from thalweg.recipes.modular_addition import Adder, sums
+from thalweg.recipes.recipe import Configuration
 from thalweg.recipes.superposition._runs import Toy, squared
 from thalweg.rng import stream
 from thalweg.samplers import Settings
@@ -20,7 +20,7 @@ from thalweg.theory import superposition_loss
 Data = tuple[Tensor, Tensor]
 
 
-class Task(BaseModel):
+class Task(Configuration):
     """One family at one size.
 
     Attributes:
@@ -29,8 +29,6 @@ class Task(BaseModel):
         training: of each run.
         sampler: of each survey.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     family: str
     sizes: dict[str, float]

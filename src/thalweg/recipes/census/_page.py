@@ -114,9 +114,9 @@ def _rising(counts: Mapping[str, Count], total: Count) -> Section:
         "A quantity goes up where its change over the transition exceeds its scatter from point to point; it rises"
         " faster where its changes from checkpoint to checkpoint are above those before as well (Welch's test in"
         " steps and in their logarithm, Holm's correction over all quantities, 5 %), else it goes on rising. Several"
-        " may in one transition. Intervals: Clopper and Pearson's, 90 %,"
-        " as if transitions were independent. Under an isotropic prior its cost is the weight norm's square, so it is"
-        " not counted apart. Multiplicity is not logged: one nβ does not show it."
+        " may in one transition. Intervals: Clopper and Pearson's, 90 %, as if transitions were"
+        " independent. Under an isotropic prior its cost is the weight norm's square, so it is not counted apart."
+        " Multiplicity is not logged: one nβ does not show it."
     )
     header = ("quantity", "rises faster", "goes on rising", *(f"{family}: faster, on" for family in counts))
     return Section("What rises where λ falls", (note,), figure, Table(header, rows))
@@ -193,8 +193,7 @@ def _made(tasks: Sequence[Task], surveys: Mapping[str, Sequence[Survey]]) -> Sec
     note = (
         "λ̂ at n/log n, orthogonal to the gradient; kinds hold at this nβ and γ. Early in training w* is no critical"
         " point, and the estimate there is an effective dimension at the scale of the localization, or unhealthy"
-        " and left"
-        " out."
+        " and left out."
     )
     header = ("family", "weights", "n", "nβ", "γ", "sampler, chains × draws", "healthy")
     return Section("How it was measured", (note,), None, Table(header, tuple(rows)))

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
 
 from thalweg.checkpoints import checkpoints
 from thalweg.estimators import LOGGED
@@ -21,22 +20,20 @@ from thalweg.recipes._training import Training, train
 from thalweg.recipes.census import _page as page
 from thalweg.recipes.census._counts import Count, a_then_b, count
 from thalweg.recipes.census._families import FAMILIES, Task
-from thalweg.recipes.recipe import Outcome, Recipe, Stages
+from thalweg.recipes.recipe import Configuration, Outcome, Recipe, Stages
 from thalweg.rng import seed_of
 from thalweg.samplers import Settings, threads
 from thalweg.store import Survey
 from thalweg.survey import survey
 
 
-class Config(BaseModel):
+class Config(Configuration):
     """All that the study depends on, beside the seed.
 
     Attributes:
         runs: of each family.
         tasks: the families.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     runs: int
     tasks: tuple[Task, ...]
@@ -163,7 +160,8 @@ def _run(task: Task, place: Path, seed: int) -> str:
             scape.restrict(orthogonal_to_gradient=True),
             checkpoints(place / "checkpoints"),
             place / "survey.zarr",
-            settings=task.sampler.model_copy(update={"seed": seed}),
+            settings=task.sampler,
+            seed=seed,
             test_data=problem.test,
             logged=tuple(LOGGED.ours),
             workers=1,

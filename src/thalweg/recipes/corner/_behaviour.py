@@ -92,12 +92,7 @@ class Fall(NamedTuple):
 
 
 def fall(regret: np.ndarray, corner: float) -> Fall:
-    """Find the longest stay within NEAR of the corner policy's regret, and the second fall.
-
-    Args:
-        regret: (T) along training.
-        corner: regret of the corner policy.
-    """
+    """Find the longest stay of a regret (T) within NEAR of the corner policy's, and the second fall."""
     near = np.abs(regret / corner - 1) <= NEAR
     edges = np.flatnonzero(np.diff(np.concatenate([[0], near.astype(int), [0]])))
     stays = [(a, b - 1) for a, b in zip(edges[::2], edges[1::2], strict=True) if b - a >= STAY]
