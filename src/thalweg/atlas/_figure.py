@@ -107,7 +107,6 @@ def _bands(axes: Axes, chart: Chart, named: bool) -> None:
 
 
 def _hazards(axes: Axes, chart: Chart) -> None:
-    """Triangles on the time axis."""
     if chart.hazards:
         steps = [hazard.step for hazard in chart.hazards]
         axes.plot(steps, np.full(len(steps), -0.022), "^", color=RED, markersize=5, markeredgewidth=0, clip_on=False,

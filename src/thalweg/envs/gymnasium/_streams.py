@@ -78,7 +78,6 @@ def _now() -> dict[str, Any]:
 
 
 def _put(held: dict[str, Any]) -> None:
-    """Set the global streams."""
     np.random.set_state(held["numpy"])  # noqa: NPY002  (put back, not drawn from)
     random.setstate(held["random"])
     torch.set_rng_state(held["torch"])

@@ -42,15 +42,7 @@ _Table = list[list[list[_Outcome]]]  # of each state, of each action
 
 
 def read_table(one: Any, discount: float) -> tuple[MDP, Tensor]:
-    """The process of an environment's table, and its mean reward (S, A).
-
-    Args:
-        one: the environment, as it was made.
-        discount: in [0, 1).
-
-    Raises:
-        InputError: no table, wrappers that it does not know, a row that is none, chances that do not sum to 1.
-    """
+    """The process of an environment's table, and its mean reward (S, A)."""
     _check_wrappers(one)
     bare = one.unwrapped
     called = f"environment {name(one)}"
@@ -114,7 +106,6 @@ def _rows(called: str, bare: Any) -> tuple[_Table, float]:
 
 
 def _numbers(space: Any) -> range:
-    """Those of a Discrete space."""
     return range(int(space.start), int(space.start) + int(space.n))
 
 
