@@ -17,19 +17,12 @@ from thalweg.surfaces import Cliff, Line, Surface, along, check_plane, cliffs, h
 
 @dataclass(frozen=True, eq=False)
 class _Drawn:
-    """What was computed of a run.
-
-    Attributes:
-        surfaces: by training step.
-        lines: of every checkpoint.
-        cliffs: at most one a checkpoint.
-        skipped: steps without a map, whose filters are all zero.
-    """
+    """What was computed of a run, by training step."""
 
     surfaces: dict[int, Surface]
-    lines: list[tuple[int, Line]]
-    cliffs: list[Cliff]
-    skipped: list[int]
+    lines: list[tuple[int, Line]]  # of every checkpoint
+    cliffs: list[Cliff]  # at most one a checkpoint
+    skipped: list[int]  # without a map, as all filters are zero
 
     @property
     def per_hundred(self) -> float:

@@ -174,15 +174,10 @@ EDGE, LEAN = 2.4, 12 * 2 * pi / 360
 
 @dataclass(eq=False)
 class _Poles:
-    """Poles under way.
+    """Poles under way."""
 
-    Attributes:
-        observations: (B, 4) position, speed, angle, its speed.
-        ended: (B,) which have fallen.
-    """
-
-    observations: Tensor
-    ended: Tensor
+    observations: Tensor  # (B, 4) position, speed, angle, its speed
+    ended: Tensor  # (B,) which have fallen
 
     def step(self, actions: Tensor) -> tuple[Tensor, Tensor]:
         x, speed, angle, spin = self.observations.unbind(-1)
@@ -233,19 +228,12 @@ class Played:
 
 @dataclass(eq=False)
 class _Plays:
-    """Levels under way.
-
-    Attributes:
-        levels: of all.
-        level: (B,) number of each one's level.
-        state: (B,) where each stands.
-        ended: (B,).
-    """
+    """Levels under way."""
 
     levels: Levels
-    level: Tensor
-    state: Tensor
-    ended: Tensor
+    level: Tensor  # (B,) number of each one's
+    state: Tensor  # (B,) where each stands
+    ended: Tensor  # (B,)
 
     @property
     def observations(self) -> Tensor:

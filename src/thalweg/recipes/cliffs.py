@@ -17,9 +17,10 @@ from scipy import stats
 
 from thalweg.atlas import Section, Table, contour_map, line_map, report
 from thalweg.envs import CartPole, Played, corner
+from thalweg.recipes._configuration import Configuration
 from thalweg.recipes._drawing import BLUE, GREEN, INTERVAL, RED, legend, panels
 from thalweg.recipes._policy_checkpoints import Followed, Lesson, episodes, exact_gradient, layers
-from thalweg.recipes.recipe import Configuration, Outcome, Recipe, Stages
+from thalweg.recipes.recipe import Outcome, Recipe, Stages
 from thalweg.rl import PPO, Ascent, Reinforce, regret_landscape, sampled_landscape
 from thalweg.samplers import Settings
 

@@ -15,9 +15,10 @@ from torch import eye, nn
 from thalweg.atlas import Section, Table, contour_map, line_map, report
 from thalweg.envs import CartPole, Environment, GymEnvironment, Played, grid_levels, process
 from thalweg.landscape import Landscape
+from thalweg.recipes._configuration import Configuration
 from thalweg.recipes._drawing import BLUE, RED, estimates, panels
 from thalweg.recipes._policy_checkpoints import Followed, Lesson, episodes, layers
-from thalweg.recipes.recipe import Configuration, Outcome, Recipe, Stages
+from thalweg.recipes.recipe import Outcome, Recipe, Stages
 from thalweg.rl import PPO, regret_landscape, sampled_landscape
 from thalweg.samplers import Settings
 from thalweg.store import Survey

@@ -19,8 +19,9 @@ from thalweg.atlas import atlas, plot
 from thalweg.checkpoints import checkpoints
 from thalweg.estimators import LOGGED, Auto
 from thalweg.landscape import landscape
+from thalweg.recipes._configuration import Configuration
 from thalweg.recipes._training import Training, train
-from thalweg.recipes.recipe import Configuration, Outcome, Recipe, Stages
+from thalweg.recipes.recipe import Outcome, Recipe, Stages
 from thalweg.rng import stream
 from thalweg.samplers import Settings
 from thalweg.store import Survey

@@ -7,18 +7,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 from rich.console import Console
 
 from thalweg.errors import InputError
 
 UNHEALTHY_SHARE = 0.25  # of the estimates; more, and the study is unhealthy
-
-
-class Configuration(BaseModel):
-    """What a study, or a part of it, depends on beside the seed; a field that it does not have is refused."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 @dataclass(frozen=True)

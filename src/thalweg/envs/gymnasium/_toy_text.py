@@ -53,7 +53,8 @@ def read_table(one: Any, discount: float) -> tuple[MDP, Tensor]:
         if kind != "Discrete":
             raise InputError(f"{called} has a table P, and {what} of kind {kind}: a table takes Discrete")
     (table, off), (start, missed) = _rows(called, bare), _start(called, bare)
-    alive, ended = _alive(table, start), _ended(table)
+    alive, ended = _alive(table, start), np.zeros(len(table), dtype=bool)  # it can go on from a state, or end in it
+    ended[[row.after for of in table for rows in of for row in rows if row.over]] = True
     split = bool((alive & ended).any())  # some end belongs to a step
     states, actions = len(table), len(table[0])
     size = states + split
@@ -158,13 +159,6 @@ def _start(called: str, bare: Any) -> tuple[np.ndarray, float]:
     if start.shape != (states,):
         raise InputError(f"{called}: initial_state_distrib has shape {tuple(start.shape)}: give {states} chances")
     return start.numpy(), off
-
-
-def _ended(table: _Table) -> np.ndarray:
-    """(S,) whether an episode can end in a state."""
-    found = np.zeros(len(table), dtype=bool)
-    found[[row.after for of in table for rows in of for row in rows if row.over]] = True
-    return found
 
 
 def _alive(table: _Table, start: np.ndarray) -> np.ndarray:

@@ -12,19 +12,12 @@ from thalweg.mdp import MDP, Gains
 
 
 class Simulated(NamedTuple):
-    """One Alice.
-
-    Attributes:
-        behaviour: her choices.
-        values: class of her values.
-        choice_model: by which she chooses.
-        theta: (D,) her weights.
-    """
+    """One Alice."""
 
     behaviour: Behaviour
-    values: Linear
+    values: Linear  # the class of hers
     choice_model: Boltzmann
-    theta: np.ndarray
+    theta: np.ndarray  # (D,) her weights
 
 
 def alice(

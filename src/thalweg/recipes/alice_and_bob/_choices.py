@@ -16,8 +16,8 @@ from thalweg.certificates import Composed, Regret, covered, supremum
 from thalweg.irl import Likelihood, behaviour_llc, information, most_likely
 from thalweg.mdp import composed_bound
 from thalweg.recipes._cache import all_cached
+from thalweg.recipes._configuration import Configuration
 from thalweg.recipes.alice_and_bob._alices import Simulated, alice, bayes_bob
-from thalweg.recipes.recipe import Configuration
 from thalweg.rng import seed_of
 from thalweg.samplers import threads
 

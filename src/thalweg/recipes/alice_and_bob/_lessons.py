@@ -9,8 +9,8 @@ from torch import Tensor
 from thalweg.certificates import drawn, truncation_tail
 from thalweg.landscape import Landscape
 from thalweg.mdp import Levels
+from thalweg.recipes._configuration import Configuration
 from thalweg.recipes.alice_and_bob._rooms import Rooms, Walker, rooms
-from thalweg.recipes.recipe import Configuration
 from thalweg.rl import Ascent, regret_landscape
 from thalweg.rng import seed_of, stream
 from thalweg.samplers import Settings

@@ -9,7 +9,7 @@ from torch import Tensor
 from thalweg.certificates import Bob, Certificate, KnownReward, ModelError, certify
 from thalweg.errors import InputError
 from thalweg.mdp import MDP, Abstraction, reward_distance, worst_regret
-from thalweg.recipes.recipe import Configuration
+from thalweg.recipes._configuration import Configuration
 from thalweg.rng import seed_of
 
 ACTIONS, LARGEST = 3, 3  # fine states of a coarse one at most

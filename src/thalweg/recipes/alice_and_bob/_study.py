@@ -9,13 +9,14 @@ from pathlib import Path
 import numpy as np
 
 from thalweg.recipes._cache import cached
+from thalweg.recipes._configuration import Configuration
 from thalweg.recipes.alice_and_bob import _choices as choices
 from thalweg.recipes.alice_and_bob import _ontologies as ontologies
 from thalweg.recipes.alice_and_bob import _page as page
 from thalweg.recipes.alice_and_bob import _reflection as reflection
 from thalweg.recipes.alice_and_bob import _training as training
 from thalweg.recipes.alice_and_bob._lessons import Lessons
-from thalweg.recipes.recipe import Configuration, Outcome, Recipe, Stages
+from thalweg.recipes.recipe import Outcome, Recipe, Stages
 from thalweg.rl import Ascent
 from thalweg.samplers import Settings, threads
 

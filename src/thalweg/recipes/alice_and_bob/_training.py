@@ -45,9 +45,10 @@ def trained(lessons: Lessons, out: Path, seed: int) -> dict[str, Any]:
     """Train Bob, certify him at every checkpoint, and beyond the last."""
     here = setup(lessons, seed)
     folder = out / "training"
-    series = _learnt(here, folder)
+    moments = exact_gradient(partial(Walker, lessons.hidden), here.taken, lessons.ascent, [seed])
+    (series,) = trained_series(moments, [folder / "checkpoints"], lessons.ascent.updates)
     numbers = range(len(series))
-    rows = all_cached([folder / f"checkpoint-{k}.json" for k in numbers], partial(_checkpoint, here, folder), numbers)
+    rows = all_cached([folder / f"checkpoint-{k}.json" for k in numbers], partial(_certified, here, series), numbers)
     size = float(here.rooms.all.return_range(_reward(here, here.bob)))
     return {
         "steps": series.steps,
@@ -63,26 +64,14 @@ def trained(lessons: Lessons, out: Path, seed: int) -> dict[str, Any]:
     }
 
 
-def _learnt(here: Setup, folder: Path) -> Series:
-    """Checkpoints of Bob's training, trained once."""
-    how = here.lessons.ascent
-    moments = exact_gradient(partial(Walker, here.lessons.hidden), here.taken, how, [here.seed])
-    return trained_series(moments, [folder / "checkpoints"], how.updates)[0]
-
-
 def _reward(here: Setup, worth: Tensor) -> Tensor:
     """(L S, A) of all rooms."""
     return here.rooms.values.reward(worth, ACTIONS)
 
 
-def _checkpoint(here: Setup, folder: Path, number: int) -> dict[str, Any]:
-    """One checkpoint, the bits of a process of one thread."""
-    with threads(1):
-        return _certified(here, _learnt(here, folder), number)
-
-
+@threads(1)
 def _certified(here: Setup, series: Series, number: int) -> dict[str, Any]:
-    """Certificates of both Alices, the gap, and what the gap alone certifies at the end."""
+    """Certificates of both Alices at a checkpoint, the gap, and what the gap alone certifies at the end."""
     weights = series.items[number].load()
     policy, reward = here.policy(weights).flatten(0, 1), _reward(here, here.bob)
     parties = _alices(here)

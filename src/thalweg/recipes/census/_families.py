@@ -9,9 +9,9 @@ import torch.nn.functional as F
 from sklearn.datasets import load_digits
 from torch import Tensor, nn
 
+from thalweg.recipes._configuration import Configuration
 from thalweg.recipes._training import Training
 from thalweg.recipes.modular_addition import Adder, sums
-from thalweg.recipes.recipe import Configuration
 from thalweg.recipes.superposition._runs import Toy, squared
 from thalweg.rng import stream
 from thalweg.samplers import Settings
@@ -38,19 +38,12 @@ class Task(Configuration):
 
 @dataclass(frozen=True, eq=False)
 class Problem:
-    """What one run trains.
+    """What one run trains."""
 
-    Attributes:
-        build: makes the module, with its initialisation, from torch's global stream.
-        train: inputs and targets.
-        test: the same, not trained on.
-        loss: each sample's, nats.
-    """
-
-    build: Callable[[], nn.Module]
+    build: Callable[[], nn.Module]  # with its initialisation, from torch's global stream
     train: Data
-    test: Data
-    loss: Callable[[Tensor, Tensor], Tensor]
+    test: Data  # not trained on
+    loss: Callable[[Tensor, Tensor], Tensor]  # each sample's, nats
 
 
 def modular_addition(seed: int, *, modulus: float, embedding: float, hidden: float, train_share: float) -> Problem:

@@ -61,7 +61,6 @@ def _answer(found: Found, total: Count) -> Section:
 
 
 def _kinds(counts: Mapping[str, Count], total: Count) -> Section:
-    """Counts by family and kind."""
     figure, (axes,) = panels(8.4, 3.2)
     everything = {**counts, "all": total}
     for i, kind in enumerate(KINDS):
@@ -82,7 +81,6 @@ def _kinds(counts: Mapping[str, Count], total: Count) -> Section:
 
 
 def _rising(counts: Mapping[str, Count], total: Count) -> Section:
-    """What rises in type B."""
     names = [*dict.fromkeys([*total.rising, *total.continuing])]
     names = [*(name for name in names if name != NONE), NONE]
     figure, (axes,) = panels(8.4, 0.6 + 0.42 * len(names))
@@ -148,7 +146,8 @@ def _curves(surveys: Mapping[str, Sequence[Survey]], found: Found) -> Section:
             for transition in found[family][0]:
                 axes.axvspan(*(np.arcsinh([transition.start, transition.end])), color=BANDS[transition.kind],
                              alpha=0.12, linewidth=0)  # fmt: skip
-            _step_axis(axes, runs[0].column("step"))
+            ticks = [0, *(10**i for i in range(int(np.log10(max(runs[0].column("step").max(), 1))) + 1))]
+            axes.set_xticks(np.arcsinh(ticks), [f"{t:,}" for t in ticks], fontsize=7)
             axes.set_ylabel(label)
         left.set_title(family, loc="left", fontsize=10)
     for axes in grid[-2:]:
@@ -165,15 +164,7 @@ def _line(axes: Axes, read: Survey, name: str, strong: bool) -> None:
               markersize=2.5, alpha=1 if strong else 0.6, zorder=3 if strong else 2)  # fmt: skip
 
 
-def _step_axis(axes: Axes, steps: np.ndarray) -> None:
-    """Ticks at round steps."""
-    top = int(np.log10(max(steps.max(), 1)))
-    ticks = [0, *(10**i for i in range(top + 1))]
-    axes.set_xticks(np.arcsinh(ticks), [f"{t:,}" for t in ticks], fontsize=7)
-
-
 def _made(tasks: Sequence[Task], surveys: Mapping[str, Sequence[Survey]]) -> Section:
-    """How each family was measured."""
     rows = []
     for task in tasks:
         runs = surveys[task.family]

@@ -15,12 +15,13 @@ from thalweg.checkpoints import checkpoints
 from thalweg.estimators import LOGGED
 from thalweg.landscape import landscape
 from thalweg.recipes import modular_addition
+from thalweg.recipes._configuration import Configuration
 from thalweg.recipes._parallel import in_parallel
 from thalweg.recipes._training import Training, train
 from thalweg.recipes.census import _page as page
 from thalweg.recipes.census._counts import Count, a_then_b, count
 from thalweg.recipes.census._families import FAMILIES, Task
-from thalweg.recipes.recipe import Configuration, Outcome, Recipe, Stages
+from thalweg.recipes.recipe import Outcome, Recipe, Stages
 from thalweg.rng import seed_of
 from thalweg.samplers import Settings, threads
 from thalweg.store import Survey

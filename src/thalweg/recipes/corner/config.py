@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from thalweg.envs import corner
 from thalweg.landscape import Landscape
 from thalweg.mdp import Levels
-from thalweg.recipes.recipe import Configuration
+from thalweg.recipes._configuration import Configuration
 from thalweg.rl import Ascent, regret_landscape
 from thalweg.samplers import Settings
 

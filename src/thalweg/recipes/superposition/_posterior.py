@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from thalweg.phases import Phase, critical_n, integrate
+from thalweg.recipes._configuration import Configuration
 from thalweg.recipes._parallel import in_parallel
-from thalweg.recipes.recipe import Configuration
 from thalweg.rng import seed_of
 from thalweg.runtime import atomic_write
 from thalweg.samplers import temper, threads

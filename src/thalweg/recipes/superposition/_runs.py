@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from thalweg.checkpoints import checkpoints, save
 from thalweg.landscape import landscape
 from thalweg.phases import Plateau, plateaus
+from thalweg.recipes._configuration import Configuration
 from thalweg.recipes._parallel import in_parallel
-from thalweg.recipes.recipe import Configuration
 from thalweg.rng import seed_of, stream
 from thalweg.runtime import atomic_write
 from thalweg.samplers import Settings, threads

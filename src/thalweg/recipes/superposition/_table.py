@@ -13,7 +13,7 @@ from torch.func import grad, jacrev
 from thalweg.estimators import Auto, estimate_llc
 from thalweg.landscape import potential
 from thalweg.recipes._cache import all_cached
-from thalweg.recipes.recipe import Configuration
+from thalweg.recipes._configuration import Configuration
 from thalweg.rng import seed_of
 from thalweg.samplers import threads
 from thalweg.theory import superposition_gon, superposition_loss

@@ -1,7 +1,7 @@
 """What the study depends on: the table, the posterior, the runs; at the published size and in seconds."""
 
 from thalweg.estimators import Auto
-from thalweg.recipes.recipe import Configuration
+from thalweg.recipes._configuration import Configuration
 from thalweg.recipes.superposition._posterior import Tempering
 from thalweg.recipes.superposition._runs import Descent
 from thalweg.recipes.superposition._table import Phases
