@@ -87,12 +87,7 @@ def earned(mdp: MDP, reward: Any, *, whole: bool = False) -> Earned:
 
 
 def combined(parts: Sequence[Earned], weights: Sequence[float]) -> tuple[np.ndarray, np.ndarray]:
-    """(S', A), (S', A): the sum of rewards of one process, each in its unit, and by how much it may be off.
-
-    Args:
-        parts: the rewards.
-        weights: one for each.
-    """
+    """(S', A), (S', A): the sum of rewards of one process, each in its unit, and by how much it may be off."""
     gain, size, error = np.zeros((3, *parts[0].gain.shape))
     for part, weight in zip(parts, weights, strict=True):
         gain = gain + weight * part.gain.numpy()
