@@ -47,16 +47,7 @@ def drawn(levels: Levels, n: int, seed: int = 0) -> Levels:
     if n < 1:
         raise InputError(f"n = {n}: draw at least one level")
     which = torch.multinomial(levels.weight, n, replacement=True, generator=stream(seed, "levels of a certificate"))
-    return replace(
-        levels,
-        next=levels.next if len(levels.next) == 1 else levels.next[which],
-        reward=levels.reward[which],
-        end=levels.end[which],
-        start=levels.start[which],
-        weight=torch.full((n,), 1 / n, dtype=torch.float64),
-        observations=levels.observations[which],
-        groups={name: group[which] for name, group in levels.groups.items()},
-    )
+    return levels.taken(which, torch.full((n,), 1 / n, dtype=torch.float64))
 
 
 def certified_gap(
