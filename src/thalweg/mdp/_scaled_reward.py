@@ -60,15 +60,9 @@ class Earned:
 
 
 def earned(mdp: MDP, reward: Any, *, whole: bool = False) -> Earned:
-    """Read one reward.
+    """Read one reward, or keep what this has made of one.
 
-    Args:
-        mdp: in which it is paid.
-        reward: (S,), (S, A) or (S, A, S), or what this has made of one.
-        whole: keep the states that no policy visits: a process that departs from the stated one may come there.
-
-    Raises:
-        InputError: another shape, a batch, numbers that are not finite, sums that overflow.
+    `whole` keeps the states that no policy visits: a process that departs from the stated one may come there.
     """
     if isinstance(reward, Earned):
         return reward
