@@ -47,11 +47,7 @@ class Stored:
         return math.prod(self.shape)
 
     def read(self) -> np.ndarray:
-        """Its numbers: floats of half, single and double precision as they are, all else as float64.
-
-        Raises:
-            InputError: an archive that is damaged, or another than before.
-        """
+        """Its numbers: floats of half, single and double precision as they are, all else as float64."""
         with _opened(self.path) as held, held.open(self.member) as file:
             found = np.lib.format.read_array(file, allow_pickle=False)
             if (found.shape, found.dtype) != (self.shape, self.dtype):
@@ -63,12 +59,7 @@ class Stored:
 
 
 def stored(path: Path) -> dict[str, Stored]:
-    """All arrays of an .npz.
-
-    Raises:
-        InputError: no such file, too many arrays or too large, arrays of objects or text, two of one name, headers
-            that say other sizes than there are.
-    """
+    """All arrays of an .npz, refused where there are too many, too large, of one name, or no plain numbers."""
     checked_size(path, BYTES)
     found: dict[str, Stored] = {}
     with _opened(path) as held:

@@ -1,5 +1,6 @@
 """The arrays that an agent's keys may name: each is read when it is asked for, if its shape is what it must be."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,7 @@ from torch import Tensor
 
 from thalweg.agents._archives import Stored, stored
 from thalweg.agents._reading import listed
-from thalweg.agents._shapes import Wrong
+from thalweg.agents._shapes import Shape
 from thalweg.errors import InputError, shown
 
 NUMBERS = 2**26  # of all arrays that an agent needs at most: 512 MiB in float64
@@ -18,12 +19,7 @@ class Held:
     """Arrays by name."""
 
     def __init__(self, beside: Path, there: dict[str, Stored]) -> None:
-        """Keep what there is; nothing is read.
-
-        Args:
-            beside: the agent's file, for messages.
-            there: all arrays of its archives.
-        """
+        """Keep what there is; nothing is read."""
         self.beside, self.there = beside, there
         self._read: dict[str, Tensor] = {}
         self._numbers = 0
@@ -31,17 +27,8 @@ class Held:
     def __contains__(self, name: str) -> bool:
         return name in self.there
 
-    def __call__(self, name: str, wrong: Wrong) -> Tensor:
-        """One of them: floats as precise as they are stored, all else in float64.
-
-        Args:
-            name: of the array.
-            wrong: what is wrong with a shape.
-
-        Raises:
-            InputError: none of that name, another shape, too large with all that was read before, numbers that are
-                not finite.
-        """
+    def __call__(self, name: str, wrong: Callable[[Shape], str | None]) -> Tensor:
+        """One of them, of a shape that nothing is wrong with: floats as precise as they are stored, else float64."""
         if name not in self.there:
             there = f"there are {len(self.there)}: {listed(list(self.there))}"
             raise InputError(f"{self.beside}: no array {shown(name)!r}: {there}")
@@ -63,15 +50,7 @@ class Held:
         return self._read[name]
 
     def also(self, path: Path, *, own: bool) -> "Held":
-        """With those of a further archive, which go before.
-
-        Args:
-            path: of the archive.
-            own: whether these are of the same agent's file: then none may be in both.
-
-        Raises:
-            InputError: a name that is in two archives.
-        """
+        """With those of a further archive, which go before; where both are the agent's `own`, none may be in both."""
         more = stored(path)
         both = sorted(name for name in set(more) & set(self.there) if more[name].path != self.there[name].path)
         if own and both:

@@ -22,11 +22,7 @@ def listed(names: list[str]) -> str:
 
 
 def inside(beside: Path, name: str) -> Path:
-    """A file in the folder of another, or below.
-
-    Raises:
-        InputError: it lies elsewhere, by a link too, or is none.
-    """
+    """A file in the folder of another, or below; refused where it lies elsewhere, by a link too."""
     if len(name) > NAME or not name.isprintable():
         raise InputError(f"{beside}: the name {name[:SHOWN]!r}: give at most {NAME} printable characters")
     with guarded(f"{beside}: the name {name!r}", "give the name of a file beside the agent's"):
@@ -41,11 +37,7 @@ def inside(beside: Path, name: str) -> Path:
 
 
 def checked_size(path: Path, most: int) -> None:
-    """Refuse what is no file, and what is too large.
-
-    Raises:
-        InputError: the one or the other.
-    """
+    """Refuse what is no file, and what is too large."""
     with guarded(f"{path}: reading", "give a file that can be read"):
         there, size = path.is_file(), path.stat().st_size if path.is_file() else 0
     if not there:
@@ -55,11 +47,7 @@ def checked_size(path: Path, most: int) -> None:
 
 
 def text(path: Path, most: int = BYTES) -> str:
-    """A file as text, without the mark that some programs put first.
-
-    Raises:
-        InputError: no file, too large, not UTF-8.
-    """
+    """A file as text, without the mark that some programs put first."""
     checked_size(path, most)
     try:
         return path.read_text(encoding="utf-8-sig")
@@ -72,14 +60,7 @@ def text(path: Path, most: int = BYTES) -> str:
 def whole_numbers(path: Path, columns: tuple[str, ...], passed: tuple[str, ...] = ()) -> tuple[np.ndarray, bool]:
     """(rows, columns) int64 of a CSV, and whether it has a column that is passed over.
 
-    Args:
-        path: of the table; each line is a row, no field goes over several.
-        columns: that are read.
-        passed: columns that it may have too.
-
-    Raises:
-        InputError: a column that is missing, or one that nobody reads; a field that is no whole number, by its line;
-            no row, too many.
+    Each line is a row, no field goes over several.
     """
     checked_size(path, BYTES)
     try:

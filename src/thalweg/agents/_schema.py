@@ -127,11 +127,7 @@ def agent_file(path: Path) -> AgentFile:
 
 
 def _renamed(path: Path, told: dict[str, Any]) -> dict[str, Any]:
-    """What a file says, with the keys of 0.1 by their names of today.
-
-    Raises:
-        InputError: a key by both of its names.
-    """
+    """What a file says, with the keys of 0.1 by their names of today; refused where one has both."""
     found = {name: dict(part) if isinstance(part, dict) else part for name, part in told.items()}
     for section, old, now in KEYS_OF_01:
         place = found if section is None else found.get(section)
@@ -144,11 +140,7 @@ def _renamed(path: Path, told: dict[str, Any]) -> dict[str, Any]:
 
 
 def _validated(path: Path, model: type[Read], told: Any, at: tuple[str, ...] = ()) -> Read:
-    """What a file says at a place, as its model has it.
-
-    Raises:
-        InputError: the first key that is wrong.
-    """
+    """What a file says at a place, as its model has it; the first key that is wrong is refused."""
     try:
         return model.model_validate(told)
     except ValidationError as error:
@@ -159,11 +151,7 @@ def _validated(path: Path, model: type[Read], told: Any, at: tuple[str, ...] = (
 
 
 def _with_kind(path: Path, told: dict[str, Any]) -> dict[str, Any]:
-    """What a file says, its world read by the kind that it names.
-
-    Raises:
-        InputError: no such kind; a key of the world that is wrong.
-    """
+    """What a file says, its world read by the kind that it names."""
     world = told.get("world")
     if not isinstance(world, dict) or "kind" not in world:
         return told

@@ -29,17 +29,14 @@ TURN = {"[": 1, "{": 1, "]": -1, "}": -1}
 
 
 def parsed(path: Path) -> dict[str, Any]:
-    """A TOML file.
-
-    Raises:
-        InputError: no file, too large, too many marks or too deep for an agent's file, no TOML.
-    """
+    """A TOML file, not too large, nor of too many marks, nor too deep for an agent's."""
     told = text(path, BYTES)
     _check(path, told)
     try:
         return tomllib.loads(told)
     except (ValueError, RecursionError) as error:  # numbers of too many digits are plain ValueErrors
-        raise InputError(f"{path}: not TOML: {_printable(first_line(error))}") from error
+        line = first_line(error)  # with what a key holds
+        raise InputError(f"{path}: not TOML: {line if line.isprintable() else repr(line)}") from error
 
 
 def _check(path: Path, told: str) -> None:
@@ -58,8 +55,3 @@ def _check(path: Path, told: str) -> None:
     deep = max(accumulate((TURN[mark] for mark in re.findall(r"[\[\]{}]", bare)), initial=0))
     if deep > DEPTH:
         raise InputError(f"{path}: not TOML of an agent: brackets {deep:,} deep: give at most {DEPTH}")
-
-
-def _printable(told: str) -> str:
-    """On one line, whatever a key holds."""
-    return told if told.isprintable() else repr(told)

@@ -4,8 +4,11 @@ Bob's world is Alice's where his file has none. How files are read safely: `read
 may say: `schema`, and in which of two files: `roles`.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -101,7 +104,7 @@ class Agent:
             there = stored(inside(self.path, world.arrays))
             held = Held(self.path, there)  # read once, then forgotten
             moves = held("transitions", shapes.transitions)
-            given, self.arrays = (moves, held("start", shapes.start(len(moves)))), Held(self.path, there)
+            given, self.arrays = (moves, held("start", partial(shapes.start, len(moves)))), Held(self.path, there)
         try:
             if given:
                 self.mdp = MDP(*given, world.discount)
@@ -119,7 +122,7 @@ class Agent:
             return None
         whose = f"{self.whose}'s reward"
         if values.array is not None:
-            found = self.arrays(values.array, shapes.reward(self.mdp.states, self.mdp.actions, whose))
+            found = self._array(values.array, shapes.reward, whose)
         elif self.grid is None:
             raise InputError(f"{self.path}: values: cells belong to a grid: give array")
         else:
@@ -133,7 +136,7 @@ class Agent:
         if name is None:
             return None
         if name != "optimal":
-            return self.arrays(name, self._policies("Bob's policy", several=True))
+            return self._array(name, shapes.policies, True, "Bob's policy")
         if name in self.arrays:
             raise InputError(f"{self.path}: policy = {name!r} is computed, and an array is called so: rename it")
         if self.reward is None:
@@ -156,7 +159,7 @@ class Agent:
         if self.file.weights is None:
             return None
         policy = self.policy
-        return self.arrays(self.file.weights, shapes.weights(() if policy is None else tuple(policy.shape)))
+        return self.arrays(self.file.weights, partial(shapes.weights, () if policy is None else tuple(policy.shape)))
 
     @property
     def safe(self) -> Tensor | None:
@@ -165,10 +168,10 @@ class Agent:
         if name is None:
             return None
         if name != "even":
-            return self.arrays(name, self._policies("the safe policy", several=False))
+            return self._array(name, shapes.policies, False, "the safe policy")
         even = torch.full((self.mdp.states, self.mdp.actions), 1 / self.mdp.actions, dtype=torch.float64)
         if name in self.arrays and not torch.allclose(
-            self.arrays(name, self._policies("the safe policy", several=False)).to(torch.float64), even
+            self._array(name, shapes.policies, False, "the safe policy").to(torch.float64), even
         ):
             raise InputError(
                 f"{self.path}: safe = {name!r} is each action alike, and an array is called so: rename it"
@@ -184,7 +187,7 @@ class Agent:
         choice_model = (
             Soft(told.temperature or 0.0) if told.inverse_temperature is None else Boltzmann(told.inverse_temperature)
         )
-        return self.arrays(told.log_policy, shapes.log_policy(self.mdp.states, self.mdp.actions)), choice_model
+        return self._array(told.log_policy, shapes.log_policy), choice_model
 
     @property
     def observed(self) -> Seen | None:
@@ -197,7 +200,9 @@ class Agent:
         return Seen(
             behaviour,
             values,
-            None if told.candidates is None else self._candidates(told.candidates),
+            None
+            if told.candidates is None
+            else self._summable(self._array(told.candidates, shapes.candidates), "candidates"),
             None if told.inverse_temperature is None else Boltzmann(told.inverse_temperature, told.relative),
             told.delta,
             contexts,
@@ -206,15 +211,10 @@ class Agent:
             told.untested,
         )
 
-    def _candidates(self, name: str) -> Tensor:
-        """Rewards, one for each."""
-        found = self.arrays(name, shapes.candidates(self.mdp.states, self.mdp.actions))
-        return self._summable(found, "candidates")
-
     def _features(self, told: list[str] | str, bound: float | None) -> Linear:
         """Letters of the map, or an array."""
         if isinstance(told, str):
-            found = self.arrays(told, shapes.features(self.mdp.states, self.mdp.actions))
+            found = self._array(told, shapes.features)
         elif self.grid is None:
             raise InputError(f"{self.path}: features: letters belong to a grid: give the name of an array")
         else:
@@ -237,9 +237,9 @@ class Agent:
         except InputError as error:
             raise InputError(f"{path}: {error}") from error
 
-    def _policies(self, whose: str, *, several: bool) -> shapes.Wrong:
-        """What is wrong with the shape of a policy, or of several."""
-        return shapes.policies(self.mdp.states, self.mdp.actions, several=several, whose=whose)
+    def _array(self, name: str, wrong: Callable[..., str | None], *what: Any) -> Tensor:
+        """An array of the world's states and actions, of a shape that nothing is wrong with."""
+        return self.arrays(name, partial(wrong, self.mdp.states, self.mdp.actions, *what))
 
     def _summable(self, found: Tensor, what: str) -> Tensor:
         """Refuse numbers whose discounted sums overflow."""

@@ -92,21 +92,12 @@ def chart(
     levels: Mapping[str, tuple[float, float]],
     hazards: Sequence[Hazard] = (),
 ) -> Chart:
-    """Gather what a survey holds.
+    """Gather what a survey holds: `train_loss`, `test_loss`, `llc`, `llc_stderr` and `verdict` (T).
 
-    Args:
-        steps: (T).
-        columns: `train_loss`, `test_loss`, `llc`, `llc_stderr` and `verdict` (T).
-        transitions: found in them.
-        title: of the figure.
-        n: samples.
-        kind: of point.
-        others: further readings of the same checkpoints: label -> columns.
-        levels: readings to compare with: label -> (value, standard error).
-        hazards: at steps within those of the survey.
+    Others are columns of further readings of the same checkpoints, by label.
 
     Raises:
-        InputError: a hazard elsewhere.
+        InputError: a hazard at a step outside those of the survey.
     """
     for hazard in hazards:
         if not steps[0] <= hazard.step <= steps[-1]:
@@ -124,7 +115,6 @@ def chart(
 
 
 def _llc(label: str, columns: Mapping[str, np.ndarray], colour: str, faint: bool = False) -> Curve:
-    """The estimates of one survey."""
     healthy = columns["verdict"] == VERDICTS.index("healthy")
     return Curve(label, columns["llc"], columns["llc_stderr"], healthy, colour, faint)
 

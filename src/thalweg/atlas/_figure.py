@@ -61,7 +61,10 @@ def _time(above: Axes, below: Axes, chart: Chart) -> None:
         axes.margins(x=0.01)
         low, high = axes.get_ylim()
         axes.set_ylim(min(0.0, low), high + 0.08 * (high - low))  # room for names
-    _hazards(below, chart)
+    if chart.hazards:
+        steps = [hazard.step for hazard in chart.hazards]
+        below.plot(steps, np.full(len(steps), -0.022), "^", color=RED, markersize=5, markeredgewidth=0, clip_on=False,
+                   zorder=4, label="hazard", transform=below.get_xaxis_transform())  # fmt: skip
     above.tick_params(labelbottom=False)
     above.set_ylabel("loss (nats per sample)")
     below.set_ylabel(f"learning coefficient λ̂{chart.kind}")
@@ -104,14 +107,6 @@ def _bands(axes: Axes, chart: Chart, named: bool) -> None:
             places, height = axes.get_xaxis_transform(), FOOT[i % 2]
             axes.plot(interval, (height, height), "|-", color=colour, linewidth=1, markersize=5, transform=places)
             axes.plot([end], [height], "o", color=colour, markersize=2.5, transform=places)
-
-
-def _hazards(axes: Axes, chart: Chart) -> None:
-    """Triangles on the time axis."""
-    if chart.hazards:
-        steps = [hazard.step for hazard in chart.hazards]
-        axes.plot(steps, np.full(len(steps), -0.022), "^", color=RED, markersize=5, markeredgewidth=0, clip_on=False,
-                  zorder=4, label="hazard", transform=axes.get_xaxis_transform())  # fmt: skip
 
 
 def _plane(axes: Axes, plane: Plane, chart: Chart) -> None:

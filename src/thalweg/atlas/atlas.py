@@ -78,7 +78,6 @@ def _gather(
     lines: Mapping[str, Survey] | None,
     hazards: Sequence[Hazard],
 ) -> Chart:
-    """The chart of a survey."""
     columns = columns_of(survey.table)
     levels = {}
     for label, line in (lines or {}).items():

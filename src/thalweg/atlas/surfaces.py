@@ -58,7 +58,7 @@ def contour_map(surfaces: Mapping[str, Surface], *, what: str = "loss") -> Figur
             axes.tick_params(labelbottom=True)
     scale = figure.colorbar(ScalarMappable(norm, DEPTH), ax=panels, shrink=0.94, aspect=28, pad=0.02)
     scale.set_ticks(levels[::2].tolist())
-    scale.ax.set_yticklabels([_short(v) for v in levels[::2]])
+    scale.ax.set_yticklabels([f"{v:.3g}".replace("-", "−") for v in levels[::2]])
     scale.outline.set_visible(False)  # pyright: ignore[reportCallIssue]
     scale.set_label(what + " (levels by ratio)" * skewed)
     return figure
@@ -105,7 +105,6 @@ def line_map(lines: Sequence[tuple[int, Line]], cliffs: Sequence[Cliff] = (), *,
 
 
 def _contours(axes: Axes, found: Surface, levels: np.ndarray, norm: BoundaryNorm) -> None:
-    """One contour map."""
     filled = axes.contourf(found.x, found.y, found.loss, levels, cmap=DEPTH, norm=norm)
     filled.set_edgecolor("face")  # no seams between neighbouring bands in a vector drawing
     filled.set_linewidth(0.2)
@@ -135,8 +134,3 @@ def _levels(losses: np.ndarray) -> tuple[np.ndarray, bool]:
     if (high - low) / max(float(np.median(losses)) - low, 1e-12 * (high - low)) < SKEWED:
         return np.asarray(MaxNLocator(LEVELS).tick_values(low, high)), False
     return np.concatenate([[low], low + (high - low) * np.geomspace(DEEPEST, 1, LEVELS)]), True
-
-
-def _short(value: float) -> str:
-    """A number on the scale."""
-    return f"{value:.3g}".replace("-", "−")

@@ -48,19 +48,13 @@ class Deployed:
     @cached_property
     def visits(self) -> Tensor | None:
         """(S, A): mean occupancy of his policies."""
-        return (
-            None
-            if self.policies is None
-            else torch.einsum("k,ksa->sa", self.weights, self.mdp.occupancy(self.policies))
-        )
+        if self.policies is None:
+            return None
+        return torch.einsum("k,ksa->sa", self.weights, self.mdp.occupancy(self.policies))
 
     @property
     def reward(self) -> Tensor:
-        """(S, A): his mean reward, less a constant, in his units; 0 in states that no policy visits.
-
-        Raises:
-            InputError: none is known.
-        """
+        """(S, A): his mean reward, less a constant, in his units; 0 in states that no policy visits."""
         if self.his is None:
             raise InputError("Bob's reward is not known: give it")
         read = self.his.reward
@@ -78,11 +72,7 @@ class Deployed:
 
 
 def deployed(bob: Bob, mdp: MDP, safe: Tensor | None, model_error: ModelError) -> Deployed:
-    """Read what is known of Bob.
-
-    Raises:
-        InputError: nothing is known of him, shapes that do not fit, a model error that is none.
-    """
+    """Read what is known of Bob."""
     if bob.policy is None and bob.reward is None:
         raise InputError("nothing is known of Bob: give his policy, or his reward and his suboptimality")
     far, *paid = (one_number(getattr(model_error, x.name), f"model_error.{x.name}") for x in fields(model_error))
@@ -97,9 +87,7 @@ def deployed(bob: Bob, mdp: MDP, safe: Tensor | None, model_error: ModelError) -
     if bob.reward is None:
         if bob.suboptimality is not None:
             raise InputError("Bob's suboptimality is in units of his reward: give it, or leave the suboptimality out")
-        return Deployed(
-            mdp, policies, weights, None, None, safe, model_error, 0.0, tuple(assumptions)
-        )  # what he wants is not known
+        return Deployed(mdp, policies, weights, None, None, safe, model_error, 0.0, tuple(assumptions))
     his = one_reward(mdp, bob.reward, "Bob's reward")
     unit = his.reward.unit
     lost = None if policies is None else his.regret(policies, weights).times(unit)
@@ -132,8 +120,7 @@ def _faces(model_error: ModelError) -> Assumption:
     words = (
         f"Bob faces a process whose rows, in the stated states, differ by at most {model_error.transitions:g} in"
         f" L1, mean rewards by {model_error.reward:g} (each of her features) and {model_error.bob_reward:g} (his);"
-        f" its start and"
-        " discount agree"
+        " its start and discount agree"
     )
     return Assumption("deployment", "assumed", words)
 

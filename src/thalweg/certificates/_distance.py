@@ -16,9 +16,6 @@ def apart(her: Valuation, his: Valuation) -> Interval:
     """d, in [0, 2], of two rewards of one process.
 
     A range that is known to w of itself moves R / rho by w of a unit.
-
-    Raises:
-        InputError: a return range that cannot be told from 0.
     """
     hers, own = her.known_range("Alice's reward"), his.known_range("Bob's reward")
     one, other = her.reward, his.reward
@@ -33,16 +30,7 @@ def apart(her: Valuation, his: Valuation) -> Interval:
 
 
 def composed(her: Valuation, his: Valuation, suboptimality: Interval | float) -> Interval:
-    """D + suboptimality / rho_B.
-
-    Args:
-        her: of Alice's reward.
-        his: of Bob's.
-        suboptimality: V_B - J_B at most, in units of his reward as it was given.
-
-    Raises:
-        InputError: a return range that cannot be told from 0.
-    """
+    """D + suboptimality / rho_B, the suboptimality in units of his reward as it was given."""
     given = suboptimality if isinstance(suboptimality, Interval) else Interval(suboptimality, suboptimality)
     unit = his.reward.unit
     return apart(her, his).plus(Interval(given.low / unit, given.high / unit).over(his.known_range("Bob's reward")))

@@ -11,17 +11,7 @@ from thalweg.mdp import MDP, Valuation, half_unit, numbers, valuation
 
 
 def probabilities(mdp: MDP, given: Any, whose: str, axes: int = 3) -> Tensor:
-    """(S, A), or (K, S, A) where three axes may be, in the precision in which it was given and is known.
-
-    Args:
-        mdp: in which the policy acts.
-        given: probabilities.
-        whose: for the message.
-        axes: that there may be at most, 2 or 3.
-
-    Raises:
-        InputError: whose they are, and what is wrong with them.
-    """
+    """(S, A), or (K, S, A) where three axes may be, in the precision in which it was given and is known."""
     _check_axes(tuple(getattr(given, "shape", ())), whose, axes)  # an empty policy has no sums
     try:
         mdp.checked(given)
@@ -41,17 +31,7 @@ def _check_axes(shape: tuple[int, ...], whose: str, axes: int) -> None:
 
 
 def one_reward(mdp: MDP, given: Any, whose: str, *, whole: bool = False) -> Valuation:
-    """What one reward says of a process, with a return range above 0.
-
-    Args:
-        mdp: in which it is paid.
-        given: (S,), (S, A) or (S, A, S).
-        whose: for the message.
-        whole: in the states that no policy visits too.
-
-    Raises:
-        InputError: another shape, numbers that are not finite or overflow, a return range of 0.
-    """
+    """What one reward says of a process, with a return range above 0; refused by the name of whose it is."""
     try:
         found = valuation(mdp, given, whole=whole)
     except InputError as error:

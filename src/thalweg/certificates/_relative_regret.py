@@ -86,18 +86,14 @@ def largest(several: Sequence[RelativeRegret]) -> RelativeRegret:
 
 
 def of_reward(reward: Any, bob: Deployed) -> tuple[RelativeRegret, ModelErrorBound]:
-    """Of one reward, and by how much of its range the model error may change a regret and the range.
-
-    Raises:
-        InputError: a return range of 0.
-    """
+    """Of one reward, and by how much of its range the model error may change a regret and the range."""
     mdp, model_error = bob.mdp, bob.model_error
     her = one_reward(mdp, reward, "Alice's reward")
     span = her.known_range("Alice's reward")
     exact = lp = t1 = starts = beside = None
     if bob.policies is not None:
         lost = her.regret(bob.policies, bob.weights)
-        exact = _at_most_one(lost.over(span))
+        exact = Interval(*(min(side, 1.0) for side in lost.over(span)))  # a regret is no more than the range
         starts = her.starts(bob.policies, bob.weights).over(span)
         if bob.safe is not None:
             safe = her.regret(bob.safe)
@@ -120,11 +116,6 @@ def _worst(her: Valuation, his: Valuation, allowed: Interval) -> Interval:
     most = allowed.high + found.slack * (1 + 4 * EPS)
     share = allowed.low / most if most > 0 else 1.0
     return Interval(found.lower * share * (1 - 4 * EPS), found.value)
-
-
-def _at_most_one(share: Interval) -> Interval:
-    """A regret is no more than the range."""
-    return Interval(min(share.low, 1.0), min(share.high, 1.0))
 
 
 def of_cover(cover: Cover, values: Linear, bob: Deployed) -> tuple[RelativeRegret, ModelErrorBound]:

@@ -33,6 +33,12 @@ from thalweg.irl import bounded_density_regret, implied_reward
 from thalweg.mdp import MDP, Gains, Interval, MinimaxRegret, ModelErrorBound, contextual_minimax_regret
 from thalweg.old_names import old_keywords
 
+REMEDIES = {  # what would make a part smaller
+    "value_distance": "make Bob's reward more like Alice's",
+    "learning_gap": "train Bob closer to his optimum",
+    "statistical_radius": "observe more of Alice's choices, where her candidates disagree",
+    "drift": "describe Bob's process more exactly",
+}
 BESIDE = "no number beside the safe policy: it may lose nothing in the process that Bob may face, name one that loses"
 
 
@@ -68,7 +74,7 @@ def certify(
         found = replace(found, tighter=(*found.tighter, BESIDE))
     assumptions = (*found.assumptions, *known.assumptions)
     if any(a.status == "failed" for a in assumptions):
-        return _refused(assumptions, found.delta + known.delta)
+        return Certificate(assumptions, found.delta + known.delta)
     return replace(found, assumptions=assumptions, delta=found.delta + known.delta)
 
 
@@ -119,7 +125,7 @@ def _observed(alice: Demonstrations, bob: Deployed) -> Certificate:
     try:
         shares, off = of_cover(cover, there, bob)
     except UnhealthyError as error:
-        return _refused((*stands, Assumption("class", "failed", str(error))), alice.delta)
+        return Certificate((*stands, Assumption("class", "failed", str(error))), alice.delta)
     stands += (Assumption("class", "assumed", words), proven(cover))
     likeliest = there.reward(cover.points.values[cover.likelihood().argmax()], bob.mdp.actions)
     parts = _parts(likeliest, bob, shares)
@@ -188,7 +194,7 @@ def _counted(alice: ActionCounts, bob: Deployed) -> Certificate:
     worlds = alice.behaviour.environments
     if len(worlds) != 1 or not worlds[0].same(bob.mdp):
         words = "Alice was seen in a process that is not Bob's"
-        return _refused((Assumption("seen in deployment", "failed", words),), alice.delta)
+        return Certificate((Assumption("seen in deployment", "failed", words),), alice.delta)
     bound = bounded_density_regret(bob.mdp, alice.behaviour.counts(0), bob.policy, alice.delta)
     stands = (
         Assumption("rule", "assumed", "Alice chooses an action with chance ~ exp(b Q*), whatever b and her reward"),
@@ -196,10 +202,9 @@ def _counted(alice: ActionCounts, bob: Deployed) -> Certificate:
         recorded(alice.behaviour),
     )
     if bound.reasons:
-        return _refused((*stands, Assumption("counts", "failed", "; ".join(bound.reasons))), alice.delta)
-    return _stated(
-        RelativeRegret(Interval(0.0, bound.value)), ModelErrorBound(0.0, 0.0), alice.delta, stands, {}, None
-    )
+        return Certificate((*stands, Assumption("counts", "failed", "; ".join(bound.reasons))), alice.delta)
+    found = RelativeRegret(Interval(0.0, bound.value))
+    return _stated(found, ModelErrorBound(0.0, 0.0), alice.delta, stands, {}, None)
 
 
 @_of.register
@@ -208,14 +213,12 @@ def _contextual(alice: Contextual, bob: Deployed) -> Certificate:
     if not alice.shards:
         raise InputError("contextual values without a shard: give at least one")
     each = [_of(shard, bob) for shard in alice.shards]
-    stands = tuple(
-        replace(a, name=f"{a.name} [{k}]") for k, one in enumerate(each) for a in one.assumptions
-    )  # of each shard
+    stands = tuple(replace(a, name=f"{a.name} [{k}]") for k, one in enumerate(each) for a in one.assumptions)
     words = "contexts are read from history, and in each one reward is in force"
     stands = (Assumption("contexts", "assumed", words), *stands)
     delta = sum(one.delta for one in each)
     if any(not one.issued for one in each):
-        return _refused(stands, delta)
+        return Certificate(stands, delta)
     found = {name: _worst_of([getattr(c, name) for c in each]) for name in RelativeRegret().numbers}
     slacks = {name: max(c.slacks[name] for c in each) for name, x in found.items() if x is not None}
     floor = _floor(alice, bob)
@@ -261,10 +264,11 @@ def _stated(
     """A certificate, unless the model error may take the whole range."""
     if off.regret >= 1:
         words = f"the model error may change a return by {off.regret:.3g} of Alice's range, by all of it"
-        return _refused((*stands, Assumption("drift", "failed", words)), delta)
+        return Certificate((*stands, Assumption("drift", "failed", words)), delta)
     moved = shares.drifted(off)
     if off.regret > 0 and moved.t1 is not None and shares.t1 is not None:
         parts = {**parts, "drift": moved.t1.high - shares.t1.high}
+    loose = sorted(((x, name) for name, x in parts.items() if x is not None and x > 0), reverse=True)
     return Certificate(
         **moved.numbers,
         slacks=moved.slacks,
@@ -272,13 +276,8 @@ def _stated(
         assumptions=stands,
         decomposition=parts,
         realised=realised,
-        tighter=_tighter(parts),
+        tighter=tuple(f"{REMEDIES[name]} ({x:.3g})" for x, name in loose),
     )
-
-
-def _refused(stands: tuple[Assumption, ...], delta: float) -> Certificate:
-    """No number."""
-    return Certificate(delta=delta, assumptions=stands)
 
 
 def _parts(likeliest: Any, bob: Deployed, shares: RelativeRegret) -> dict[str, float | None]:
@@ -299,15 +298,3 @@ def _realised(reward: Any, bob: Deployed) -> float | None:
         return None
     her = one_reward(bob.mdp, reward, "Alice's reward")
     return her.regret(bob.policies, bob.weights).over(her.range).low
-
-
-def _tighter(parts: dict[str, float | None]) -> tuple[str, ...]:
-    """What would help, the largest term first."""
-    remedies = {
-        "value_distance": "make Bob's reward more like Alice's",
-        "learning_gap": "train Bob closer to his optimum",
-        "statistical_radius": "observe more of Alice's choices, where her candidates disagree",
-        "drift": "describe Bob's process more exactly",
-    }
-    known = sorted(((x, name) for name, x in parts.items() if x is not None and x > 0), reverse=True)
-    return tuple(f"{remedies[name]} ({x:.3g})" for x, name in known)

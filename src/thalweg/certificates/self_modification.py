@@ -147,15 +147,7 @@ def reflect(
 
 
 def _augmented(mdp: MDP, plans: Tensor) -> MDP:
-    """The process of (k, s) at k S + s, with the K actions "adopt j and act by its plan".
-
-    Args:
-        mdp: the process of s.
-        plans: (K, S, A) what each steering does.
-
-    Returns:
-        Dense where `mdp` is; it starts with steering 0.
-    """
+    """The process of (k, s), dense where that of s is, with the K actions "adopt j and act by its plan" (K, S, A)."""
     count, rows = len(plans), mdp.dynamics.rows
     moves = [sparse.kron(sparse.identity(count), rows[a :: mdp.actions]) for a in range(mdp.actions)]
     for j, plan in enumerate(plans.numpy()):
@@ -169,13 +161,7 @@ def _augmented(mdp: MDP, plans: Tensor) -> MDP:
 
 
 def _augmented_reward(gain: Tensor, plans: Tensor, cost: float = 0.0) -> Tensor:
-    """(K S, A + K): a reward (S, A) in the process of (k, s); adopting another steering than k pays the cost.
-
-    Args:
-        gain: (S, A).
-        plans: (K, S, A).
-        cost: any sign; below 0 it is a bribe, and the theorem fails.
-    """
+    """(K S, A + K): a reward (S, A) in the process of (k, s); adopting another steering than k pays the cost."""
     count, (states, actions) = len(plans), gain.shape
     earned = (plans * gain).sum(-1).T  # (S, K)
     paid = cost * (1 - torch.eye(count, dtype=torch.float64))[:, None]

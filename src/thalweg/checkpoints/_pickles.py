@@ -57,10 +57,6 @@ class _Machine:
 def check_pickles(path: Path, file: Any) -> None:
     """Follow the pickles at the beginning of a file.
 
-    Args:
-        path: named in the message.
-        file: open for reading, at its beginning.
-
     Raises:
         InputError: they make too many objects, or tuples in tuples too deep. What cannot be followed is no fault
             here: torch cannot follow it either, and says so.

@@ -11,7 +11,6 @@ class _Announced(logging.Handler):
     """Lines of the library's logger."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        """One line."""
         typer.echo(self.format(record), err=True)
 
 

@@ -20,20 +20,16 @@ class _Aside(io.TextIOBase):
         return sys.stderr.write(text) if sys.stderr is not None else len(text)
 
     def flush(self) -> None:
-        """The same."""
         if sys.stderr is not None:
             sys.stderr.flush()
 
     def writable(self) -> bool:
-        """It can."""
         return True
 
     def isatty(self) -> bool:
-        """As standard error."""
         return sys.stderr is not None and sys.stderr.isatty()
 
     def fileno(self) -> int:
-        """Of standard error."""
         return sys.stderr.fileno()
 
     def close(self) -> None:
@@ -41,7 +37,6 @@ class _Aside(io.TextIOBase):
 
     @property
     def buffer(self) -> Any:
-        """For bytes."""
         return sys.stderr.buffer
 
 

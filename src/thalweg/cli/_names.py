@@ -59,14 +59,7 @@ def scape(
     name: str | None = None,
     memory: int | None = None,
 ) -> Landscape:
-    """The landscape that `FILE.py:NAME` names, or that of a model with its data and loss.
-
-    Args:
-        whole: of a Landscape, or of what makes one.
-        parts: `model`, `data` and `loss`, where `whole` is not given.
-        n: sample size of the theory, of the parts.
-        name: identity of lambdas and closures.
-        memory: bytes for all processes together, where they are limited.
+    """The landscape that `whole` names as `FILE.py:NAME`, or that of the parts `model`, `data` and `loss`.
 
     Raises:
         InputError: both given, or neither; no landscape there; a module that needs more than that memory.

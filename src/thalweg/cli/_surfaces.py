@@ -17,34 +17,24 @@ from thalweg.surfaces import Cliff, Line, Surface, along, check_plane, cliffs, h
 
 @dataclass(frozen=True, eq=False)
 class _Drawn:
-    """What was computed of a run.
-
-    Attributes:
-        surfaces: by training step.
-        lines: of every checkpoint.
-        cliffs: at most one a checkpoint.
-        skipped: steps without a map, whose filters are all zero.
-    """
+    """What was computed of a run, by training step."""
 
     surfaces: dict[int, Surface]
-    lines: list[tuple[int, Line]]
-    cliffs: list[Cliff]
-    skipped: list[int]
+    lines: list[tuple[int, Line]]  # of every checkpoint
+    cliffs: list[Cliff]  # at most one a checkpoint
+    skipped: list[int]  # without a map, as all filters are zero
 
     @property
     def per_hundred(self) -> float:
-        """Cliffs per 100 checkpoints."""
         return 100 * len(self.cliffs) / len(self.lines)
 
     def summary(self) -> str:
-        """Cliffs, in a sentence."""
         still = sum(not found.directed for _, found in self.lines)
         told = f"{len(self.cliffs)} of {len(self.lines)} checkpoints stand before a cliff"
         flat = f" At {still} the gradient is zero, and there is no line." if still else ""
         return f"{told}, {self.per_hundred:.3g} per 100.{flat}"
 
     def to_dict(self) -> dict[str, Any]:
-        """For JSON."""
         return {
             "steps": [step for step, _ in self.lines],
             "cliffs": [cliff.to_dict() for cliff in self.cliffs],
@@ -72,14 +62,8 @@ def draw(
 ) -> _Drawn:
     """Compute maps and lines, with a bar on standard error where that is a terminal.
 
-    Args:
-        scape: at any weights.
-        series: checkpoints.
-        steps: to map; the first, the middle and the last where there are none.
-        size: points a side of a map.
-        extent: of a map.
-        length: of a line.
-        seed: of the directions; one plane for all checkpoints up to the lengths of their filters.
+    Where no steps are given, the first, the middle and the last are mapped; all on one plane, up to the lengths of
+    their filters.
 
     Raises:
         InputError: a step without a checkpoint, and what surfaces and lines refuse.

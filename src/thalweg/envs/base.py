@@ -33,12 +33,8 @@ class Discrete:
         Raises:
             InputError: the shape that the policy gave, and the one that is asked for.
         """
-        if not isinstance(outputs, Tensor) or outputs.shape != (batch, self.count):
-            given = tuple(outputs.shape) if isinstance(outputs, Tensor) else type(outputs).__name__
-            raise InputError(
-                f"policy gives {given} for {batch} observations, the environment has {self.count} actions: give"
-                f" logits ({batch}, {self.count})"
-            )
+        wanted = f"the environment has {self.count} actions: give logits"
+        _check_outputs(outputs, batch, self.count, wanted)
 
     def sample(self, outputs: Tensor, noise: Tensor) -> Tensor:
         """(B,) actions, by the inverse of the distribution function at uniform noise (B, 1)."""
@@ -80,13 +76,8 @@ class Box:
         Raises:
             InputError: the shape that the policy gave, and the one that is asked for.
         """
-        size = 2 * len(self.low)
-        if not isinstance(outputs, Tensor) or outputs.shape != (batch, size):
-            given = tuple(outputs.shape) if isinstance(outputs, Tensor) else type(outputs).__name__
-            raise InputError(
-                f"policy gives {given} for {batch} observations, an action has {len(self.low)} numbers: give their"
-                f" means and log standard deviations, ({batch}, {size})"
-            )
+        wanted = f"an action has {len(self.low)} numbers: give their means and log standard deviations,"
+        _check_outputs(outputs, batch, 2 * len(self.low), wanted)
 
     def sample(self, outputs: Tensor, noise: Tensor) -> Tensor:
         """(B, size) actions, normal at uniform noise (B, size)."""
@@ -104,6 +95,12 @@ class Box:
 
 
 LOG_2PI = float(torch.log(torch.tensor(2 * pi, dtype=torch.float64)))
+
+
+def _check_outputs(outputs: Any, batch: int, size: int, wanted: str) -> None:
+    if not isinstance(outputs, Tensor) or outputs.shape != (batch, size):
+        given = tuple(outputs.shape) if isinstance(outputs, Tensor) else type(outputs).__name__
+        raise InputError(f"policy gives {given} for {batch} observations, {wanted} ({batch}, {size})")
 
 
 class Episodes(Protocol):
@@ -177,18 +174,12 @@ EDGE, LEAN = 2.4, 12 * 2 * pi / 360
 
 @dataclass(eq=False)
 class _Poles:
-    """Poles under way.
+    """Poles under way."""
 
-    Attributes:
-        observations: (B, 4) position, speed, angle, its speed.
-        ended: (B,) which have fallen.
-    """
-
-    observations: Tensor
-    ended: Tensor
+    observations: Tensor  # (B, 4) position, speed, angle, its speed
+    ended: Tensor  # (B,) which have fallen
 
     def step(self, actions: Tensor) -> tuple[Tensor, Tensor]:
-        """Push all carts."""
         x, speed, angle, spin = self.observations.unbind(-1)
         force = torch.where(actions == 1, FORCE, -FORCE)
         sine, cosine = torch.sin(angle), torch.cos(angle)
@@ -202,7 +193,6 @@ class _Poles:
         return reward, self.ended
 
     def only(self, keep: Tensor) -> "_Poles":
-        """Some of them."""
         return _Poles(self.observations[keep], self.ended[keep])
 
 
@@ -238,27 +228,18 @@ class Played:
 
 @dataclass(eq=False)
 class _Plays:
-    """Levels under way.
-
-    Attributes:
-        levels: of all.
-        level: (B,) number of each one's level.
-        state: (B,) where each stands.
-        ended: (B,).
-    """
+    """Levels under way."""
 
     levels: Levels
-    level: Tensor
-    state: Tensor
-    ended: Tensor
+    level: Tensor  # (B,) number of each one's
+    state: Tensor  # (B,) where each stands
+    ended: Tensor  # (B,)
 
     @property
     def observations(self) -> Tensor:
-        """(B, ...)."""
         return self.levels.observations[self.level, self.state]
 
     def step(self, actions: Tensor) -> tuple[Tensor, Tensor]:
-        """Move all."""
         at = (self.level, self.state, actions)
         reward = torch.where(self.ended, 0.0, self.levels.reward[at])
         after = self.levels.next[at if len(self.levels.next) > 1 else (0, *at[1:])]
@@ -268,5 +249,4 @@ class _Plays:
         return reward, stop
 
     def only(self, keep: Tensor) -> "_Plays":
-        """Some of them."""
         return _Plays(self.levels, self.level[keep], self.state[keep], self.ended[keep])

@@ -13,10 +13,10 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from thalweg.envs.gridworld import MOVES
 from thalweg.errors import InputError
 from thalweg.mdp import Levels
 
-MOVES = ((-1, 0), (0, -1), (1, 0), (0, 1))  # up, left, down, right
 HORIZON = 64
 
 

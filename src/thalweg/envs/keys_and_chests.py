@@ -90,7 +90,8 @@ def _level(side: int, keys: list[int], chests: list[int], discount: float) -> tu
     start = torch.zeros(size, dtype=torch.float64)
     free = [cell for cell in range(cells) if cell not in keys + chests]
     start[[number[(0,) * ITEMS] * cells + cell for cell in free]] = 1 / len(free)
-    return after, reward * ~_ended(flags, cells, len(keys))[:, None], end, seen, start
+    over = torch.tensor([_done(flag, len(keys)) for flag in flags]).repeat_interleave(cells)
+    return after, reward * ~over[:, None], end, seen, start
 
 
 def _enter(flag: tuple[int, ...], cell: int, keys: list[int], chests: list[int]) -> tuple[tuple[int, ...], int]:
@@ -106,10 +107,4 @@ def _enter(flag: tuple[int, ...], cell: int, keys: list[int], chests: list[int])
 
 def _done(flag: tuple[int, ...], keys: int) -> bool:
     """Whether no chest can be opened any more: all are open, or all keys are spent."""
-    opened = sum(flag[keys:])
-    return opened == min(keys, len(flag) - keys)
-
-
-def _ended(flags: list[tuple[int, ...]], cells: int, keys: int) -> torch.Tensor:
-    """(S,) states in which the episode is over."""
-    return torch.tensor([_done(flag, keys) for flag in flags]).repeat_interleave(cells)
+    return sum(flag[keys:]) == min(keys, len(flag) - keys)

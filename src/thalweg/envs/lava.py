@@ -55,29 +55,19 @@ def lava_world(
         places = torch.randperm(whole, generator=generator)
         cheese[level, places[0]] = True
         hot[level, places[1 : 1 + cells]] = level >= layouts
-    with_lava = torch.arange(2 * layouts) >= layouts
+    with_lava, open_cells = torch.arange(2 * layouts) >= layouts, (~(cheese | hot)).to(torch.float64)
+    after = steps(side)  # what a cell (L, S) has, the action has that enters it: (L, S, A)
     return Levels(
-        next=steps(side)[None],
-        reward=_on_arrival(discount * (cheese.to(torch.float64) + burn * hot.to(torch.float64)), side),
-        end=_on_arrival(cheese | hot, side) | (cheese | hot)[:, :, None],
-        start=_even(~(cheese | hot)),
+        next=after[None],
+        reward=(discount * (cheese.to(torch.float64) + burn * hot.to(torch.float64)))[:, after],
+        end=(cheese | hot)[:, after] | (cheese | hot)[:, :, None],
+        start=open_cells / open_cells.sum(1, keepdim=True),
         weight=(alpha * with_lava.to(torch.float64) + (1 - alpha) * (~with_lava).to(torch.float64)) / layouts,
         observations=_observations(cheese, hot),
         horizon=horizon,
         discount=discount,
         groups={"safe": ~with_lava, "lava": with_lava, "distinguishing": with_lava},
     )
-
-
-def _on_arrival(of_cell: Tensor, side: int) -> Tensor:
-    """(L, S, A): what a cell (L, S) has, for the action that enters it."""
-    return of_cell[:, steps(side)]
-
-
-def _even(open_cells: Tensor) -> Tensor:
-    """(L, S) uniform over the open cells."""
-    weight = open_cells.to(torch.float64)
-    return weight / weight.sum(1, keepdim=True)
 
 
 def _observations(cheese: Tensor, hot: Tensor) -> Tensor:

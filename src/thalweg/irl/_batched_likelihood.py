@@ -50,13 +50,7 @@ class _Table:
         self._row(chosen)
 
     def best(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Best policies at points (R, D): rows of the table (R,), and their Q (R, S, A).
-
-        Policy iteration, to a tolerance.
-
-        Raises:
-            InputError: iteration that does not end.
-        """
+        """Best policies at points (R, D), by policy iteration: rows of the table (R,), and their Q (R, S, A)."""
         if len(self.number) * self.quality[0].size > HELD:
             self._begin(self.chosen[0].copy())
         rows, left = np.zeros(len(points), dtype=np.int64), np.arange(len(points))
@@ -93,30 +87,17 @@ class Scored:
     """Log likelihood and gradient of a Boltzmann chooser of linear values, at many points at once."""
 
     def __init__(self, likelihood: Likelihood, at: Tensor) -> None:
-        """Keep what does not depend on points; searches begin at one (width,).
-
-        Args:
-            likelihood: whose choice model is `Boltzmann`.
-            at: (width,).
-        """
+        """Keep what does not depend on points; searches begin at one (width,)."""
         assert isinstance(likelihood.choice_model, Boltzmann)
-        self.likelihood, self.choice_model, own = (
-            likelihood,
-            likelihood.choice_model,
-            at[: likelihood.values.weights].numpy(),
-        )
-        self.parts = []
+        self.likelihood, self.choice_model, self.parts = likelihood, likelihood.choice_model, []
+        own = at[: likelihood.values.weights].numpy()
         for e in likelihood.seen():
             world = likelihood.environments[e]
             best, worst = (_Table(world, likelihood.values, sign * own) for sign in (1.0, -1.0))
             self.parts.append((likelihood.counts[e].numpy(), best, worst))
 
     def __call__(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Nats (R,) and their gradient (R, width), of points (R, width).
-
-        Raises:
-            InputError: a reward without a return range, where the choice model is relative.
-        """
+        """Nats (R,) and their gradient (R, width), of points (R, width)."""
         width = self.likelihood.values.weights
         theta, inverse_temperature = points[:, :width], np.full(len(points), self.choice_model.inverse_temperature)
         if self.likelihood.spread:

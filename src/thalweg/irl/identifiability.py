@@ -102,8 +102,7 @@ def identifiability(likelihood: Likelihood, point: Any = None, *, deployment: MD
     everywhere = [torch.ones_like(counts) for counts in likelihood.counts]
     full = likelihood.with_counts(everywhere)
     all_of_it = information(full, at[None], [counts.sum(-1) for counts in everywhere])[0, :width, :width]
-    spaces: list[tuple[Kind, Tensor]] = []
-    spaces.extend([("constant", _constants(likelihood)), ("shaping", _shaping(likelihood))])
+    spaces: list[tuple[Kind, Tensor]] = [("constant", _constants(likelihood)), ("shaping", _shaping(likelihood))]
     if likelihood.relative:
         spaces.append(("scale", at[:width, None]))
     unseen = _null(found)

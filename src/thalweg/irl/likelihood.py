@@ -58,8 +58,7 @@ class Likelihood:
                 f"spread {self.spread}: a {type(self.choice_model).__name__} has no inverse temperature, leave it out"
             )
         for world in self.environments:
-            wrong = self.values.features.shape[:-1] not in ((world.states,), (world.states, world.actions))
-            if wrong:
+            if self.values.features.shape[:-1] not in ((world.states,), (world.states, world.actions)):
                 raise InputError(
                     f"features {tuple(self.values.features.shape)} do not fit an environment of {world.states} states"
                     f" and {world.actions} actions: give (S, D) or (S, A, D)"

@@ -63,23 +63,16 @@ def _losses(likelihood: Likelihood, point: Any) -> Landscape:
     is 0. All choices enter at once by their counts. Gradients of a Boltzmann or soft chooser come for all replicas
     at once, and of the first a policy is planned for once; those of other rules cost a plan for each environment
     and replica.
-
-    Raises:
-        InputError: fewer than two choices, or a point of another size.
     """
     at = torch.as_tensor(point, dtype=torch.float64)
     if at.shape != (likelihood.width,):
         raise InputError(f"point has shape {tuple(at.shape)}: give ({likelihood.width},)")
-    count, width, basis = (
-        round(likelihood.choices),
-        likelihood.values.weights,
-        torch.eye(len(at), dtype=torch.float64),
-    )
+    width, basis = likelihood.values.weights, torch.eye(len(at), dtype=torch.float64)
     if likelihood.relative:
         length = torch.cat([at[:width], at.new_zeros(len(at) - width)])
         basis = torch.linalg.svd(length[:, None])[0][:, 1:]
     whole = lambda w: -likelihood(at + basis @ w["move"]) / likelihood.choices  # noqa: E731
-    found = potential(whole, {"move": at.new_zeros(basis.shape[1])}, count)
+    found = potential(whole, {"move": at.new_zeros(basis.shape[1])}, round(likelihood.choices))
     if isinstance(likelihood.choice_model, Boltzmann):
         own = _ScoredLosses(whole, Scored(likelihood, at), at, basis)
     elif isinstance(likelihood.choice_model, Soft):

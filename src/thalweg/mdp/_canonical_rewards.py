@@ -63,11 +63,7 @@ def dard_canonical(mdp: MDP, reward: Any, states: Any = None, actions: Any = Non
 def pearson_distance(first: Tensor, second: Tensor, weights: Tensor, noise: tuple[Tensor, Tensor]) -> Tensor:
     """sqrt((1 - correlation) / 2), as half the distance of the standardised, which loses no digits near 0.
 
-    Args:
-        first: (..., S, A, S), canonical.
-        second: the same.
-        weights: (S, A, S) probabilities.
-        noise: (...) each: a deviation up to it counts as 0, and then so does the reward.
+    A deviation up to its noise (...) counts as 0, and then so does the reward (..., S, A, S).
     """
     apart = _standard(first, weights, noise[0]) - _standard(second, weights, noise[1])
     return 0.5 * (weights * apart.square()).sum((-1, -2, -3)).sqrt()

@@ -28,6 +28,7 @@ from scipy.optimize import linprog
 from scipy.sparse.csgraph import dijkstra
 
 from thalweg.errors import InputError
+from thalweg.mdp.probabilities import chances_of
 from thalweg.mdp.process import MDP
 from thalweg.mdp.valuation import Valuation
 
@@ -66,11 +67,6 @@ def lost_of(one: Valuation) -> np.ndarray:
     return lost.clamp(min=0).numpy()
 
 
-def chances_of(policy: np.ndarray, actions: int) -> np.ndarray:
-    """(S, A) of actions (S,), or of what it is already."""
-    return policy if policy.ndim == 2 else np.eye(actions)[policy]
-
-
 def visits_of(mdp: MDP, policy: np.ndarray) -> np.ndarray:
     """(S, A): the occupancy of (S,) actions or (S, A) probabilities."""
     found = mdp.occupancy(torch.as_tensor(chances_of(policy, mdp.actions))).numpy()
@@ -86,12 +82,7 @@ def policy_of(visits: np.ndarray) -> np.ndarray:
 
 
 def scaled(mdp: MDP, policies: Sequence[np.ndarray]) -> Scaled:
-    """Pose the flow of a process whose states are all reached.
-
-    Args:
-        mdp: the process.
-        policies: (S,) or (S, A), whose visits count for m beside the uniform policy's and the likeliest paths'.
-    """
+    """The flow of a process whose states are all reached; visits of the policies count for m too."""
     states, actions, first = mdp.states, mdp.actions, mdp.start.numpy()
     held = mdp.dynamics.rows.tocoo()
     ahead = mdp.discount * held.data
@@ -113,11 +104,7 @@ def scaled(mdp: MDP, policies: Sequence[np.ndarray]) -> Scaled:
 
 
 def solved(costs: np.ndarray, limits: Any, most: np.ndarray, flows: Any, starts: np.ndarray) -> Any:
-    """HiGHS's solution of  min <costs, x>,  limits x <= most,  flows x = starts,  x >= 0.
-
-    Raises:
-        InputError: HiGHS gave up; no number is made of what it left.
-    """
+    """HiGHS's solution of  min <costs, x>,  limits x <= most,  flows x = starts,  x >= 0; none where it gave up."""
     options = {"primal_feasibility_tolerance": ACCURACY, "dual_feasibility_tolerance": ACCURACY}
     found = linprog(costs, A_ub=limits, b_ub=most, A_eq=flows, b_eq=starts, method="highs", options=options)
     if found.status != 0:

@@ -60,13 +60,9 @@ def noise(moves: Transitions, discount: float, gain: Tensor, value: Tensor) -> T
 
 
 def improved(moves: Transitions, discount: float, gain: Tensor, choice: Tensor | None = None) -> Plan:
-    """Policy iteration until no action is better by more than rounding.
+    """Policy iteration until no action is better by more than rounding; a large constant in rewards costs digits.
 
-    Args:
-        moves: the transitions.
-        discount: in [0, 1).
-        gain: (..., S, A) mean rewards; a large constant in them costs digits.
-        choice: (..., S) actions to begin from; default those of the largest reward.
+    It begins from actions (..., S), by default those of the largest reward (..., S, A).
     """
     flat = gain.reshape(-1, moves.states, moves.actions)
     choices = (flat.argmax(-1) if choice is None else choice.reshape(-1, moves.states)).clone()
@@ -92,11 +88,7 @@ def improved(moves: Transitions, discount: float, gain: Tensor, choice: Tensor |
 
 
 def softly_improved(moves: Transitions, discount: float, gain: Tensor, temperature: float) -> Plan:
-    """Soft policy iteration until no value moves, where entropy is paid `temperature` a nat.
-
-    Raises:
-        InputError: it did not end.
-    """
+    """Soft policy iteration until no value moves, where entropy is paid `temperature` a nat."""
 
     def paid(policy: Tensor) -> Tensor:
         return moves.solve(policy, gain + temperature * entropy(policy)[..., None], discount)

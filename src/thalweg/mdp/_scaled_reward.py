@@ -60,15 +60,9 @@ class Earned:
 
 
 def earned(mdp: MDP, reward: Any, *, whole: bool = False) -> Earned:
-    """Read one reward.
+    """Read one reward, or keep what this has made of one.
 
-    Args:
-        mdp: in which it is paid.
-        reward: (S,), (S, A) or (S, A, S), or what this has made of one.
-        whole: keep the states that no policy visits: a process that departs from the stated one may come there.
-
-    Raises:
-        InputError: another shape, a batch, numbers that are not finite, sums that overflow.
+    `whole` keeps the states that no policy visits: a process that departs from the stated one may come there.
     """
     if isinstance(reward, Earned):
         return reward
@@ -87,12 +81,7 @@ def earned(mdp: MDP, reward: Any, *, whole: bool = False) -> Earned:
 
 
 def combined(parts: Sequence[Earned], weights: Sequence[float]) -> tuple[np.ndarray, np.ndarray]:
-    """(S', A), (S', A): the sum of rewards of one process, each in its unit, and by how much it may be off.
-
-    Args:
-        parts: the rewards.
-        weights: one for each.
-    """
+    """(S', A), (S', A): the sum of rewards of one process, each in its unit, and by how much it may be off."""
     gain, size, error = np.zeros((3, *parts[0].gain.shape))
     for part, weight in zip(parts, weights, strict=True):
         gain = gain + weight * part.gain.numpy()

@@ -219,16 +219,9 @@ Transitions = Dense | Sparse
 
 
 def read(given: Any) -> tuple[Transitions, float]:
-    """Transitions as they are given, each row a distribution; by how much an entry may be off, relative.
+    """Transitions as `MDP` is given them, each row a distribution; by how much an entry may be off, relative.
 
-    Args:
-        given: (S, A, S) as array or tensor, dense or sparse, or A sparse scipy matrices (S, S).
-
-    Returns:
-        The transitions; half a unit in the last place of an entry, and the most that a row missed 1 by.
-
-    Raises:
-        InputError: shapes that do not fit, rows that are no distributions.
+    That is half a unit in its last place, and the most that a row missed 1 by.
     """
     if isinstance(given, list | tuple) and given and all(sparse.issparse(m) for m in given):
         shapes = {m.shape for m in given}

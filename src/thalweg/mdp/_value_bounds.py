@@ -44,24 +44,12 @@ class Bracket(NamedTuple):
     above: Tensor
     policy: Tensor
 
-    def returns(self, mdp: MDP) -> tuple[Tensor, Tensor]:
-        """(...), (...): bounds of the return from the start, <start, V_policy> and <start, V*>."""
-        mean = self.value @ mdp.start
-        size = (self.value.abs() + self.below + self.above) @ mdp.start
-        rounded = (mdp.states + 4) * EPS * size
-        spread = mdp.rounding * ((self.value - mean[..., None]).abs() @ mdp.start)
-        slack = (rounded + spread) * (1 + 1e-6)
-        return mean - self.below @ mdp.start - slack, mean + self.above @ mdp.start + slack
-
 
 def best(mdp: MDP, gain: Tensor, error: Tensor | float, choice: Tensor | None = None) -> Bracket:
     """The best policy of each mean reward, and bounds of its value and of the best one.
 
-    Args:
-        mdp: the process.
-        gain: (..., S, A), of size about 1 and without a large constant.
-        error: (..., S, A) by how much it may be off.
-        choice: (..., S) actions to begin from.
+    The reward (..., S, A) is of size about 1, without a large constant, and may be off by `error`; the search begins
+    from actions (..., S).
     """
     with torch.no_grad():
         found = mdp.improved(gain, choice)
@@ -77,15 +65,7 @@ def best(mdp: MDP, gain: Tensor, error: Tensor | float, choice: Tensor | None = 
 
 
 def own(mdp: MDP, policy: Tensor, gain: Tensor, error: Tensor | float, off: float = 0.0) -> Bracket:
-    """Bounds of the value of given policies: here `above` is of V_policy too.
-
-    Args:
-        mdp: the process.
-        policy: (..., S, A) probabilities.
-        gain: (..., S, A) as in `best`.
-        error: (..., S, A) by how much it may be off.
-        off: by how much a chance of the policy may be off, relative.
-    """
+    """As `best`, of given policies whose chances may be off by `off`, relative: here `above` is of V_policy too."""
     with torch.no_grad():
         policy, gain = torch.broadcast_tensors(policy, gain)
         solve = mdp.dynamics.solver(policy, mdp.discount)
@@ -133,13 +113,7 @@ def shortfall(
 
 
 def returned(mdp: MDP, gain: Tensor, error: Tensor | float = 0.0) -> tuple[Tensor, Tensor, Plan]:
-    """(...), (...): bounds of the best return of mean rewards (..., S, A), as `shortfall` has them; and the plan.
-
-    Args:
-        mdp: the process.
-        gain: without a large constant.
-        error: as in `shortfall`.
-    """
+    """(...), (...): bounds of the best return of mean rewards, as `shortfall` has them; and the plan."""
     plan = mdp.optimal(Gains(gain))
     mean, size = plan.value @ mdp.start, plan.value.abs() @ mdp.start
     off = shortfall(mdp, gain, plan, error) + ((mdp.states + 8) * EPS + 2 * mdp.rounding) * size
@@ -207,13 +181,9 @@ def _weighted(mdp: MDP, residual: Tensor, policy: Tensor | None, summed: Summed,
         short = asked + mdp.discount * ahead * more + 4 * EPS * found - found
         missing = short.amax(-1, keepdim=True).clamp(min=0) / (1 - mdp.discount)
         if turn == REPAIRS or bool((missing[..., 0] <= SMALL * (found @ mdp.start)).all()):
-            return torch.minimum((found + missing) * unit * (1 + 8 * EPS), _uniform(mdp, residual))
+            everywhere = residual.amax(-1, keepdim=True) / (1 - mdp.discount) * (1 + 4 * EPS)  # the largest of them
+            return torch.minimum((found + missing) * unit * (1 + 8 * EPS), everywhere)
         raised, turn = raised + 2 * short.clamp(min=0) + 8 * rounding * found, turn + 1
-
-
-def _uniform(mdp: MDP, residual: Tensor) -> Tensor:
-    """(..., S): the same as if the largest residual were everywhere."""
-    return (residual.amax(-1, keepdim=True) / (1 - mdp.discount) * (1 + 4 * EPS)).expand_as(residual)
 
 
 def _shifted(value: Tensor, shift: Tensor, below: Tensor, above: Tensor, policy: Tensor) -> Bracket:

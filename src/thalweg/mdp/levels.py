@@ -88,16 +88,20 @@ class Levels:
         if not weight.sum() > 0:
             raise InputError("no level is left: choose levels and states that have a weight")
         keep = weight > 0
-        take = lambda x: x if len(x) == 1 and len(self) > 1 else x[keep]  # noqa: E731  (shared by all levels)
+        found = self.taken(keep, (weight / weight.sum())[keep])
+        return replace(found, start=(start / start.sum(1, keepdim=True))[keep])
+
+    def taken(self, which: Tensor, weight: Tensor) -> "Levels":
+        """Levels by their numbers (L',), which may repeat, or (L,) bool; with probabilities (L',) of their own."""
         return replace(
             self,
-            next=take(self.next),
-            reward=self.reward[keep],
-            end=self.end[keep],
-            start=(start / start.sum(1, keepdim=True))[keep],
-            weight=(weight / weight.sum())[keep],
-            observations=self.observations[keep],
-            groups={name: group[keep] for name, group in self.groups.items()},
+            next=self.next if len(self.next) == 1 else self.next[which],  # shared by all levels
+            reward=self.reward[which],
+            end=self.end[which],
+            start=self.start[which],
+            weight=weight,
+            observations=self.observations[which],
+            groups={name: group[which] for name, group in self.groups.items()},
         )
 
     def evenly(self) -> "Levels":

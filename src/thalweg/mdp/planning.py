@@ -28,7 +28,7 @@ from thalweg.errors import InputError
 from thalweg.mdp import _value_bounds as bracket
 from thalweg.mdp._rows import filled
 from thalweg.mdp._sparse import in_single, most_terms
-from thalweg.mdp.probabilities import EPS
+from thalweg.mdp.probabilities import EPS, chances_of
 from thalweg.mdp.process import MDP
 
 TOLERANCE = 1e-9  # of the largest range that returns could have
@@ -115,9 +115,8 @@ def plan(
         InputError: a batch of rewards, or numbers out of their range.
     """
     gain = single(mdp, reward)
-    return _as_given(
-        mdp, _solve(mdp.dynamics.matrix, gain, mdp.discount, tolerance * scale(gain, mdp.discount), rounds, warm)
-    )
+    width = tolerance * scale(gain, mdp.discount)
+    return _as_given(mdp, _solve(mdp.dynamics.matrix, gain, mdp.discount, width, rounds, warm))
 
 
 def follow(
@@ -146,12 +145,12 @@ def follow(
         InputError: as `plan`, or a policy of another shape.
     """
     gain = single(mdp, reward)
-    rows, width = mdp.dynamics.matrix, tolerance * scale(gain, mdp.discount)
+    width = tolerance * scale(gain, mdp.discount)
     if policy.shape not in ((mdp.states,), gain.shape):
         raise InputError(
             f"policy has shape {policy.shape}: give ({mdp.states},) actions or {gain.shape} probabilities"
         )
-    rows, paid, mixed = _chosen(mdp, rows, gain, policy)
+    rows, paid, mixed = _chosen(mdp, gain, policy)
     return _as_given(mdp, _solve(rows, paid, mdp.discount, width, rounds, warm, mixed))
 
 
@@ -169,10 +168,9 @@ def planned(mdp: MDP, gain: np.ndarray, error: Any, width: float, warm: np.ndarr
         InputError: it would not end in reasonable time.
     """
     rows = mdp.dynamics.matrix
-    if _directly(mdp, width / max(scale(gain, mdp.discount), LEAST)):
+    if _directly(mdp, gain, width):
         choice = None if warm is None else torch.as_tensor(_backup(rows, gain, mdp.discount, warm).argmax(1))
-        error = torch.as_tensor(np.broadcast_to(error, gain.shape).copy())
-        return _of_bracket(bracket.best(filled(mdp), torch.as_tensor(gain), error, choice))
+        return _of_bracket(bracket.best(filled(mdp), torch.as_tensor(gain), torch.as_tensor(error), choice))
     open_to = (float(np.max(error)), mdp.rounding)
     return _solve(rows, gain, mdp.discount, width, ROUNDS, warm, 0, open_to)
 
@@ -186,30 +184,18 @@ def followed(
     warm: np.ndarray | None = None,
     off: float = 0.0,
 ) -> Planned:
-    """As `follow`, in the way of `planned`.
-
-    Args:
-        mdp: as there.
-        policy: (S,) int64 actions, or (S, A) probabilities.
-        gain: as there.
-        error: as there.
-        width: as there.
-        warm: as there.
-        off: by how much a chance of the policy may be off, relative.
-    """
-    if _directly(mdp, width / max(scale(gain, mdp.discount), LEAST)):
-        chances = torch.as_tensor(policy)
-        if chances.ndim == 1:
-            chances = torch.nn.functional.one_hot(chances, mdp.actions).to(torch.float64)
-        error = torch.as_tensor(np.broadcast_to(error, gain.shape).copy())
-        return _of_bracket(bracket.own(filled(mdp), chances, torch.as_tensor(gain), error, off))
-    rows, paid, mixed = _chosen(mdp, mdp.dynamics.matrix, gain, policy)
+    """As `planned`, of a policy: actions (S,) int64, or probabilities (S, A) that may be off by `off`, relative."""
+    if _directly(mdp, gain, width):
+        chances = torch.as_tensor(chances_of(policy, mdp.actions))
+        return _of_bracket(bracket.own(filled(mdp), chances, torch.as_tensor(gain), torch.as_tensor(error), off))
+    rows, paid, mixed = _chosen(mdp, gain, policy)
     open_to = (float(np.max(error)) + off * float(np.abs(gain).max()), mdp.rounding + off)
     return _solve(rows, paid, mdp.discount, width, ROUNDS, warm, mixed, open_to)
 
 
-def _chosen(mdp: MDP, rows: Any, gain: np.ndarray, policy: np.ndarray) -> tuple[Any, np.ndarray, int]:
+def _chosen(mdp: MDP, gain: np.ndarray, policy: np.ndarray) -> tuple[Any, np.ndarray, int]:
     """Rows, rewards (S, 1) and the number of actions that are mixed, of one policy."""
+    rows = mdp.dynamics.matrix
     if policy.ndim == 1:
         chosen = np.arange(mdp.states) * mdp.actions + policy
         return rows[chosen], gain.reshape(-1)[chosen, None], 0
@@ -232,12 +218,9 @@ def _as_given(mdp: MDP, found: Planned) -> Planned:
     return replace(found, low=found.low - missed, high=found.high + missed)
 
 
-def _directly(mdp: MDP, share: float) -> bool:
-    """Whether direct solves are cheaper than sweeps that shrink an error to a share, or alone can.
-
-    Raises:
-        InputError: neither ends in reasonable time.
-    """
+def _directly(mdp: MDP, gain: np.ndarray, width: float) -> bool:
+    """Whether direct solves are cheaper than sweeps to a width, or alone can; refused where neither ends."""
+    share = width / max(scale(gain, mdp.discount), LEAST)
     if mdp.states <= FEW or (mdp.states <= MOST and share < FINEST):
         return True
     seconds = mdp.dynamics.entries * ENTRY * min(DIGITS, max(1.0, -math.log(max(share, LEAST)))) / (1 - mdp.discount)
@@ -296,7 +279,8 @@ def _solve(
         raise InputError(f"warm start has shape {warm.shape}: give ({states},) finite values, or None")
     edges = _Edges(rows, gain, discount, mixed, open_to or (0.0, 0.0))
     value, level, paid = np.zeros(states) if warm is None else warm, 0.0, gain
-    coarse, first, before = _coarse(rows, discount), np.arange(states) * actions, np.inf
+    coarse = rows if 1 - discount < LONG else in_single(rows)  # half of what sweeps read
+    first, before = np.arange(states) * actions, np.inf
     policy: Any = None
     chosen: Any = None
     for turn in range(rounds):
@@ -327,11 +311,6 @@ def _solve(
         else:
             value = value + _summed(chosen, best - value - (1 - discount) * middle, discount, sweeps) + middle
     raise AssertionError
-
-
-def _coarse(rows: Any, discount: float) -> Any:
-    """The rows in single precision, which is half of what sweeps read, unless rounding would outlast a correction."""
-    return rows if 1 - discount < LONG else in_single(rows)
 
 
 def _summed(rows: Any, residual: np.ndarray, discount: float, sweeps: int) -> np.ndarray:

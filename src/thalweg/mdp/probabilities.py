@@ -102,10 +102,7 @@ def distributions(given: Any, what: str, most: float = SUM) -> tuple[Tensor, flo
 
 
 def thinned(rows: Any, actions: int, unit: float) -> tuple[Any, float]:
-    """Sparse distributions (S A, S), as `distributions` has dense ones; of so many actions, for the message.
-
-    `unit`: half a unit in the last place of an entry, relative.
-    """
+    """Sparse distributions (S A, S), as `distributions` has dense ones; known to `unit`, relative."""
     rows = sparse.csr_matrix(rows, dtype=np.float64, copy=True)
     if not np.isfinite(rows.data).all() or (rows.data < -BELOW * max(unit, EPS / 2)).any():
         raise InputError("transitions hold a number that is no probability: give numbers from 0 to 1")
@@ -120,6 +117,11 @@ def thinned(rows: Any, actions: int, unit: float) -> tuple[Any, float]:
         raise InputError(_off("transitions", divmod(wrong, actions), float(sums[wrong])))
     rows.data /= np.repeat(sums, np.diff(rows.indptr))
     return rows, unit + float(off.max())
+
+
+def chances_of(policy: np.ndarray, actions: int) -> np.ndarray:
+    """(S, A) of actions (S,), or of what it is already."""
+    return policy if policy.ndim == 2 else np.eye(actions)[policy]
 
 
 def _allowed(unit: float, terms: int, most: float) -> float:

@@ -196,10 +196,7 @@ class MDP:
         is the policy's occupancy. Where best policies tie this is one of the subgradients.
         Source: Howard 1960; it ends, since each round is strictly better and policies are finitely many.
         """
-        return self._best(self.mean_reward(reward))
-
-    def _best(self, gain: Tensor) -> Plan:
-        """Of mean rewards."""
+        gain = self.mean_reward(reward)
         with torch.no_grad():
             level = self.level(gain)
             plan = self.improved(gain - level[..., None, None])
@@ -243,11 +240,7 @@ class MDP:
 
     def worst(self, reward: Any) -> Plan:
         """The worst policy for each reward of a batch; the value is differentiable as in `optimal`."""
-        return self._worst(self.mean_reward(reward))
-
-    def _worst(self, gain: Tensor) -> Plan:
-        """Of mean rewards."""
-        plan = self._best(-gain)
+        plan = self.optimal(Gains(-self.mean_reward(reward)))
         return Plan(-plan.value, plan.policy)
 
     def return_range(self, reward: Any) -> Tensor:

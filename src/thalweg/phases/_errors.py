@@ -58,16 +58,10 @@ class Errors:
 
 
 def read(axes: tuple[np.ndarray, ...], curve: np.ndarray, stated: np.ndarray, kind: str) -> Errors:
-    """Read off a curve which part of its stated errors is shared.
+    """Read off a curve (T), nearly straight along one of the axes (T), which part of its stated errors is shared.
 
-    Args:
-        axes: (T) each; the curve is nearly straight along one of them.
-        curve: (T).
-        stated: (T) standard errors.
-        kind: `independent`: they are; `shared`: whatever is less rough is shared; `auto`: only if that is certain.
-
-    Returns:
-        Errors; independent ones are the larger of what is stated and what the curve scatters.
+    `independent`: none, and they are the larger of what is stated and what the curve scatters; `shared`: whatever is
+    less rough; `auto`: only if that is certain.
     """
     rounding = TINY * float(np.abs(curve).max()) or 1.0
     alike = np.maximum(np.maximum(stated, scatter(curve)), rounding)  # scatter holds the stated errors already

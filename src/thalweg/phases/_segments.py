@@ -137,14 +137,7 @@ def between(r: Rows, a: int, b: int, left: Message, right: Message) -> np.ndarra
 
 
 def fit(axis: np.ndarray, curve: np.ndarray, error: np.ndarray, follow: float = 0.0) -> Pieces:
-    """The best pieces that single changes reach.
-
-    Args:
-        axis: (T) ascending.
-        curve: (T).
-        error: (T) > 0.
-        follow: correlation of the errors of neighbouring checkpoints, in [0, 1).
-    """
+    """The best pieces that single changes reach; `follow` in [0, 1) correlates the errors (T) of neighbours."""
     found = pieces(axis, curve, error, guess(axis, curve, error), follow)
     chord = np.interp(axis, axis[[0, -1]], curve[[0, -1]])  # in every fit; without it sums of squares lose no digits
     r = rows(axis, curve - chord, error, follow)

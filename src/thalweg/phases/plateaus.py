@@ -64,5 +64,4 @@ def plateaus(steps: Sequence[int] | np.ndarray, loss: Sequence[float] | np.ndarr
 
 
 def _plateau(time: np.ndarray, curve: np.ndarray, first: int, last: int) -> Plateau:
-    """What is known of one stay."""
     return Plateau(time[first].item(), time[last].item(), first, last, float(np.median(curve[first : last + 1])))

@@ -83,7 +83,6 @@ class Transition:
         )
 
     def _said(self) -> str:
-        """What happens."""
         span = f"steps {self.start} to {self.end}" + (f" (nβ = {self.nbeta:.4g})" if self.nbeta else "")
         if self.kind == "A":
             return f"Type A, {span}: train loss falls by {-self.d_loss:.3g} nats while λ̂ rises by {self.d_llc:.3g}."
@@ -95,7 +94,6 @@ class Transition:
 
 
 def _rise(names: Sequence[str], verb: str = "rise") -> str:
-    """Names and their verb."""
     single = {"rise": "rises", "go": "goes"}[verb] if len(names) == 1 else verb
     return f"{' and '.join(name.replace('_', ' ') for name in names)} {single}"
 
@@ -135,7 +133,12 @@ def transitions(
         The model of shared errors is ours; see `thalweg.phases._errors`.
     """
     named = {"loss": loss, "llc": llc, **(others or {})}
-    _check(errors, llc_stderr is not None)
+    if errors not in ERRORS:
+        raise InputError(
+            f"errors = {errors!r} is none of {', '.join(ERRORS)}: say how those of checkpoints hang together"
+        )
+    if errors == "shared" and llc_stderr is None:
+        raise InputError("errors = 'shared' without llc_stderr: give the standard errors that are shared")
     arrays = columns(steps, named if llc_stderr is None else named | {"llc_stderr": llc_stderr})
     if len(arrays["steps"]) < FEWEST:
         raise InputError(f"{len(arrays['steps'])} checkpoints are too few for transitions: give at least {FEWEST}")
@@ -154,16 +157,6 @@ def transitions(
     ]
     level, rough = (float(np.median(each)) for each in (known.level, known.rough))
     return [replace(t, nbeta=nbeta, errors=known.kind, level_error=level, rough_error=rough) for t in found]
-
-
-def _check(errors: str, given: bool) -> None:
-    """Name what is wrong with the way errors hang together, where standard errors are given or are not."""
-    if errors not in ERRORS:
-        raise InputError(
-            f"errors = {errors!r} is none of {', '.join(ERRORS)}: say how those of checkpoints hang together"
-        )
-    if errors == "shared" and not given:
-        raise InputError("errors = 'shared' without llc_stderr: give the standard errors that are shared")
 
 
 def _axes(time: np.ndarray) -> tuple[np.ndarray, ...]:

@@ -74,9 +74,8 @@ class Lesson:
         (series,) = trained_series(self.moments, [folder / "checkpoints"], self.last)
         read = None
         if self.sampler is not None:
-            settings = self.sampler.model_copy(update={"seed": seed})
-            restricted = self.scape.restrict(orthogonal_to_gradient=True)
-            read = survey(restricted, series, folder / "survey.zarr", settings=settings, progress=stages.visible)
+            free, out = self.scape.restrict(orthogonal_to_gradient=True), folder / "survey.zarr"
+            read = survey(free, series, out, settings=self.sampler, seed=seed, progress=stages.visible)
         lines = along(self.scape, ((item.step, item.load()) for item in series), length=self.length)
         mapped = {}
         for item in (series.items[0], series.items[len(series) // 2], series.items[-1]):
@@ -110,13 +109,7 @@ def exact_gradient(build: Callable[[], nn.Module], levels: Levels, how: Ascent, 
 
 
 def trained_series(moments: Moments, folders: list[Path], last: int) -> list[Series]:
-    """Train and write down, or read what was written before.
-
-    Args:
-        moments: the training; one set of weights for each folder.
-        folders: of each run.
-        last: step of the last checkpoint; where all have it, nothing is trained.
-    """
+    """Train and write down, a run to a folder; or read what was written, where all have the last step already."""
     if not all(place(folder, last).exists() for folder in folders):
         with threads(1):
             for step, weights in moments():

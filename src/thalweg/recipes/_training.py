@@ -52,20 +52,10 @@ def train(
     seed: int,
     loss: Callable[[Tensor, Tensor], Tensor] = F.cross_entropy,
 ) -> nn.Module:
-    """Train, and keep checkpoints as `step-N.safetensors`.
+    """Train on inputs and targets (n, ...) each, and keep checkpoints; the seed is of initialisation and batches.
 
-    Nothing is trained when the last checkpoint is there already; the steps are the same each time.
-
-    Args:
-        build: makes the module; its initialisation is drawn from the seed.
-        data: inputs (n, ...) and targets (n, ...).
-        training: how.
-        folder: where checkpoints go.
-        seed: of initialisation and batches.
-        loss: of outputs and targets, each sample's or their mean.
-
-    Returns:
-        The trained module where it was trained now, else one that was only initialised.
+    Nothing is trained when the last checkpoint is there already; then the module is only initialised. The loss is
+    each sample's, or their mean.
     """
     with seeded(seed, "initialisation"):
         module = build()

@@ -13,11 +13,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.figure import Figure
-from pydantic import BaseModel, ConfigDict
 from scipy import stats
 
 from thalweg.atlas import Section, Table, contour_map, line_map, report
 from thalweg.envs import CartPole, Played, corner
+from thalweg.recipes._configuration import Configuration
 from thalweg.recipes._drawing import BLUE, GREEN, INTERVAL, RED, legend, panels
 from thalweg.recipes._policy_checkpoints import Followed, Lesson, episodes, exact_gradient, layers
 from thalweg.recipes.recipe import Outcome, Recipe, Stages
@@ -27,7 +27,7 @@ from thalweg.samplers import Settings
 COLOURS = {"exact gradient": BLUE, "REINFORCE": RED, "PPO": GREEN}
 
 
-class Config(BaseModel):
+class Config(Configuration):
     """All that the study depends on, beside the seed.
 
     Attributes:
@@ -42,11 +42,9 @@ class Config(BaseModel):
         sampler: of the coefficient of the mouse's regret.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     size: int
     alpha: float
-    discount: float
+    discount: float = 0.9
     horizon: int
     hidden: tuple[int, ...]
     exact: Ascent
@@ -66,7 +64,6 @@ def paper() -> Config:
     return Config(
         size=9,
         alpha=0.2,
-        discount=0.9,
         horizon=28,
         hidden=(32, 32),
         exact=Ascent(updates=600, learning_rate=0.003, levels=16, every=30, temperature=0.01),
@@ -89,7 +86,6 @@ def tiny() -> Config:
     return Config(
         size=6,
         alpha=0.1,
-        discount=0.9,
         horizon=16,
         hidden=(16,),
         exact=Ascent(updates=120, learning_rate=0.005, levels=4, every=20, temperature=0.01),

@@ -10,12 +10,12 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
 from torch import eye, nn
 
 from thalweg.atlas import Section, Table, contour_map, line_map, report
 from thalweg.envs import CartPole, Environment, GymEnvironment, Played, grid_levels, process
 from thalweg.landscape import Landscape
+from thalweg.recipes._configuration import Configuration
 from thalweg.recipes._drawing import BLUE, RED, estimates, panels
 from thalweg.recipes._policy_checkpoints import Followed, Lesson, episodes, layers
 from thalweg.recipes.recipe import Outcome, Recipe, Stages
@@ -24,7 +24,7 @@ from thalweg.samplers import Settings
 from thalweg.store import Survey
 
 
-class Config(BaseModel):
+class Config(Configuration):
     """All that the study depends on, beside the seed.
 
     Attributes:
@@ -38,8 +38,6 @@ class Config(BaseModel):
         pole_temperature: the same in CartPole's return, of reward 1 a step.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     hidden: int
     pole: PPO
     lake: PPO
@@ -50,8 +48,8 @@ class Config(BaseModel):
     horizon: int
     seeds: int
     size: int
-    temperature: float
-    pole_temperature: float
+    temperature: float = 0.003
+    pole_temperature: float = 0.03
 
 
 def paper() -> Config:
@@ -70,8 +68,6 @@ def paper() -> Config:
         horizon=200,
         seeds=48,
         size=21,
-        temperature=0.003,
-        pole_temperature=0.03,
     )
 
 
@@ -91,8 +87,6 @@ def tiny() -> Config:
         horizon=60,
         seeds=8,
         size=5,
-        temperature=0.003,
-        pole_temperature=0.03,
     )
 
 

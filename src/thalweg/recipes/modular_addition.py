@@ -13,13 +13,13 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
 
 from thalweg.atlas import atlas, plot
 from thalweg.checkpoints import checkpoints
 from thalweg.estimators import LOGGED, Auto
 from thalweg.landscape import landscape
+from thalweg.recipes._configuration import Configuration
 from thalweg.recipes._training import Training, train
 from thalweg.recipes.recipe import Outcome, Recipe, Stages
 from thalweg.rng import stream
@@ -28,7 +28,7 @@ from thalweg.store import Survey
 from thalweg.survey import survey
 
 
-class Config(BaseModel):
+class Config(Configuration):
     """All that the study depends on, beside the seed.
 
     Attributes:
@@ -42,8 +42,6 @@ class Config(BaseModel):
         large_batch: the second, shorter pass.
         auto: the third, which finds its own sampler, step and length at each checkpoint.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     modulus: int
     embedding: int
@@ -130,7 +128,8 @@ def _run(config: Config, out: Path, seed: int, stages: Stages) -> Outcome:
             scape,
             series[-1:] if last else series,
             out / f"{name}.zarr",
-            settings=settings.model_copy(update={"seed": seed}),
+            settings=settings,
+            seed=seed,
             test_data=test,
             logged=tuple(LOGGED.ours) if name == "published" else (),
             progress=stages.visible,

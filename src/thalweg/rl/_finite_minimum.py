@@ -33,12 +33,8 @@ class _Way(NamedTuple):
 def ways(module: nn.Module, scape: Landscape, gradient: Tensor, inputs: Tensor, greedy: Any = None) -> Iterator[_Way]:
     """Lines that the landscape leaves open: all logits at once, and of a table also towards better actions.
 
-    Args:
-        module: observations (B, ...) -> logits (B, A).
-        scape: of it, at w*.
-        gradient: (D,) at w*, which an orthogonal restriction closes.
-        inputs: (B, ...) observations.
-        greedy: table of logits (N, A) -> (N, A) the direction towards better actions, for a table.
+    The module takes inputs (B, ...) to logits (B, A); an orthogonal restriction closes the gradient (D,) at w*;
+    `greedy` takes a table of logits (N, A) to the direction towards better actions.
     """
     own = _layer(module, scape.params)
     if not own:
@@ -64,11 +60,7 @@ def ways(module: nn.Module, scape: Landscape, gradient: Tensor, inputs: Tensor, 
 def fall(before: Tensor, now: float, ahead: Tensor, rounding: float) -> float | None:
     """By how much the line ends below w*; 0 where only rounding hides it; None where no fall is shown.
 
-    Args:
-        before: losses at c < 1, ascending in c.
-        now: at c = 1.
-        ahead: at c > 1, ascending in c.
-        rounding: of a loss.
+    Losses stand at c < 1, c = 1 and c > 1, ascending in c.
     """
     if ahead.max() > now + rounding:
         return None

@@ -12,17 +12,9 @@ FLOOR = 1e-5  # of Adam in PPO, as in OpenAI's code; and of a standard deviation
 def advantages(rewards: Tensor, values: Tensor, last: Tensor, discount: float, gae: float) -> Tensor:
     """Generalised advantages: A_t = delta_t + discount gae A_{t+1}, delta_t = r_t + discount v_{t+1} - v_t.
 
+    Rewards and values before each step (B, T) are 0 after the end, as is what comes back, float64; the value after
+    the last step (B,) is 0 where the episode ended.
     Source: Schulman et al. 2016 (arXiv 1506.02438), eq. 16.
-
-    Args:
-        rewards: (B, T), 0 after the end.
-        values: (B, T) of the observation before each step, 0 after the end.
-        last: (B,) of the observation after the last step, 0 where the episode ended.
-        discount: of the reward a step later.
-        gae: lambda in [0, 1].
-
-    Returns:
-        (B, T) float64, 0 after the end.
     """
     rewards, values, last = (x.to(torch.float64) for x in (rewards, values, last))
     change = rewards + discount * torch.cat([values[:, 1:], last[:, None]], 1) - values
@@ -54,13 +46,8 @@ def reinforce_loss(
 ) -> Tensor:
     """A number whose gradient is, in expectation over episodes, minus that of the discounted return.
 
-    Args:
-        policy: that played.
-        kind: of its actions.
-        played: by it.
-        baseline: (B, T) that does not depend on the action of its step, nor on what came after in that episode.
-        discount: of the reward a step later.
-        entropy: reward units a nat is paid with.
+    The baseline (B, T) must not depend on the action of its step, nor on what came after in that episode; entropy is
+    paid in reward units a nat.
     """
     alive = played.alive
     weight = discount ** torch.arange(alive.shape[1], dtype=torch.float64)
@@ -73,13 +60,9 @@ def reinforce_loss(
 
 
 def ppo_loss(new: Tensor, old: Tensor, advantage: Tensor, clip: float) -> Tensor:
-    """The clipped surrogate, negated: eq. 7 of Schulman et al. 2017, with advantages normalised.
+    """The clipped surrogate, negated: eq. 7 of Schulman et al. 2017, with advantages (N,) normalised.
 
-    Args:
-        new: (N,) nats, of actions under the policy that is trained.
-        old: (N,) nats, under the one that took them.
-        advantage: (N,).
-        clip: distance from 1 at which a ratio is clipped.
+    Nats (N,) of the actions are `new` under the policy that is trained, `old` under the one that took them.
     """
     scaled = (advantage - advantage.mean()) / (advantage.std(correction=0) + FLOOR)
     ratio = (new - old).exp()

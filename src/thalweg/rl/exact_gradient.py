@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from thalweg.errors import InputError
 from thalweg.mdp import Levels
@@ -84,11 +84,7 @@ def ascend(build: Callable[[], nn.Module], levels: Levels, ascent: Ascent, seeds
                 yield Moment(step, [{**held, **params} for held, params in zip(rest, named, strict=True)])
             if step == ascent.updates:
                 return
-            batch = torch.stack([_draw(levels.weight, ascent.levels, generator) for generator in own])
+            drawn = (torch.multinomial(levels.weight, ascent.levels, replacement=True, generator=g) for g in own)
+            batch = torch.stack(list(drawn))
             weights.grad, _ = engine.gradient(frozen, batch)(weights)
             adam.step()
-
-
-def _draw(weight: Tensor, count: int, generator: torch.Generator) -> Tensor:
-    """Levels by their weights."""
-    return torch.multinomial(weight, count, replacement=True, generator=generator)

@@ -188,7 +188,6 @@ class _ProcessRegret(nn.Module):
         self.register_buffer("best", plan.value @ mdp.start)
 
     def extra_repr(self) -> str:
-        """All that is no buffer."""
         return f"discount={self.mdp.discount}, temperature={self.temperature}"
 
     def forward(self, logits: Tensor, sample: Tensor) -> Tensor:

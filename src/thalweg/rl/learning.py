@@ -54,7 +54,6 @@ class Reinforce:
     fits: int = 10
 
     def __post_init__(self) -> None:
-        """Check what a caller gives."""
         _check_counts(self, "updates", "episodes", "every", "fits")
         _check_numbers(self, above=("learning_rate", "value_learning_rate"), least=("entropy",))
 
@@ -102,7 +101,6 @@ class PPO:
     decay: bool = False
 
     def __post_init__(self) -> None:
-        """Check what a caller gives."""
         _check_counts(self, "updates", "episodes", "every", "epochs", "minibatches")
         _check_numbers(self, above=("learning_rate", "clip", "grad_norm"), least=("gae", "entropy", "value"))
         if self.gae > 1:
@@ -248,7 +246,6 @@ def _value(critic: nn.Module, seen: Tensor) -> Tensor:
 
 
 def _misfit(critic: nn.Module, seen: Tensor, target: Tensor) -> Tensor:
-    """Mean squared error of values."""
     found = _value(critic, seen)
     return (found - target.to(found)).square().mean()
 
@@ -270,7 +267,6 @@ def _critic(build: Callable[[], nn.Module], environment: Environment, needed: bo
 
 
 def _check_counts(settings: Reinforce | PPO, *names: str) -> None:
-    """Whole numbers of at least one."""
     for name in names:
         given = getattr(settings, name)
         if not isinstance(given, int) or given < 1:
@@ -278,7 +274,6 @@ def _check_counts(settings: Reinforce | PPO, *names: str) -> None:
 
 
 def _check_numbers(settings: Reinforce | PPO, above: tuple[str, ...], least: tuple[str, ...]) -> None:
-    """Finite, above 0 or at least 0."""
     for name in (*above, *least):
         given = getattr(settings, name)
         if not 0 <= given < inf or (name in above and not given):

@@ -103,7 +103,6 @@ def rollout(policy: Callable[[Tensor], Any], environment: Environment, seeds: Te
 
 
 def _check(outputs: Tensor, reward: Tensor, step: int) -> None:
-    """Numbers only."""
     if not torch.isfinite(reward).all():
         raise InputError(
             f"environment gives a reward of {reward[~torch.isfinite(reward)][0]} at step {step}: mend it"

@@ -81,11 +81,9 @@ class _Returns(nn.Module):
         self.environment, self.temperature = environment, temperature
 
     def extra_repr(self) -> str:
-        """The environment, by its fields."""
         return f"{self.environment!r}, temperature={self.temperature}"
 
     def forward(self, returns: Tensor, zero: Tensor) -> Tensor:
-        """Minus the returns (B,)."""
         return zero - returns
 
 
@@ -139,11 +137,9 @@ class _SampledLosses(ModuleLosses):
     kept: _Kept = field(compare=False)
 
     def begin(self) -> None:
-        """A block of steps begins: nothing from before it is used."""
         self.kept.clear(True)
 
     def end(self) -> None:
-        """It ends."""
         self.kept.clear(False)
 
     def __call__(self, params: Params, frozen: Params, inputs: Tree, targets: Tensor | None) -> Tensor:
@@ -166,10 +162,6 @@ class _SampledLosses(ModuleLosses):
         """Whether discrete actions return more, seed by seed, the larger the logits; where no entropy is paid.
 
         Played are policies as sharp as `SHARP` says, along the lines of `sharpness`, against w* itself.
-
-        Args:
-            scape: of these losses, at w*.
-            gradient: (D,) at w*.
         """
         if self.temperature or not isinstance(self.environment.actions, Discrete):
             return ""

@@ -97,15 +97,9 @@ def unsealed(path: Path, content: bytes | None = None) -> dict[str, Any]:
 
 
 def pack(group: xr.Dataset, name: str | None = None, **said: Any) -> tuple[str, dict[str, bytes]]:
-    """A group as files, `zarr.json` last.
+    """The name of a group's folder, by default a digest of the content, and path -> bytes, `zarr.json` last.
 
-    Args:
-        group: each of its arrays becomes one chunk, compressed, with a checksum of its own.
-        name: of its folder; None for a digest of the content.
-        **said: kept under the package's mark.
-
-    Returns:
-        The name, and path -> bytes.
+    Each array becomes one chunk, compressed, with a checksum of its own; what is said stands under our mark.
     """
     held: dict[str, Any] = {}
     encoding = {str(k): _encoding(k, array) for k, array in group.variables.items()}

@@ -49,16 +49,7 @@ def _power(size: float) -> str:
 
 
 def check_time(read: Callable[[np.ndarray], object], values: Linear, budget: int) -> None:
-    """Read a few vertices by the clock; refuse what cannot end, and say what will be long.
-
-    Args:
-        read: plans at points (N, D).
-        values: the class.
-        budget: vertices at most.
-
-    Raises:
-        InputError: seconds at least, and what to do.
-    """
+    """Read a few vertices (N, D) by the clock; refuse what cannot end in a budget of them, and say what is long."""
     d = values.weights
     cells, width = counted(d, values.bound)
     points = (values.bound or 1.0) * np.eye(d)

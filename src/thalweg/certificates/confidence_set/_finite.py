@@ -86,10 +86,6 @@ def predicted_evidence(behaviour: Behaviour) -> float:
 
 
 def check_delta(delta: float) -> None:
-    """Refuse what is no chance.
-
-    Raises:
-        InputError: delta outside (0, 1).
-    """
+    """Refuse what is no chance."""
     if not 0 < delta < 1:
         raise InputError(f"delta {delta}: give a number between 0 and 1, the chance that the set misses")

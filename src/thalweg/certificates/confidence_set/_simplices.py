@@ -1,9 +1,10 @@
 """Simplices that halve exactly, over directions or over a box.          M cells, V vertices, N points, D weights"""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from itertools import permutations, product
 from math import factorial
+from typing import Self
 
 import numpy as np
 
@@ -11,7 +12,23 @@ CHUNK = 1 << 22  # numbers that are worked on at a time, 32 MiB
 
 
 @dataclass(frozen=True, eq=False)
-class Cells:
+class Rows:
+    """Arrays with a row for each of the same things, and parts that are such."""
+
+    def also(self, more: Self) -> Self:
+        """The rows of both."""
+        pairs = {f.name: (getattr(self, f.name), getattr(more, f.name)) for f in fields(self)}
+        return replace(
+            self, **{k: a.also(b) if isinstance(a, Rows) else np.append(a, b, 0) for k, (a, b) in pairs.items()}
+        )
+
+    def only(self, keep: np.ndarray) -> Self:
+        """Some of them, (N,) bool; of what has no parts."""
+        return replace(self, **{f.name: getattr(self, f.name)[keep] for f in fields(self)})
+
+
+@dataclass(frozen=True, eq=False)
+class Cells(Rows):
     """Simplices: (M, V) numbers of their vertices, and (M,) log shares of the prior."""
 
     corners: np.ndarray

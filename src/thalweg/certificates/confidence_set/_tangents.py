@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from thalweg.certificates.confidence_set._simplices import Rows
 from thalweg.errors import InputError
 from thalweg.irl import Linear
 from thalweg.mdp import EPS, MDP, Gains, Plan, levelled, shortfall, visited
@@ -16,26 +17,15 @@ NULL = 1e-9  # of the features: a direction whose advantages are less changes no
 
 
 @dataclass(frozen=True, eq=False)
-class Tangents:
+class Tangents(Rows):
     """A convex function at points, with a subgradient: value (N,), slope (N, D)."""
 
     value: np.ndarray
     slope: np.ndarray
 
-    def also(self, more: "Tangents") -> "Tangents":
-        """The points of both."""
-        return Tangents(np.concatenate([self.value, more.value]), np.concatenate([self.slope, more.slope]))
-
 
 def tangent(f: Tangents, at: np.ndarray, corners: np.ndarray, points: np.ndarray) -> np.ndarray:
-    """(M, K): the mean of the tangents at the cell's vertices, at points (M, K, D) of it.
-
-    Args:
-        f: at all vertices.
-        at: (N, D) where its values and slopes are taken.
-        corners: (M, V).
-        points: (M, K, D).
-    """
+    """(M, K): the mean of tangents of f, known at (N, D), at vertices (M, V) of cells; at their points (M, K, D)."""
     base = (f.value - np.einsum("nd,nd->n", f.slope, at))[corners].mean(1)
     return base[:, None] + np.einsum("md,mkd->mk", f.slope[corners].mean(1), points)
 
@@ -71,13 +61,7 @@ def plan_size(world: MDP, values: Linear) -> int:
 
 
 def planned(gains: Tensor, world: MDP, points: Tensor) -> _Plans:
-    """The best and the worst policies of each point.
-
-    Args:
-        gains: (D, S, A) of `features`.
-        world: the decision process.
-        points: (N, D).
-    """
+    """The best and the worst policies of each point (N, D), of gains as of `features`."""
     reward = rewards(gains, points)
     off = (len(points.T) + 2) * EPS * rewards(gains.abs(), points.abs())  # rounding of the sum over features
     (best, missed), (worst, other) = (_planned(gains, world, points, reward, off, sign) for sign in (1.0, -1.0))
@@ -98,11 +82,7 @@ def _planned(
 
 
 def check_ranges(values: Linear, world: MDP, number: int) -> None:
-    """Refuse a class with rewards that change no return in a process: a relative choice model has none there.
-
-    Raises:
-        InputError: the process, and the weights of such a reward; features that do not fit it.
-    """
+    """Refuse a class with rewards that change no return in a process: a relative choice model has none there."""
     shape = tuple(values.features.shape[:-1])
     if shape not in ((world.states,), (world.states, world.actions)):
         raise InputError(

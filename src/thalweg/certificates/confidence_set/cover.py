@@ -32,7 +32,7 @@ from torch import Tensor
 
 from thalweg.certificates.confidence_set._cost import CROWD, POINTS, check_class, check_time
 from thalweg.certificates.confidence_set._finite import check_delta
-from thalweg.certificates.confidence_set._simplices import Cells, Points, first_cells, slices, split
+from thalweg.certificates.confidence_set._simplices import Cells, Points, Rows, first_cells, slices, split
 from thalweg.certificates.confidence_set._tangents import (
     Tangents,
     check_ranges,
@@ -51,7 +51,7 @@ NARROW = 1e-9  # of the largest range of a cell: a range below that is rounding
 
 
 @dataclass(frozen=True, eq=False)
-class _Read:
+class _Read(Rows):
     """What one environment says at points.
 
     Attributes:
@@ -67,11 +67,6 @@ class _Read:
     range: Tangents
     bend: np.ndarray
     loose: np.ndarray
-
-    def also(self, more: "_Read") -> "_Read":
-        """The points of both."""
-        bend, loose = (np.concatenate(pair) for pair in ((self.bend, more.bend), (self.loose, more.loose)))
-        return _Read(self.gain.also(more.gain), self.cost.also(more.cost), self.range.also(more.range), bend, loose)
 
 
 class _Reader:
@@ -129,7 +124,7 @@ class _Reader:
 
 
 @dataclass(frozen=True, eq=False)
-class _Bounds:
+class _Bounds(Rows):
     """Proven bounds of the log likelihood on cells, nats.
 
     Attributes:
@@ -142,24 +137,13 @@ class _Bounds:
 
 
 def _cell_bounds(points: np.ndarray, cells: Cells, reads: list[_Read], relative: bool) -> _Bounds:
-    """Bounds on cells, by the formulas above.
-
-    Args:
-        points: (N, D) vertices.
-        cells: of them.
-        reads: what each environment says at all vertices.
-        relative: whether Q* is divided by the range.
-    """
-    corners, (_, width) = cells.corners, points.shape
-    parts = slices(len(corners), 4 * corners.shape[1] * width)
-    found = [_bounds(points, corners[part], reads, relative) for part in parts]
-    most, mean = zip(*found, strict=True) if found else ([np.empty(0)], [np.empty(0)])
-    return _Bounds(np.concatenate(most), np.concatenate(mean))
+    """Bounds on cells of vertices (N, D), by the formulas above, of what each environment says at all of these."""
+    parts = slices(len(cells.corners), 4 * cells.corners.shape[1] * points.shape[1])
+    found = (_bounds(points, cells.corners[part], reads, relative) for part in parts)
+    return reduce(_Bounds.also, found, _Bounds(np.empty(0), np.empty(0)))
 
 
-def _bounds(
-    points: np.ndarray, corners: np.ndarray, reads: list[_Read], relative: bool
-) -> tuple[np.ndarray, np.ndarray]:
+def _bounds(points: np.ndarray, corners: np.ndarray, reads: list[_Read], relative: bool) -> _Bounds:
     """The same of corners (M, V).
 
     G at t v differs from its value at one over the range v has by a Taylor step; its curvature along the ray is a sum
@@ -189,7 +173,7 @@ def _bounds(
         cost = read.cost.value[corners][:, None] + far * along + far**2 / 2 * read.bend[corners][:, None]
         gain = tangent(read.gain, points, corners, flat).reshape(shape)
         mean += (gain - cost).min(1) - loose
-    return np.where(sound, np.minimum(most.max(1), 0.0), 0.0), np.where(sound, mean.mean(1), -np.inf)
+    return _Bounds(np.where(sound, np.minimum(most.max(1), 0.0), 0.0), np.where(sound, mean.mean(1), -np.inf))
 
 
 @dataclass(frozen=True, eq=False)
@@ -245,25 +229,18 @@ class Cover:
 
     def halved(self, which: np.ndarray) -> "Cover":
         """The same with some cells (M,) bool halved, and dropped what cannot hold a theta of C."""
-        rest = Cells(self.cells.corners[~which], self.cells.share[~which])
-        points, new = split(self.points, Cells(self.cells.corners[which], self.cells.share[which]))
+        points, new = split(self.points, self.cells.only(which))
         fresh = points.values[len(self.points.values) :]
         reads = self.reads
         if len(fresh):  # neighbours may have made all of them
             reads = [a.also(b) for a, b in zip(reads, self.reader(fresh), strict=True)]
         found = _cell_bounds(points.values, new, reads, self.reader.choice_model.relative)
-        cells = Cells(np.concatenate([rest.corners, new.corners]), np.concatenate([rest.share, new.share]))
-        known = _Bounds(np.concatenate([self.bounds.most[~which], found.most]),
-                       np.concatenate([self.bounds.mean[~which], found.mean]))  # fmt: skip
+        cells, known = self.cells.only(~which).also(new), self.bounds.only(~which).also(found)
         whole = replace(self, points=points, reads=reads, cells=cells, bounds=known)
         keep = known.most >= whole.threshold
         dropped = np.logaddexp.reduce((cells.share + known.mean)[~keep])
-        return replace(
-            whole,
-            cells=Cells(cells.corners[keep], cells.share[keep]),
-            bounds=_Bounds(known.most[keep], known.mean[keep]),
-            settled=float(np.logaddexp(self.settled, dropped)),
-        )
+        settled = float(np.logaddexp(self.settled, dropped))
+        return replace(whole, cells=cells.only(keep), bounds=known.only(keep), settled=settled)
 
 
 def covered(

@@ -8,6 +8,7 @@ the latter since theta / r(theta) is a convex combination of points between v_i 
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Protocol
 
 import numpy as np
@@ -46,10 +47,22 @@ class Quantity(Protocol):
         ...
 
 
+@dataclass(frozen=True, eq=False)
 class _Share:
-    """A convex function over a convex one."""
+    """A convex function of theta over a convex one, the return range where nothing else is said."""
 
+    values: Linear
+    mdp: MDP
     most = 1.0
+
+    @cached_property
+    def gains(self) -> Tensor:
+        """(D, S, A): the features as rewards."""
+        return features(self.values, self.mdp)
+
+    def range(self, points: np.ndarray) -> Tangents:
+        """Return ranges at points (N, D)."""
+        return planned(self.gains, self.mdp, torch.as_tensor(points)).span
 
     def above(self, top: np.ndarray, under: np.ndarray, low: np.ndarray) -> np.ndarray:
         """Of vertices and tangents."""
@@ -66,15 +79,12 @@ class Regret(_Share):
         occupancy: (S, A) of the policy, or the mean of several.
     """
 
-    values: Linear
-    mdp: MDP
     occupancy: Tensor
 
     def read(self, points: np.ndarray) -> tuple[np.ndarray, Tangents]:
         """Regrets and ranges."""
-        gains = features(self.values, self.mdp)
-        earned, off = _earned(self.mdp, self.occupancy, gains)
-        best, span, missed = planned(gains, self.mdp, torch.as_tensor(points))
+        earned, off = _earned(self.mdp, self.occupancy, self.gains)
+        best, span, missed = planned(self.gains, self.mdp, torch.as_tensor(points))
         most = ((best @ self.mdp.start).numpy() * points).sum(1) + missed.numpy()
         return _above(self.mdp, most, -points @ earned, np.abs(points) @ off), span
 
@@ -90,16 +100,13 @@ class FromStarts(_Share):
         weights: (K,) chances of drawing each.
     """
 
-    values: Linear
-    mdp: MDP
     policies: Tensor
     weights: Tensor
     most = float("inf")  # one first state may lose more than the mean over them ranges
 
     def read(self, points: np.ndarray) -> tuple[np.ndarray, Tangents]:
         """The largest of regrets, which is convex as they are, and ranges."""
-        theta = torch.as_tensor(points)
-        gains = features(self.values, self.mdp)
+        theta, gains = torch.as_tensor(points), self.gains
         each = self.mdp.dynamics.sums(self.policies, gains, self.mdp.discount)
         off = torch.stack([
             shortfall(self.mdp, gains, Plan(value, policy.expand(len(gains), -1, -1)), alone=True)
@@ -114,21 +121,17 @@ class FromStarts(_Share):
 
 
 @dataclass(frozen=True, eq=False)
-class BesideSafe(_Share):
+class BesideSafe(Regret):
     """(V* - J(policy)) / (V* - J(safe policy)): above 1 where the policy is worse than the safe one."""
 
-    values: Linear
-    mdp: MDP
-    occupancy: Tensor
     safe: Tensor
     most = float("inf")
 
     def read(self, points: np.ndarray) -> tuple[np.ndarray, Tangents]:
         """The regrets of both."""
-        top, _ = Regret(self.values, self.mdp, self.occupancy).read(points)
-        gains = features(self.values, self.mdp)
-        best, _, missed = planned(gains, self.mdp, torch.as_tensor(points))
-        earned, off = _earned(self.mdp, self.safe, gains)
+        top, _ = Regret.read(self, points)
+        best, _, missed = planned(self.gains, self.mdp, torch.as_tensor(points))
+        earned, off = _earned(self.mdp, self.safe, self.gains)
         most = (best @ self.mdp.start).numpy()
         kept = np.abs(points) @ off + missed.numpy()
         low = -_above(self.mdp, -(most * points).sum(1), points @ earned, kept)
@@ -146,20 +149,17 @@ class NearlyOptimal(_Share):
         suboptimality: V* - J at most, in its units.
     """
 
-    values: Linear
-    mdp: MDP
     bob: Tensor
     suboptimality: float
 
     def read(self, points: np.ndarray) -> tuple[np.ndarray, Tangents]:
         """Largest regrets, as the dual bounds them, and ranges."""
-        theta, gains = torch.as_tensor(points), features(self.values, self.mdp)
-        span = planned(gains, self.mdp, theta).span
-        return worst_regrets(self.mdp, rewards(gains, theta), self.bob, self.suboptimality).numpy(), span
+        span, alice = self.range(points), rewards(self.gains, torch.as_tensor(points))
+        return worst_regrets(self.mdp, alice, self.bob, self.suboptimality).numpy(), span
 
 
 @dataclass(frozen=True, eq=False)
-class Composed:
+class Composed(_Share):
     """rho(R / r - R_B / r_B) + suboptimality / r_B: distance of values and Bob's learning error.
 
     Attributes:
@@ -169,16 +169,13 @@ class Composed:
         suboptimality: V* - J at most, in its units.
     """
 
-    values: Linear
-    mdp: MDP
     bob: Tensor
     suboptimality: float
     most = float("inf")
 
     def read(self, points: np.ndarray) -> tuple[np.ndarray, Tangents]:
         """The sum times the range, and the range."""
-        theta, gains = torch.as_tensor(points), features(self.values, self.mdp)
-        span = planned(gains, self.mdp, theta).span
+        theta, gains, span = torch.as_tensor(points), self.gains, self.range(points)
         his = self.bob - self.mdp.level(self.bob)
         size, most = (float(x) for x in spans(self.mdp, his))
         unit = np.where(span.value > 0, span.value, 1.0)  # a cell with a vertex of range 0 is not bounded by it
@@ -205,24 +202,20 @@ class Departed(_Share):
         transitions: eps_tau, L1.
     """
 
-    values: Linear
-    mdp: MDP
     reward: Tensor
     transitions: float
     most = float("inf")
 
     def read(self, points: np.ndarray) -> tuple[np.ndarray, Tangents]:
         """Errors and ranges."""
-        theta, gains = torch.as_tensor(points), features(self.values, self.mdp)
-        gain = rewards(gains, theta)
+        gain = rewards(self.gains, torch.as_tensor(points))
         seen = torch.ones_like(self.mdp.reachable) if self.transitions else self.mdp.reachable
         widest = torch.zeros(len(points), dtype=torch.float64)
         for sign in (1.0, -1.0):  # what departs may come anywhere
             plan = self.mdp.optimal(Gains(sign * gain))
             widest += plan.value[:, seen].amax(1) + shortfall(self.mdp, sign * gain, plan, where=seen)
-        paid = theta.abs() @ self.reward
-        errors = two_policy_error(paid, self.transitions, widest, self.mdp.discount)
-        return errors.numpy(), planned(gains, self.mdp, theta).span
+        paid = torch.as_tensor(points).abs() @ self.reward
+        return two_policy_error(paid, self.transitions, widest, self.mdp.discount).numpy(), self.range(points)
 
 
 def _earned(mdp: MDP, occupancy: Tensor, gains: Tensor) -> tuple[np.ndarray, np.ndarray]:

@@ -47,16 +47,7 @@ def drawn(levels: Levels, n: int, seed: int = 0) -> Levels:
     if n < 1:
         raise InputError(f"n = {n}: draw at least one level")
     which = torch.multinomial(levels.weight, n, replacement=True, generator=stream(seed, "levels of a certificate"))
-    return replace(
-        levels,
-        next=levels.next if len(levels.next) == 1 else levels.next[which],
-        reward=levels.reward[which],
-        end=levels.end[which],
-        start=levels.start[which],
-        weight=torch.full((n,), 1 / n, dtype=torch.float64),
-        observations=levels.observations[which],
-        groups={name: group[which] for name, group in levels.groups.items()},
-    )
+    return levels.taken(which, torch.full((n,), 1 / n, dtype=torch.float64))
 
 
 def certified_gap(
@@ -97,7 +88,8 @@ def certified_gap(
         InputError: levels with weights, a policy in float32, a prior at w* that is not declared to come from other
             data, numbers out of range.
     """
-    center, prior = _center(landscape), _prior(landscape, prior_mean, prior_data)
+    center = _center(landscape)
+    prior = _prior(landscape, center, prior_mean, prior_data)
     scales = _scales(scale, draws, delta, upper)
     rest, slack = (1 - TAIL) * delta, math.log(len(scales) / (TAIL * delta)) / draws
     found, wrong, played = [], [], _distinct(landscape)
@@ -165,9 +157,8 @@ def _center(landscape: Landscape) -> Tensor:
     return landscape.layout.flatten(landscape.params)
 
 
-def _prior(landscape: Landscape, given: Any, source: str | None) -> Tensor:
+def _prior(landscape: Landscape, center: Tensor, given: Any, source: str | None) -> Tensor:
     """The prior's mean (D,), refused where it is w* itself and nothing else is declared."""
-    center = landscape.layout.flatten(landscape.params)
     if isinstance(given, dict):
         missing = [name for name in landscape.layout.names if name not in given]
         if missing:

@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from thalweg.certificates.generalisation._losses import outside
 from thalweg.certificates.generalisation.bound import GeneralisationBound
@@ -194,7 +193,11 @@ def gaussian_divergence(mean: Any, scale: Any, prior_mean: Any, prior_scale: Any
             "means or scales of a Gaussian are no numbers, or a scale is not above 0: give finite ones, above 0"
         )
     m, s, m0, s0 = (x.expand(shape) for x in given)
-    return float(_divergences(s / s0, (m - m0) / s0).sum())
+    ratio = s / s0
+    excess = (ratio - 1) * (ratio + 1)
+    near = (excess - torch.log1p(excess)) / 2
+    each = torch.where(excess.abs() < 0.5, near, excess / 2 - ratio.log()) + ((m - m0) / s0).square() / 2
+    return float(each.sum())
 
 
 def split_delta(delta: float, checkpoints: int) -> float:
@@ -209,13 +212,6 @@ def split_delta(delta: float, checkpoints: int) -> float:
     if checkpoints < 1:
         raise InputError(f"checkpoints = {checkpoints}: give at least 1")
     return delta / checkpoints
-
-
-def _divergences(ratio: Tensor, shift: Tensor) -> Tensor:
-    """(D,) nats, each at least 0: of scales in units of the prior's, and distances of means in the same."""
-    excess = (ratio - 1) * (ratio + 1)
-    near = (excess - torch.log1p(excess)) / 2
-    return torch.where(excess.abs() < 0.5, near, excess / 2 - ratio.log()) + shift.square() / 2
 
 
 def _kl(q: float, p: float) -> float:

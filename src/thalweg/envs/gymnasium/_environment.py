@@ -151,22 +151,13 @@ class _GymEpisodes:
         return reward, self.ended.clone()
 
     def only(self, keep: Tensor) -> "_GymEpisodes":
-        """Some of them."""
         rows = keep.nonzero()[:, 0].tolist()
         copies, streams = [self.copies[i] for i in rows], [self.streams[i] for i in rows]
         return _GymEpisodes(self.environment, copies, streams, self.observations[keep], self.ended[keep], self.time)
 
 
 def made(make: str | Callable[[], Any], horizon: int = 0) -> Any:
-    """A Gymnasium environment.
-
-    Args:
-        make: id, or what makes one.
-        horizon: steps after which an id is cut, in place of its own limit; 0 for its own.
-
-    Raises:
-        InputError: gymnasium is missing, or does not know the id.
-    """
+    """A Gymnasium environment by its id, cut by the horizon in place of its own limit; or what a function makes."""
     try:
         import gymnasium
     except ImportError as error:
@@ -193,11 +184,7 @@ def _check_apart(title: str, copies: list[Any]) -> None:
 
 
 def _horizon(one: Any, asked: int) -> int:
-    """Steps of an episode.
-
-    Raises:
-        InputError: no limit of time, or one below what is asked for.
-    """
+    """Steps of an episode: as many as are asked for, or as its own limit has."""
     own = limit(one)
     steps = asked or own
     if steps < 1:

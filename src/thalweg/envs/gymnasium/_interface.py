@@ -64,12 +64,7 @@ def stepped(one: Any, action: Any) -> _Step:
 
 def _reward(called: str, gain: Any) -> float:
     """A finite number."""
-    try:
-        given = np.asarray(gain)
-        plain = given.dtype.kind in "biuf" and given.shape == ()
-    except Exception:  # what numpy cannot read is no number
-        plain = False
-    if not plain:
+    if _number(gain, "biuf") is None:
         raise InputError(f"{called} gives a reward of type {type(gain).__name__} ({short(gain)}): give a number")
     if not abs(float(gain)) <= torch.finfo(torch.float32).max:  # also NaN
         raise InputError(f"{called} gives a reward of {float(gain):g}: mend it, rewards are finite in float32")
@@ -78,24 +73,22 @@ def _reward(called: str, gain: Any) -> float:
 
 def _flag(called: str, which: str, given: Any) -> bool:
     """True or False; 1 and 0 are read as these."""
-    try:
-        value = np.asarray(given)
-        plain = value.shape == () and value.dtype.kind in "biu" and int(value) in (0, 1)
-    except Exception:  # what numpy cannot read is no bool
-        plain = False
-    if not plain:
+    if _number(given, "biu") not in (0, 1):
         raise InputError(f"{called} gives {which} = {short(given)}: give True or False")
     return bool(given)
 
 
-def played(one: Any, kind: Discrete | Box, horizon: int) -> list[tuple[Tensor, _Step]]:
-    """What a copy gives at seed 0 under actions that are always the same, `PROBE` steps at most.
+def _number(given: Any, kinds: str) -> Any:
+    """One number of these kinds; None for anything else."""
+    try:
+        value = np.asarray(given)
+        return value[()] if value.shape == () and value.dtype.kind in kinds else None
+    except Exception:  # what numpy cannot read is no number
+        return None
 
-    Args:
-        one: the copy.
-        kind: of its actions.
-        horizon: steps at most.
-    """
+
+def played(one: Any, kind: Discrete | Box, horizon: int) -> list[tuple[Tensor, _Step]]:
+    """What a copy gives at seed 0 under actions that are always the same, `PROBE` steps at most."""
     chance, given = np.random.default_rng(0), _Step(started(one, 0), 0.0, False, False)
     found = [(see(one, given.found, None), given)]
     for _ in range(min(horizon, PROBE)):

@@ -58,13 +58,7 @@ def choices(one: Any) -> Discrete | Box:
 
 
 def action_of(one: Any, kind: Discrete | Box, chosen: Any) -> Any:
-    """A policy's choice as the environment's own number: a Discrete space counts from its start.
-
-    Args:
-        one: the environment.
-        kind: of its actions.
-        chosen: the number of an action, from 0; or numbers (size,), put on the bounds where they are outside.
-    """
+    """A policy's choice as the environment's own: a number from its space's start on, or (size,) put on bounds."""
     if isinstance(kind, Discrete):
         return int(one.action_space.start) + int(chosen)
     return np.clip(chosen, kind.low, kind.high).astype(one.action_space.dtype)

@@ -21,15 +21,10 @@ OWN = "draw all chances from self.np_random, which super().reset(seed=seed) make
 
 @dataclass(eq=False)
 class Streams:
-    """Where the global streams stand for one episode.
+    """Where the global streams stand for one episode."""
 
-    Attributes:
-        held: state by whose it is.
-        moved: whether anything was drawn so far.
-    """
-
-    held: dict[str, Any]
-    moved: bool = False
+    held: dict[str, Any]  # state by whose it is
+    moved: bool = False  # whether anything was drawn so far
 
     @contextmanager
     def lent(self) -> Iterator[None]:
@@ -78,7 +73,6 @@ def _now() -> dict[str, Any]:
 
 
 def _put(held: dict[str, Any]) -> None:
-    """Set the global streams."""
     np.random.set_state(held["numpy"])  # noqa: NPY002  (put back, not drawn from)
     random.setstate(held["random"])
     torch.set_rng_state(held["torch"])

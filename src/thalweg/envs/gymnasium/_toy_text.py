@@ -42,15 +42,7 @@ _Table = list[list[list[_Outcome]]]  # of each state, of each action
 
 
 def read_table(one: Any, discount: float) -> tuple[MDP, Tensor]:
-    """The process of an environment's table, and its mean reward (S, A).
-
-    Args:
-        one: the environment, as it was made.
-        discount: in [0, 1).
-
-    Raises:
-        InputError: no table, wrappers that it does not know, a row that is none, chances that do not sum to 1.
-    """
+    """The process of an environment's table, and its mean reward (S, A)."""
     _check_wrappers(one)
     bare = one.unwrapped
     called = f"environment {name(one)}"
@@ -61,7 +53,8 @@ def read_table(one: Any, discount: float) -> tuple[MDP, Tensor]:
         if kind != "Discrete":
             raise InputError(f"{called} has a table P, and {what} of kind {kind}: a table takes Discrete")
     (table, off), (start, missed) = _rows(called, bare), _start(called, bare)
-    alive, ended = _alive(table, start), _ended(table)
+    alive, ended = _alive(table, start), np.zeros(len(table), dtype=bool)  # it can go on from a state, or end in it
+    ended[[row.after for of in table for rows in of for row in rows if row.over]] = True
     split = bool((alive & ended).any())  # some end belongs to a step
     states, actions = len(table), len(table[0])
     size = states + split
@@ -114,7 +107,6 @@ def _rows(called: str, bare: Any) -> tuple[_Table, float]:
 
 
 def _numbers(space: Any) -> range:
-    """Those of a Discrete space."""
     return range(int(space.start), int(space.start) + int(space.n))
 
 
@@ -167,13 +159,6 @@ def _start(called: str, bare: Any) -> tuple[np.ndarray, float]:
     if start.shape != (states,):
         raise InputError(f"{called}: initial_state_distrib has shape {tuple(start.shape)}: give {states} chances")
     return start.numpy(), off
-
-
-def _ended(table: _Table) -> np.ndarray:
-    """(S,) whether an episode can end in a state."""
-    found = np.zeros(len(table), dtype=bool)
-    found[[row.after for of in table for rows in of for row in rows if row.over]] = True
-    return found
 
 
 def _alive(table: _Table, start: np.ndarray) -> np.ndarray:

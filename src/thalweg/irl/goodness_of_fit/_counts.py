@@ -31,11 +31,7 @@ def by_counts(
 ) -> tuple[Compared, Tensor]:
     """The statistics, and the point (width,) fitted to all choices.
 
-    Args:
-        whole: likelihood of all choices.
-        parts: counts (S, A) of each environment, of the training and of the held-out choices.
-        replicates: simulated data sets, K - 1.
-        seed: names all random streams.
+    Parts are the training and the held-out choices: counts (S, A) of each environment.
     """
     sets, fits = _simulated(whole, parts, replicates, seed)
     return _compared(whole, sets, fits), fits[1][0]

@@ -66,14 +66,7 @@ class _Rows:
 
 
 def by_order(behaviour: Behaviour, likelihood: Likelihood, point: Tensor, seed: int) -> Compared:
-    """The statistics.
-
-    Args:
-        behaviour: recorded, in order.
-        likelihood: of it.
-        point: (width,) the most likely.
-        seed: names the streams of simulated choices.
-    """
+    """The statistics of recorded choices, whose most likely point (width,) is given."""
     fits = {}
     for e in likelihood.seen():
         logs, slopes = jacobians(likelihood, point[None], e)
@@ -88,18 +81,14 @@ def by_order(behaviour: Behaviour, likelihood: Likelihood, point: Tensor, seed: 
         return _scores(rows, np.random.default_rng(seed_of(seed, name)))
 
     eighths = torch.arange(len(behaviour)) * PARTS // len(behaviour)
-    repeats = _standard(*studied("repeats", _before(behaviour), _same))
+    before = torch.cat([torch.tensor([-1]), behaviour.actions[:-1]])  # -1 of the first choice
+    repeats = _standard(*studied("repeats", before, _same))
     return {
         "repeats": (repeats, False),
         "alternates": (-repeats, False),
         "repeats here": (_standard(*studied("repeats here", _before_here(behaviour), _same)), True),
         "drift": (_waves(*studied("drift", eighths, _moving)), False),
     }
-
-
-def _before(behaviour: Behaviour) -> Tensor:
-    """(n,) the action chosen before, -1 of the first choice."""
-    return torch.cat([torch.tensor([-1]), behaviour.actions[:-1]])
 
 
 def _before_here(behaviour: Behaviour) -> Tensor:

@@ -124,8 +124,7 @@ def goodness_of_fit(
         if freedom <= 0:
             reason = (
                 "the class of values and its inverse temperature fit any choices in the visited states: give a"
-                " narrower class"
-                " or choices in more states"
+                " narrower class or choices in more states"
             )
         return GoodnessOfFit(None, (), "untestable", reason, freedom, level)
     parts = [

@@ -11,11 +11,10 @@ import numpy as np
 
 from thalweg.mdp._scaled_reward import combined
 from thalweg.mdp.planning import Planned, planned, scale
-from thalweg.mdp.valuation import Interval, Valuation
+from thalweg.mdp.valuation import FINEST, Interval, Valuation
 from thalweg.mdp.worst_regret._multipliers import Closed, Point, rounded_up, search
 
 SHARE = 1 / 16  # of the tolerance, for each of the errors of planning
-FINEST = 1e-13  # of the scale of a reward: planning is asked for no less
 LEAST = 1e-290  # of anything that divides
 
 
@@ -45,17 +44,7 @@ class Dual:
 
     @classmethod
     def of(cls, her: Valuation, his: Valuation, suboptimality: float, tolerance: float) -> "Dual":
-        """Plan for both alone, as finely as the tolerance asks.
-
-        Args:
-            her: of Alice's reward.
-            his: of Bob's, in the same process.
-            suboptimality: in units of Bob's reward as it was given.
-            tolerance: of Alice's range.
-
-        Raises:
-            InputError: the return range of Alice's reward is 0, or not to be told from it.
-        """
+        """Plan for both alone, to a tolerance of Alice's range; the suboptimality as Bob's reward was given."""
         fine = SHARE * tolerance
         span = her.known_range("Alice's reward", fine=fine, widths=0.0)
         allowed = suboptimality / his.reward.unit
@@ -87,11 +76,11 @@ class Dual:
 
         return search(asked, ends, np.nan, self.slack, tolerance * self.alice_range.low, most, limit)
 
-    def _point(self, multiplier: float, policy: np.ndarray, hers: Planned, his: Planned, alice: Interval) -> Point:
-        """A policy and its values by both rewards."""
+    def _point(self, multiplier: float, policy: np.ndarray, hers: np.ndarray, his: Planned, alice: Interval) -> Point:
+        """A policy, its values by both rewards, and its return by Alice's."""
         lost = self.bob_best.minus(self.his.returns_of(his))
         excess = lost.minus(Interval(self.allowed, self.allowed))
-        return Point(self.alice_best.minus(alice), excess, (policy,), multiplier, (hers.value, his.value))
+        return Point(self.alice_best.minus(alice), excess, (policy,), multiplier, (hers, his.value))
 
     def _ends(self) -> tuple[Point, Point]:
         """The lines of multipliers 0 and infinity: Alice's worst policy, and Bob's best."""
@@ -100,8 +89,8 @@ class Dual:
         left = self._value(self.his, self.worst.policy, known)
         alice = self._value(self.her, self.bobs.policy, self.width / SHARE)  # no end is the last line of a search
         return (
-            self._point(0.0, self.worst.policy, _minus(self.worst), left, Interval(-high, -low)),
-            self._point(np.inf, self.bobs.policy, alice, self.bobs, self.her.returns_of(alice)),
+            self._point(0.0, self.worst.policy, -self.worst.value, left, Interval(-high, -low)),
+            self._point(np.inf, self.bobs.policy, alice.value, self.bobs, self.her.returns_of(alice)),
         )
 
     def _at(self, multiplier: float, left: Point, right: Point) -> tuple[float, Point]:
@@ -116,15 +105,9 @@ class Dual:
         his = self._value(self.his, found.policy, self.width / max(multiplier, LEAST), warm)
         reached = self.his.returns_of(his)
         alice = Interval(multiplier * reached.low - high, multiplier * reached.high - low)
-        hers = Planned(multiplier * his.value - found.value, found.policy, 0.0, 0.0)
         bound = rounded_up(self.alice_best.high, high, -multiplier * self.bob_best.low, multiplier * self.allowed)
-        return bound, self._point(multiplier, found.policy, hers, his, alice)
+        return bound, self._point(multiplier, found.policy, multiplier * his.value - found.value, his, alice)
 
     def _value(self, whose: Valuation, policy: np.ndarray, width: float, warm: np.ndarray | None = None) -> Planned:
         """The value of a policy by one of the two rewards."""
         return whose.followed(policy, max(width, FINEST * whose.largest), 0.0, warm)
-
-
-def _minus(found: Planned) -> Planned:
-    """What was planned for minus a reward, as values of the reward."""
-    return Planned(-found.value, found.policy, 0.0, 0.0)

@@ -19,7 +19,7 @@ from thalweg.mdp.planning import Planned, planned
 from thalweg.mdp.probabilities import EPS
 from thalweg.mdp.process import MDP
 from thalweg.mdp.valuation import FINEST, Interval, Valuation, valuation
-from thalweg.mdp.worst_regret._multipliers import Point, rounded_up, search
+from thalweg.mdp.worst_regret._multipliers import Closed, Point, rounded_up, search
 
 FINE = 1e-9  # of Alice's range, between the bounds, at which the search stops
 SHARE = 1 / 16  # of what the search resolves, to which it plans
@@ -41,13 +41,8 @@ class _Two:
     wanted: float = np.inf
 
     @classmethod
-    def of(cls, mdp: MDP, alice: Any, bob: Any, suboptimality: float = np.inf) -> "_Two":
-        """Read both.
-
-        Raises:
-            InputError: the return range of Alice's reward is 0, or not to be told from it.
-        """
-        her, his = valuation(mdp, alice), valuation(mdp, bob)
+    def of(cls, her: Valuation, his: Valuation, suboptimality: float = np.inf) -> "_Two":
+        """Of both, unless the return range of Alice's reward is 0."""
         her.known_range("Alice's reward", fine=FINE, widths=0.0)
         return cls(her, his, min(his.width, max(SHARE * suboptimality / his.reward.unit, FINEST * his.largest)))
 
@@ -92,26 +87,13 @@ class _Two:
         return max(self.his.range.high, TINY)
 
 
-@dataclass(frozen=True, eq=False)
-class _Programmed:
-    """The worst regret as a share of Alice's range: the fields of `WorstRegret`, policies of visited states."""
-
-    value: float
-    lower: float
-    multiplier: float
-    mixture: tuple[tuple[float, np.ndarray], ...]
-    slack: float
-    evaluations: int
-
-
-def programmed(mdp: MDP, alice: Any, bob: Any, suboptimality: float) -> _Programmed:
+def programmed(her: Valuation, his: Valuation, suboptimality: float) -> tuple[Closed, Interval, float]:
     """The worst regret of a Bob within a suboptimality: a = Reg_A, b = Reg_B - suboptimality, x a policy.
 
-    Raises:
-        InputError: the return range of Alice's reward is 0, or HiGHS gave up.
+    What the search found, its bounds as shares of Alice's range, and the slack in his units.
     """
-    two = _Two.of(mdp, alice, bob, suboptimality)
-    her, his, best = two.her, two.his, two.best
+    two = _Two.of(her, his, suboptimality)
+    best = two.best
     allowed = min(suboptimality / his.reward.unit, 2 * two.bobs)  # more than his range is all
     slack = max(0.0, 2 * best.width - allowed)
     given = Interval(allowed, allowed)
@@ -131,27 +113,16 @@ def programmed(mdp: MDP, alice: Any, bob: Any, suboptimality: float) -> _Program
     first = -float(found.ineqlin.marginals[0]) * her.range.low / two.bobs
     known = [point(x) for x in (her.worst.policy, his.best.policy, posed.policy(found.x))]
     closed = search(asked, known, first, slack, two.near, her.range.high)
-    share = Interval(closed.lower, closed.upper).over(her.range)
-    return _Programmed(
-        min(1.0, share.high),
-        share.low,
-        closed.multiplier * her.reward.unit / his.reward.unit,
-        tuple((chance, x.policies[0]) for chance, x in closed.mixture),
-        slack * his.reward.unit,
-        closed.evaluations,
-    )
+    return closed, Interval(closed.lower, closed.upper).over(her.range), slack
 
 
 def inversion(mdp: MDP, alice: Any, bob: Any) -> Interval:
     """Bounds of the worst inversion, a share of Alice's range: a = J_A(1) - J_A(2), b the same by Bob's reward.
 
     h(l) is the return range of R_A - l R_B.
-
-    Raises:
-        InputError: as `programmed`.
     """
-    two = _Two.of(mdp, alice, bob)
-    her, his = two.her, two.his
+    her, his = valuation(mdp, alice), valuation(mdp, bob)
+    two = _Two.of(her, his)
     if not his.range.low > 0:  # nothing that he minds is proven
         return Interval(0.0, 1.0)
 

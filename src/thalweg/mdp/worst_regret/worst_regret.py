@@ -13,8 +13,7 @@ import torch
 from torch import Tensor
 
 from thalweg.errors import InputError
-from thalweg.mdp._rows import visited
-from thalweg.mdp.probabilities import EPS, one_number
+from thalweg.mdp.probabilities import EPS, chances_of, one_number
 from thalweg.mdp.process import MDP
 from thalweg.mdp.valuation import valuation
 from thalweg.mdp.worst_regret._dual import Dual
@@ -96,20 +95,20 @@ def worst_regret(
         raise InputError(f"suboptimality = {suboptimality}: give a number of at least 0, in units of Bob's reward")
     if not one_number(tolerance, "tolerance") > 0 or not one_number(evaluations, "evaluations") >= 0:
         raise InputError(f"tolerance = {tolerance}, evaluations = {evaluations}: give above 0, and at least 0")
+    her, his = valuation(mdp, alice_reward), valuation(mdp, bob_reward)
     if method == "programme":
-        made = programmed(mdp, alice_reward, bob_reward, float(suboptimality))
-        mixture = tuple((chance, _chances(mdp, visited(mdp).states, policy)) for chance, policy in made.mixture)
-        return WorstRegret(made.value, made.lower, made.multiplier, mixture, made.slack, method, made.evaluations)
-    dual = Dual.of(valuation(mdp, alice_reward), valuation(mdp, bob_reward), float(suboptimality), tolerance)
-    found, (low, high) = dual.search(tolerance, evaluations), dual.alice_range
-    her, his = dual.her.reward, dual.his.reward
-    mixture = ((float(chance), _chances(mdp, her.part.states, x.policies[0])) for chance, x in found.mixture)
+        found, (lower, value), slack = programmed(her, his, suboptimality)
+    else:
+        dual = Dual.of(her, his, suboptimality, tolerance)
+        found, slack, (low, high) = dual.search(tolerance, evaluations), dual.slack, dual.alice_range
+        lower, value = max(0.0, _outward(found.lower / high, -1)), _outward(found.upper / low)
+    states = her.reward.part.states
     return WorstRegret(
-        value=min(1.0, _outward(found.upper / low)),  # no regret is above the range
-        lower=max(0.0, _outward(found.lower / high, -1)),  # none is below 0
-        multiplier=float(found.multiplier) * her.unit / his.unit,
-        mixture=tuple(mixture),
-        slack=float(dual.slack) * his.unit,
+        value=min(1.0, value),  # no regret is above the range
+        lower=lower,
+        multiplier=float(found.multiplier) * her.reward.unit / his.reward.unit,
+        mixture=tuple((float(chance), _chances(mdp, states, x.policies[0])) for chance, x in found.mixture),
+        slack=float(slack) * his.reward.unit,
         method=method,
         evaluations=found.evaluations,
     )
@@ -168,10 +167,7 @@ def composed_bound(distance: float, suboptimality: float, bob_range: float) -> f
 
 def _chances(mdp: MDP, states: Tensor, policy: np.ndarray) -> Tensor:
     """(S, A) probabilities, of actions or of themselves, in the states of a part; the first action elsewhere."""
-    given = torch.as_tensor(policy)
-    if given.ndim == 1:
-        given = torch.nn.functional.one_hot(given, mdp.actions).to(torch.float64)
     whole = torch.zeros(mdp.states, mdp.actions, dtype=torch.float64)
     whole[:, 0] = 1.0
-    whole[states] = given
+    whole[states] = torch.as_tensor(chances_of(policy, mdp.actions))
     return whole

@@ -12,19 +12,12 @@ from thalweg.mdp import MDP, Gains
 
 
 class Simulated(NamedTuple):
-    """One Alice.
-
-    Attributes:
-        behaviour: her choices.
-        values: class of her values.
-        choice_model: by which she chooses.
-        theta: (D,) her weights.
-    """
+    """One Alice."""
 
     behaviour: Behaviour
-    values: Linear
+    values: Linear  # the class of hers
     choice_model: Boltzmann
-    theta: np.ndarray
+    theta: np.ndarray  # (D,) her weights
 
 
 def alice(
@@ -41,16 +34,7 @@ def alice(
 
     With several environments the next one depends on her last action: the one where she was seen least, or the next.
     The same seed with fewer choices gives the first of them.
-
-    Args:
-        seed: of all that is random.
-        choices: n.
-        inverse_temperature: b, nats a return range.
-        environments: in which she acts.
-        states: S of each.
-        actions: A.
-        features: D, of the state.
-        discount: in [0, 1).
+    Her inverse temperature is in nats a return range; features are of the state, discount in [0, 1).
     """
     rng = np.random.default_rng(seed)
     worlds = tuple(

@@ -11,14 +11,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from pydantic import BaseModel, ConfigDict
 
 from thalweg.certificates import Composed, Regret, covered, supremum
 from thalweg.irl import Likelihood, behaviour_llc, information, most_likely
 from thalweg.mdp import composed_bound
-from thalweg.recipes._cache import cached
-from thalweg.recipes._parallel import in_parallel
-from thalweg.recipes.alice_and_bob._alices import alice, bayes_bob
+from thalweg.recipes._cache import all_cached
+from thalweg.recipes._configuration import Configuration
+from thalweg.recipes.alice_and_bob._alices import Simulated, alice, bayes_bob
 from thalweg.rng import seed_of
 from thalweg.samplers import threads
 
@@ -31,7 +30,7 @@ COLOURS = {"exact": "#2f6690", "lp": "#8a6d3b", "distance": "#1b7f5c", "t1": "#c
 NAMES = {"exact": "exact", "lp": "lp", "distance": "sup d", "t1": "T1", "realised": "realised", "rho": "ρ"}
 
 
-class Choosers(BaseModel):
+class Choosers(Configuration):
     """Alices of one inverse temperature.
 
     Attributes:
@@ -43,8 +42,6 @@ class Choosers(BaseModel):
         lengths: n at which it is.
         draws: of each of four chains.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     inverse_temperature: float
     alices: int
@@ -97,11 +94,11 @@ class Law:
 
 def simulated(choosers: Choosers, out: Path, seed: int) -> Simulations:
     """Simulate Alices of one inverse temperature, certify Bob at each n, and fit."""
-    folder = out / "choices" / f"b-{choosers.inverse_temperature:g}"
-    jobs = list(range(choosers.alices))
-    rows = list(in_parallel(partial(_kept_curve, choosers, folder, seed), jobs))
+    folder, everyone = out / "choices" / f"b-{choosers.inverse_temperature:g}", range(choosers.alices)
+    rows = all_cached([folder / f"alice-{k}.json" for k in everyone], partial(_curve, choosers, seed), everyone)
     pairs = [(k, n) for k in range(choosers.coefficients) for n in choosers.lengths]
-    found = list(in_parallel(partial(_kept_coefficient, choosers, folder, seed), *zip(*pairs, strict=True)))
+    places = [folder / f"coefficient-{k}-{n}.json" for k, n in pairs]
+    found = all_cached(places, partial(_coefficient, choosers, seed), *zip(*pairs, strict=True))
     curves = {name: np.array([row[name] for row in rows], dtype=float) for name in rows[0]}
     healthy = [one["raw"] for one in found if one["verdict"] == "healthy"]
     llc = float(np.mean(healthy)) if healthy else None
@@ -114,16 +111,7 @@ def simulated(choosers: Choosers, out: Path, seed: int) -> Simulations:
 
 
 def law(curve: np.ndarray, choices: Any, llc: float | None, seed: int, *, power: float, floor: float = 0.0) -> Law:
-    """Fit a slope, and the constant of the prediction.
-
-    Args:
-        curve: (K, T) of Alices and lengths, means above the floor.
-        choices: (T,) n.
-        llc: lambda, or None.
-        seed: of the bootstrap.
-        power: of lambda log n / n.
-        floor: added to the prediction.
-    """
+    """Fit a slope to a curve (K, T), whose means lie above the floor, and the constant of the prediction."""
     n = np.asarray(choices, dtype=float)
     rng = np.random.default_rng(seed_of(seed, "bootstrap of a slope"))
     picked = rng.integers(len(curve), size=(RESAMPLED, len(curve)))
@@ -141,26 +129,21 @@ def law(curve: np.ndarray, choices: Any, llc: float | None, seed: int, *, power:
     return Law(float(slopes[0]), (float(low), float(high)), predicted, constant, worst, floor)
 
 
-def _kept_curve(choosers: Choosers, folder: Path, seed: int, number: int) -> dict[str, list[float]]:
-    """Of one Alice, computed once."""
-    return cached(folder / f"alice-{number}.json", partial(curve, choosers, seed_of(seed, "Alice", number), number))
+def _person(choosers: Choosers, seed: int, number: int, n: int) -> Simulated:
+    """One Alice; odd ones act in three environments."""
+    own = seed_of(seed, "Alice", number)
+    return alice(own, n, choosers.inverse_temperature, environments=1 + 2 * (number % 2))
 
 
-def curve(choosers: Choosers, own: int, number: int) -> dict[str, list[float]]:
-    """Certificates of one Alice at each n; the bits of a process of one thread.
-
-    Args:
-        choosers: of which she is one.
-        own: her seed.
-        number: hers; odd ones act in three environments.
-    """
+def _curve(choosers: Choosers, seed: int, number: int) -> dict[str, list[float]]:
+    """Certificates of one Alice at each n; the bits of a process of one thread."""
     with threads(1):
-        person = alice(own, max(choosers.choices), choosers.inverse_temperature, environments=1 + 2 * (number % 2))
+        person = _person(choosers, seed, number, max(choosers.choices))
         rows = [_at(person, n, choosers.share) for n in choosers.choices]
     return {name: [row[name] for row in rows] for name in rows[0]}
 
 
-def _at(person: Any, n: int, share: float) -> dict[str, float]:
+def _at(person: Simulated, n: int, share: float) -> dict[str, float]:
     """Certificates of the best Bob after n choices."""
     behaviour, values, choice_model, theta = person
     seen = behaviour.only(torch.arange(len(behaviour)) < n)
@@ -182,16 +165,10 @@ def _at(person: Any, n: int, share: float) -> dict[str, float]:
     }
 
 
-def _kept_coefficient(choosers: Choosers, folder: Path, seed: int, number: int, n: int) -> dict[str, Any]:
-    """Of one Alice at one n, computed once."""
-    make = partial(coefficient, choosers, seed_of(seed, "Alice", number), number, n)
-    return cached(folder / f"coefficient-{number}-{n}.json", make)
-
-
-def coefficient(choosers: Choosers, own: int, number: int, n: int) -> dict[str, Any]:
+def _coefficient(choosers: Choosers, seed: int, number: int, n: int) -> dict[str, Any]:
     """The learning coefficient of one Alice's likelihood at n choices, by MALA at the step of its curvature."""
     with threads(1):
-        person = alice(own, n, choosers.inverse_temperature, environments=1 + 2 * (number % 2))
+        person = _person(choosers, seed, number, n)
         likelihood = Likelihood.of(person.behaviour, person.values, person.choice_model)
         at = most_likely(likelihood, torch.Generator().manual_seed(0))
         visits = [counts.sum(-1) for counts in likelihood.counts]

@@ -4,19 +4,19 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from pydantic import BaseModel, ConfigDict
 from torch import Tensor
 
 from thalweg.certificates import drawn, truncation_tail
 from thalweg.landscape import Landscape
 from thalweg.mdp import Levels
+from thalweg.recipes._configuration import Configuration
 from thalweg.recipes.alice_and_bob._rooms import Rooms, Walker, rooms
 from thalweg.rl import Ascent, regret_landscape
 from thalweg.rng import seed_of, stream
 from thalweg.samplers import Settings
 
 
-class Lessons(BaseModel):
+class Lessons(Configuration):
     """How Bob learns, and what is known of Alice.
 
     Attributes:
@@ -35,19 +35,17 @@ class Lessons(BaseModel):
         kappas: nats.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     side: int
     discount: float
     horizon: int
-    worth: tuple[float, float]
-    noise: float
+    worth: tuple[float, float] = (1.0, 0.5)
+    noise: float = 0.2
     rooms: int
     hidden: int
     ascent: Ascent
     choices: int
-    inverse_temperature: float
-    prior: float
+    inverse_temperature: float = 50.0
+    prior: float = 2.0
     scales: tuple[float, ...]
     draws: int
     sampler: Settings

@@ -4,12 +4,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from pydantic import BaseModel, ConfigDict
 from torch import Tensor
 
 from thalweg.certificates import Bob, Certificate, KnownReward, ModelError, certify
 from thalweg.errors import InputError
 from thalweg.mdp import MDP, Abstraction, reward_distance, worst_regret
+from thalweg.recipes._configuration import Configuration
 from thalweg.rng import seed_of
 
 ACTIONS, LARGEST = 3, 3  # fine states of a coarse one at most
@@ -17,7 +17,7 @@ APART = 0.3  # of its standard deviation, by which Bob's reward departs from Ali
 SHARE = 0.02  # of his range by which Bob may be suboptimal
 
 
-class Refinements(BaseModel):
+class Refinements(Configuration):
     """How many processes are refined.
 
     Attributes:
@@ -27,8 +27,6 @@ class Refinements(BaseModel):
         drifting: discount of those that are not: an error of each step counts 1 / (1 - discount) times.
         noise: shares by which fine states depart from their block, in moves and rewards.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     processes: int
     states: int
@@ -41,13 +39,12 @@ def refined(config: Refinements, seed: int) -> dict[str, Any]:
     """Largest differences under lumpable refinements, certificates under others, and a map that is refused."""
     seeds = [seed_of(seed, "ontology", k) for k in range(config.processes)]
     same = [_lumpable(config, np.random.default_rng(own)) for own in seeds]
-    names = same[0].keys()
     drifting = [
         {"noise": noise, **_mean([_drifting(config, noise, np.random.default_rng(own)) for own in seeds])}
         for noise in config.noise
     ]
     return {
-        "lumpable": {name: max(one[name] for one in same) for name in names},
+        "lumpable": {name: max(one[name] for one in same) for name in same[0]},
         "drifting": drifting,
         "refused": _refused(),
     }

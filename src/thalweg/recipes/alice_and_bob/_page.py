@@ -132,7 +132,6 @@ def _ratio(gap: Mapping[str, Any]) -> float:
 
 
 def _pair(worth: Sequence[float]) -> str:
-    """Two worths."""
     return " and ".join(f"{x:.2f}" for x in worth)
 
 

@@ -61,11 +61,9 @@ def drifting(refined: Mapping[str, Any]) -> Section:
     words = (
         "Fine states depart from their block by a share in moves and rewards, and the certificate on coarse states"
         " pays for it by the model error. Beside it the truth on the fine states: his regret, and that of the worst"
-        " Bob as"
-        " suboptimal as he is. Means over processes.",
-        f"With the model error it is exceeded in {broken:.0%} of processes, without it in up to {plain:.0%}: what"
-        f" is coarse"
-        " is right on the average alone.",
+        " Bob as suboptimal as he is. Means over processes.",
+        f"With the model error it is exceeded in {broken:.0%} of processes, without it in up to {plain:.0%}"
+        ": what is coarse is right on the average alone.",
     )
     columns = ("noise", "ε_τ", "ε_R", "regret, fine", "exact", "worst, fine", "lp")
     header = (*columns, "exceeded without", "with the model error")

@@ -33,10 +33,9 @@ def curves(found: Simulations) -> Section:
     legend(axes)
     words = (
         f"{choosers.alices} simulated Alices, off any grid, of logits {choosers.inverse_temperature:g} Q*/ρ; half"
-        f" of them in"
-        " three environments of which their own actions choose. Bob is best for the mean normalised reward of the"
-        f" confidence set; T1 is for one who may be {choosers.share:.0%} of his range worse, so that it cannot fall"
-        " below that. Bars: 95 % of the mean.",
+        " of them in three environments of which their own actions choose. Bob is best for the mean normalised reward"
+        f" of the confidence set; T1 is for one who may be {choosers.share:.0%} of his range worse, so that it cannot"
+        " fall below that. Bars: 95 % of the mean.",
         f"At δ = {DELTA:g} the set misses her at some n for {told['ever_missed'] * choosers.alices:.0f} of"
         f" {choosers.alices} Alices; a certificate was exceeded for {told['exceeded'] * choosers.alices:.0f}.",
         _coefficient(found),

@@ -15,16 +15,10 @@ SHORT, LONG, ARMS = 9, 15, 11
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """One agent with a menu.
+    """One agent with a menu, and what became of him."""
 
-    Attributes:
-        name: how he decides.
-        told: what is on the menu.
-        found: what became of him.
-    """
-
-    name: str
-    told: str
+    name: str  # how he decides
+    told: str  # what is on the menu
     found: Reflection
 
 

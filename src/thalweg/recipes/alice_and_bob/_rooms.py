@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from thalweg.envs import MOVES
+from thalweg.envs import MOVES, corner
 from thalweg.irl import Behaviour, Boltzmann, Linear
 from thalweg.mdp import MDP, Levels, mixture
 
@@ -69,17 +69,10 @@ class Rooms:
 
 
 def rooms(side: int, discount: float) -> Rooms:
-    """All rooms.
-
-    Args:
-        side: cells a side, at least 2.
-        discount: in [0, 1).
-    """
+    """All rooms of at least 2 cells a side."""
     cells = side * side
     row, column = (x.flatten() for x in torch.meshgrid(torch.arange(side), torch.arange(side), indexing="ij"))
-    after = torch.stack(
-        [(row + r).clamp(0, side - 1) * side + (column + c).clamp(0, side - 1) for r, c in (*MOVES, (0, 0))], 1
-    )
+    after = torch.cat([corner.steps(side), torch.arange(cells)[:, None]], 1)
     one = MDP(
         nn.functional.one_hot(after, cells).double(), torch.full((cells,), 1 / cells, dtype=torch.float64), discount
     )

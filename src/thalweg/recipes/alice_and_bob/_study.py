@@ -7,9 +7,9 @@ certified; a learning coefficient predicts and a sample of a posterior estimates
 from pathlib import Path
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
 
 from thalweg.recipes._cache import cached
+from thalweg.recipes._configuration import Configuration
 from thalweg.recipes.alice_and_bob import _choices as choices
 from thalweg.recipes.alice_and_bob import _ontologies as ontologies
 from thalweg.recipes.alice_and_bob import _page as page
@@ -21,7 +21,7 @@ from thalweg.rl import Ascent
 from thalweg.samplers import Settings, threads
 
 
-class Config(BaseModel):
+class Config(Configuration):
     """All that the study depends on, beside the seed.
 
     Attributes:
@@ -29,8 +29,6 @@ class Config(BaseModel):
         lessons: Bob's training.
         refinements: of ontologies.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     choosers: tuple[choices.Choosers, ...]
     lessons: Lessons
@@ -49,14 +47,10 @@ def paper() -> Config:
             side=3,
             discount=0.8,
             horizon=40,
-            worth=(1.0, 0.5),
-            noise=0.2,
             rooms=2000,
             hidden=6,
             ascent=Ascent(updates=960, learning_rate=0.02, levels=64, every=120, temperature=0.02),
             choices=2000,
-            inverse_temperature=50.0,
-            prior=2.0,
             scales=(0.15, 0.3),
             draws=300,
             sampler=Settings(
@@ -83,14 +77,10 @@ def tiny() -> Config:
             side=2,
             discount=0.6,
             horizon=20,
-            worth=(1.0, 0.5),
-            noise=0.2,
             rooms=100,
             hidden=4,
             ascent=Ascent(updates=60, learning_rate=0.05, levels=16, every=30, temperature=0.02),
             choices=400,
-            inverse_temperature=50.0,
-            prior=2.0,
             scales=(0.2, 0.5),
             draws=20,
             sampler=Settings(

@@ -29,8 +29,7 @@ from thalweg.checkpoints import Series
 from thalweg.estimators import estimate_llc
 from thalweg.irl import Boltzmann
 from thalweg.landscape import Landscape, measure
-from thalweg.recipes._cache import cached
-from thalweg.recipes._parallel import in_parallel
+from thalweg.recipes._cache import all_cached, cached
 from thalweg.recipes._policy_checkpoints import exact_gradient, trained_series
 from thalweg.recipes.alice_and_bob._lessons import Lessons, Setup, setup
 from thalweg.recipes.alice_and_bob._rooms import ACTIONS, Walker
@@ -46,9 +45,10 @@ def trained(lessons: Lessons, out: Path, seed: int) -> dict[str, Any]:
     """Train Bob, certify him at every checkpoint, and beyond the last."""
     here = setup(lessons, seed)
     folder = out / "training"
-    series = _learnt(here, folder)
-    rows = list(in_parallel(partial(_checkpoint, lessons, folder, seed), range(len(series))))
-    beyond = cached(folder / "continued.json", partial(_beyond, here, series))
+    moments = exact_gradient(partial(Walker, lessons.hidden), here.taken, lessons.ascent, [seed])
+    (series,) = trained_series(moments, [folder / "checkpoints"], lessons.ascent.updates)
+    numbers = range(len(series))
+    rows = all_cached([folder / f"checkpoint-{k}.json" for k in numbers], partial(_certified, here, series), numbers)
     size = float(here.rooms.all.return_range(_reward(here, here.bob)))
     return {
         "steps": series.steps,
@@ -60,15 +60,8 @@ def trained(lessons: Lessons, out: Path, seed: int) -> dict[str, Any]:
         **{who: {name: [row[who][name] for row in rows] for name in rows[0][who]} for who in ("known", "observed")},
         "gap": {name: [row["gap"][name] for row in rows] for name in rows[0]["gap"]},
         "learned": rows[-1]["learned"],
-        "continued": beyond,
+        "continued": cached(folder / "continued.json", _beyond, here, series),
     }
-
-
-def _learnt(here: Setup, folder: Path) -> Series:
-    """Checkpoints of Bob's training, trained once."""
-    how = here.lessons.ascent
-    moments = exact_gradient(partial(Walker, here.lessons.hidden), here.taken, how, [here.seed])
-    return trained_series(moments, [folder / "checkpoints"], how.updates)[0]
 
 
 def _reward(here: Setup, worth: Tensor) -> Tensor:
@@ -76,27 +69,17 @@ def _reward(here: Setup, worth: Tensor) -> Tensor:
     return here.rooms.values.reward(worth, ACTIONS)
 
 
-def _checkpoint(lessons: Lessons, folder: Path, seed: int, number: int) -> dict[str, Any]:
-    """One checkpoint, computed once."""
-
-    def make() -> dict[str, Any]:
-        here = setup(lessons, seed)
-        with threads(1):
-            return _certified(here, _learnt(here, folder), number)
-
-    return cached(folder / f"checkpoint-{number}.json", make)
-
-
+@threads(1)
 def _certified(here: Setup, series: Series, number: int) -> dict[str, Any]:
-    """Certificates of both Alices, the gap, and what the gap alone certifies at the end."""
+    """Certificates of both Alices at a checkpoint, the gap, and what the gap alone certifies at the end."""
     weights = series.items[number].load()
     policy, reward = here.policy(weights).flatten(0, 1), _reward(here, here.bob)
     parties = _alices(here)
     found: dict[str, Any] = {who: _shares(alice, Bob(policy, reward), here) for who, alice in parties.items()}
     gap = _gap(here, series, number)
     scape = here.scape(weights)
-    chosen = here.lessons.sampler.model_copy(update={"seed": here.seed})
-    llc = estimate_llc(scape.restrict(orthogonal_to_gradient=True), chosen, progress=False)
+    free = scape.restrict(orthogonal_to_gradient=True)
+    llc = estimate_llc(free, here.lessons.sampler, seed=here.seed, progress=False)
     predicted = predicted_gap(llc, llc.settings["nbeta"])
     own = float(here.taken.regret(here.taken.policy(here.walker(weights))))
     whole = replace(gap, raw=gap.raw + here.tail)
@@ -176,13 +159,7 @@ def _beyond(here: Setup, series: Series) -> dict[str, Any]:
 
 
 def local_draws(scape: Landscape, settings: Settings, every: int) -> Tensor:
-    """(N, D) weights from the local posterior around w*, of all chains.
-
-    Args:
-        scape: around w*.
-        settings: of the sampler.
-        every: draws from one that is kept to the next.
-    """
+    """(N, D) weights from the local posterior around w*, of all chains; one of `every` draws is kept."""
     chosen = settings.resolve(scape.n, len(scape.data) if scape.data else None)
     engine, kept_ = Engine(scape, compiled=chosen.compile), []
     center = measure(scape)

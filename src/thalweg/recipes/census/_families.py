@@ -6,10 +6,10 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from pydantic import BaseModel, ConfigDict
 from sklearn.datasets import load_digits
 from torch import Tensor, nn
 
+from thalweg.recipes._configuration import Configuration
 from thalweg.recipes._training import Training
 from thalweg.recipes.modular_addition import Adder, sums
 from thalweg.recipes.superposition._runs import Toy, squared
@@ -20,7 +20,7 @@ from thalweg.theory import superposition_loss
 Data = tuple[Tensor, Tensor]
 
 
-class Task(BaseModel):
+class Task(Configuration):
     """One family at one size.
 
     Attributes:
@@ -30,8 +30,6 @@ class Task(BaseModel):
         sampler: of each survey.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     family: str
     sizes: dict[str, float]
     training: Training
@@ -40,19 +38,12 @@ class Task(BaseModel):
 
 @dataclass(frozen=True, eq=False)
 class Problem:
-    """What one run trains.
+    """What one run trains."""
 
-    Attributes:
-        build: makes the module, with its initialisation, from torch's global stream.
-        train: inputs and targets.
-        test: the same, not trained on.
-        loss: each sample's, nats.
-    """
-
-    build: Callable[[], nn.Module]
+    build: Callable[[], nn.Module]  # with its initialisation, from torch's global stream
     train: Data
-    test: Data
-    loss: Callable[[Tensor, Tensor], Tensor]
+    test: Data  # not trained on
+    loss: Callable[[Tensor, Tensor], Tensor]  # each sample's, nats
 
 
 def modular_addition(seed: int, *, modulus: float, embedding: float, hidden: float, train_share: float) -> Problem:

@@ -61,7 +61,6 @@ def _answer(found: Found, total: Count) -> Section:
 
 
 def _kinds(counts: Mapping[str, Count], total: Count) -> Section:
-    """Counts by family and kind."""
     figure, (axes,) = panels(8.4, 3.2)
     everything = {**counts, "all": total}
     for i, kind in enumerate(KINDS):
@@ -82,7 +81,6 @@ def _kinds(counts: Mapping[str, Count], total: Count) -> Section:
 
 
 def _rising(counts: Mapping[str, Count], total: Count) -> Section:
-    """What rises in type B."""
     names = [*dict.fromkeys([*total.rising, *total.continuing])]
     names = [*(name for name in names if name != NONE), NONE]
     figure, (axes,) = panels(8.4, 0.6 + 0.42 * len(names))
@@ -114,9 +112,9 @@ def _rising(counts: Mapping[str, Count], total: Count) -> Section:
         "A quantity goes up where its change over the transition exceeds its scatter from point to point; it rises"
         " faster where its changes from checkpoint to checkpoint are above those before as well (Welch's test in"
         " steps and in their logarithm, Holm's correction over all quantities, 5 %), else it goes on rising. Several"
-        " may in one transition. Intervals: Clopper and Pearson's, 90 %,"
-        " as if transitions were independent. Under an isotropic prior its cost is the weight norm's square, so it is"
-        " not counted apart. Multiplicity is not logged: one nβ does not show it."
+        " may in one transition. Intervals: Clopper and Pearson's, 90 %, as if transitions were"
+        " independent. Under an isotropic prior its cost is the weight norm's square, so it is not counted apart."
+        " Multiplicity is not logged: one nβ does not show it."
     )
     header = ("quantity", "rises faster", "goes on rising", *(f"{family}: faster, on" for family in counts))
     return Section("What rises where λ falls", (note,), figure, Table(header, rows))
@@ -148,7 +146,8 @@ def _curves(surveys: Mapping[str, Sequence[Survey]], found: Found) -> Section:
             for transition in found[family][0]:
                 axes.axvspan(*(np.arcsinh([transition.start, transition.end])), color=BANDS[transition.kind],
                              alpha=0.12, linewidth=0)  # fmt: skip
-            _step_axis(axes, runs[0].column("step"))
+            ticks = [0, *(10**i for i in range(int(np.log10(max(runs[0].column("step").max(), 1))) + 1))]
+            axes.set_xticks(np.arcsinh(ticks), [f"{t:,}" for t in ticks], fontsize=7)
             axes.set_ylabel(label)
         left.set_title(family, loc="left", fontsize=10)
     for axes in grid[-2:]:
@@ -165,15 +164,7 @@ def _line(axes: Axes, read: Survey, name: str, strong: bool) -> None:
               markersize=2.5, alpha=1 if strong else 0.6, zorder=3 if strong else 2)  # fmt: skip
 
 
-def _step_axis(axes: Axes, steps: np.ndarray) -> None:
-    """Ticks at round steps."""
-    top = int(np.log10(max(steps.max(), 1)))
-    ticks = [0, *(10**i for i in range(top + 1))]
-    axes.set_xticks(np.arcsinh(ticks), [f"{t:,}" for t in ticks], fontsize=7)
-
-
 def _made(tasks: Sequence[Task], surveys: Mapping[str, Sequence[Survey]]) -> Section:
-    """How each family was measured."""
     rows = []
     for task in tasks:
         runs = surveys[task.family]
@@ -193,8 +184,7 @@ def _made(tasks: Sequence[Task], surveys: Mapping[str, Sequence[Survey]]) -> Sec
     note = (
         "λ̂ at n/log n, orthogonal to the gradient; kinds hold at this nβ and γ. Early in training w* is no critical"
         " point, and the estimate there is an effective dimension at the scale of the localization, or unhealthy"
-        " and left"
-        " out."
+        " and left out."
     )
     header = ("family", "weights", "n", "nβ", "γ", "sampler, chains × draws", "healthy")
     return Section("How it was measured", (note,), None, Table(header, tuple(rows)))

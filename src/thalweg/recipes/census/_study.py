@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
 
 from thalweg.checkpoints import checkpoints
 from thalweg.estimators import LOGGED
 from thalweg.landscape import landscape
 from thalweg.recipes import modular_addition
+from thalweg.recipes._configuration import Configuration
 from thalweg.recipes._parallel import in_parallel
 from thalweg.recipes._training import Training, train
 from thalweg.recipes.census import _page as page
@@ -28,15 +28,13 @@ from thalweg.store import Survey
 from thalweg.survey import survey
 
 
-class Config(BaseModel):
+class Config(Configuration):
     """All that the study depends on, beside the seed.
 
     Attributes:
         runs: of each family.
         tasks: the families.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     runs: int
     tasks: tuple[Task, ...]
@@ -163,7 +161,8 @@ def _run(task: Task, place: Path, seed: int) -> str:
             scape.restrict(orthogonal_to_gradient=True),
             checkpoints(place / "checkpoints"),
             place / "survey.zarr",
-            settings=task.sampler.model_copy(update={"seed": seed}),
+            settings=task.sampler,
+            seed=seed,
             test_data=problem.test,
             logged=tuple(LOGGED.ours),
             workers=1,

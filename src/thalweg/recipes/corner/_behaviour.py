@@ -19,25 +19,15 @@ FALLEN = 0.5  # of the corner policy's regret: below it the second fall has happ
 
 
 class Point(NamedTuple):
-    """Where a policy goes on levels whose cheese is not in the corner.
+    """Where a policy goes on levels whose cheese is not in the corner: returns as shares of the best."""
 
-    Attributes:
-        corner: return of a mouse that wanted the corner first, as a share of the best.
-        cheese: return of one that wants the cheese, as a share of the best.
-    """
-
-    corner: float
-    cheese: float
+    corner: float  # of a mouse that wanted the corner first
+    cheese: float  # of one that wants the cheese
 
 
 @dataclass(frozen=True, eq=False)
 class Watch:
-    """Reads policies of one world.
-
-    Attributes:
-        levels: the world.
-        mouse: whose policies they are.
-    """
+    """Reads policies of a mouse in one world."""
 
     levels: Levels
     mouse: corner.Mouse
@@ -68,36 +58,17 @@ class Watch:
         own = self.point(policy)
         return PHASES[int(np.argmin([np.hypot(*np.subtract(own, point)) for point in plain]))]
 
-    def regrets(self, policy: Tensor) -> tuple[float, float, float]:
-        """Mean regret, on levels whose cheese is in the corner, and on the others; of episodes as they start."""
-        return (
-            self.levels.regret(policy).item(),
-            self.levels.regret(policy, "corner").item(),
-            self.levels.regret(policy, "elsewhere").item(),
-        )
-
 
 class Fall(NamedTuple):
-    """A run's stay at the corner policy's regret, and what came after.
+    """A run's stay at the corner policy's regret, and what came after: numbers of checkpoints, -1 for none."""
 
-    Attributes:
-        first: number of the first checkpoint of the plateau; -1 where there is none.
-        last: of its last.
-        fell: of the first checkpoint after it whose regret is below half; -1 where there is none.
-    """
-
-    first: int
+    first: int  # of the plateau
     last: int
-    fell: int
+    fell: int  # the first after it whose regret is below half
 
 
 def fall(regret: np.ndarray, corner: float) -> Fall:
-    """Find the longest stay within NEAR of the corner policy's regret, and the second fall.
-
-    Args:
-        regret: (T) along training.
-        corner: regret of the corner policy.
-    """
+    """Find the longest stay of a regret (T) within NEAR of the corner policy's, and the second fall."""
     near = np.abs(regret / corner - 1) <= NEAR
     edges = np.flatnonzero(np.diff(np.concatenate([[0], near.astype(int), [0]])))
     stays = [(a, b - 1) for a, b in zip(edges[::2], edges[1::2], strict=True) if b - a >= STAY]
@@ -108,24 +79,20 @@ def fall(regret: np.ndarray, corner: float) -> Fall:
     return Fall(int(first), int(last), int(last + low[0]) if len(low) else -1)
 
 
-class Seen:
-    """What one run did, along its checkpoints.
+class Seen(NamedTuple):
+    """What one run did, along its checkpoints; mean regrets are of episodes as they start."""
 
-    Attributes:
-        steps: (T).
-        regret: (T) over all levels, plain.
-        corner: (T) over levels whose cheese is in the corner.
-        elsewhere: (T) over the others.
-        phases: (T) names.
-    """
-
-    def __init__(self, steps: list[int], regrets: list[tuple[float, float, float]], phases: list[str]) -> None:
-        self.steps = np.array(steps)
-        self.regret, self.corner, self.elsewhere = np.array(regrets).T
-        self.phases = phases
+    steps: np.ndarray  # (T)
+    regret: np.ndarray  # (T) over all levels, plain
+    corner: np.ndarray  # (T) over levels whose cheese is in the corner
+    elsewhere: np.ndarray  # (T) over the others
+    phases: list[str]  # (T)
 
 
 def follow(watch: Watch, series: Series) -> Seen:
     """Read every checkpoint of a run."""
     policies = [watch.policy(checkpoint) for checkpoint in series]
-    return Seen(series.steps, [watch.regrets(p) for p in policies], [watch.phase(p) for p in policies])
+    plain, corner, elsewhere = (
+        np.array([watch.levels.regret(p, group).item() for p in policies]) for group in (None, "corner", "elsewhere")
+    )
+    return Seen(np.array(series.steps), plain, corner, elsewhere, [watch.phase(p) for p in policies])

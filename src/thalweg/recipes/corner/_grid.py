@@ -73,14 +73,7 @@ class Sweep:
 
 
 def sweep(config: Config, folder: Path, seed: int, say: Callable[[str], None]) -> Sweep:
-    """Train every cell, then read both policies of each discount at every alpha.
-
-    Args:
-        config: of the study.
-        folder: for checkpoints and surveys.
-        seed: of the first run of a cell.
-        say: names the stage that begins.
-    """
+    """Train every cell, from the seed on, then read both policies of each discount at every alpha."""
     grid = config.grid
     cells = [(discount, alpha) for discount in grid.discounts for alpha in grid.alphas]
     columns = list(zip(*cells, strict=True))
@@ -110,9 +103,7 @@ def train(config: Config, levels: Levels, folder: Path, seed: int, runs: int) ->
 def crossing(alphas: tuple[float, ...], values: np.ndarray) -> float:
     """Where values first rise through zero, straight between neighbours in log alpha; NaN where they do not.
 
-    Args:
-        alphas: ascending, above 0.
-        values: one for each; where one is NaN its neighbours are each other's.
+    Alphas ascend; where a value is NaN its neighbours are each other's.
     """
     read = [(a, x) for a, x in zip(alphas, values, strict=True) if np.isfinite(x)]
     for (a, low), (b, high) in pairwise(read):
@@ -142,11 +133,11 @@ def _gain(config: Config, folder: Path, seed: int, discount: float, alpha: float
         return gain
     scape = config.scape(config.levels(alpha, discount), config.ascent.temperature)
     out = _place(folder, discount, alpha) / "picks.zarr"
-    settings = config.sampler.model_copy(update={"seed": seed})
-    found = survey(scape, picks, out, settings=settings, workers=1, progress=False)
-    assert settings.nbeta is not None
+    found = survey(scape, picks, out, settings=config.sampler, seed=seed, workers=1, progress=False)
+    nbeta = config.sampler.nbeta
+    assert nbeta is not None
     llc = np.where(found.healthy, found.column("llc"), np.nan)
-    free = settings.nbeta * found.column("train_loss") + llc * np.log(settings.nbeta)
+    free = nbeta * found.column("train_loss") + llc * np.log(nbeta)
     differences = np.subtract(*free.reshape(-1, 2).T)
     gain[: len(differences)] = differences
     return gain

@@ -23,26 +23,15 @@ DISCOUNTS = (BLUE, RED, GREEN, "#8a5a99")
 
 @dataclass(frozen=True, eq=False)
 class Findings:
-    """What the study found.
-
-    Attributes:
-        reference: regrets of plain policies.
-        seen: every run along training.
-        falls: the plateau and the second fall of each.
-        main: survey of the first run's regret.
-        refined: the same on levels whose cheese lies in the corner.
-        rises: lambda before and after the second fall, for each nbeta.
-        plain: the same of plain regret; None where no run fell.
-        swept: over alpha and discount.
-    """
+    """What the study found."""
 
     reference: corner.Regrets
-    seen: list[Seen]
+    seen: list[Seen]  # of every run
     falls: list[Fall]
-    main: Survey
-    refined: Survey
-    rises: list[Rise]
-    plain: Rise | None
+    main: Survey  # of the first run's regret
+    refined: Survey  # the same on levels whose cheese lies in the corner
+    rises: list[Rise]  # for each nbeta
+    plain: Rise | None  # of plain regret; None where no run fell
     swept: Sweep
 
 
@@ -159,7 +148,6 @@ def _rises(rises: list[Rise], plain: Rise | None) -> Section:
 
 
 def _line(label: str, found: Rise) -> tuple[str, ...]:
-    """A row of the table."""
     kinds = sorted(set(found.verdicts))
     told = ", ".join(f"{found.verdicts.count(kind)} {kind}" for kind in kinds)
     columns = zip((found.before, found.after), found.raw.T, strict=True)

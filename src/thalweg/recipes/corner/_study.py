@@ -40,7 +40,7 @@ def run(config: Config, out: Path, seed: int, stages: Stages) -> Outcome:
         stages.say(f"survey {name}")
         return survey(
             config.scape(world, temperature), series, out / f"{name}.zarr", workers=config.workers,
-            settings=settings.model_copy(update={"seed": seed}), progress=stages.visible,
+            settings=settings, seed=seed, progress=stages.visible,
         )  # fmt: skip
 
     paid = config.ascent.temperature

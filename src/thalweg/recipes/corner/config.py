@@ -2,11 +2,10 @@
 
 from dataclasses import dataclass
 
-from pydantic import BaseModel, ConfigDict
-
 from thalweg.envs import corner
 from thalweg.landscape import Landscape
 from thalweg.mdp import Levels
+from thalweg.recipes._configuration import Configuration
 from thalweg.rl import Ascent, regret_landscape
 from thalweg.samplers import Settings
 
@@ -28,7 +27,7 @@ class _Grid:
     picks: int
 
 
-class Config(BaseModel):
+class Config(Configuration):
     """All that the study depends on, beside the seed.
 
     Attributes:
@@ -46,11 +45,9 @@ class Config(BaseModel):
         workers: processes of a survey; default the cores.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     size: int
     alpha: float
-    discount: float
+    discount: float = 0.9
     horizon: int
     hidden: tuple[int, ...]
     ascent: Ascent
@@ -89,7 +86,6 @@ def paper() -> Config:
     return Config(
         size=9,
         alpha=0.2,
-        discount=0.9,
         horizon=28,
         hidden=(32, 32),
         ascent=Ascent(updates=590, learning_rate=0.003, levels=16, every=10, temperature=0.01),
@@ -107,7 +103,6 @@ def tiny() -> Config:
     return Config(
         size=6,
         alpha=0.1,
-        discount=0.9,
         horizon=16,
         hidden=(16,),
         ascent=Ascent(updates=500, learning_rate=0.005, levels=4, every=50, temperature=0.01),

@@ -23,24 +23,14 @@ MOVING = 12  # curves of runs that are drawn in colour at most
 
 @dataclass(frozen=True, eq=False)
 class Findings:
-    """What the study found.
-
-    Attributes:
-        table: the coefficient of every phase.
-        posterior: draws over phases.
-        crossings: from the k-gon to the next, by k.
-        runs: gradient descent.
-        surveys: of each run.
-        known: loss of every level, by name.
-        moves: from plateau to plateau.
-    """
+    """What the study found."""
 
     table: list[Reading]
     posterior: PhasePosterior
-    crossings: dict[int, Crossing]
+    crossings: dict[int, Crossing]  # from the k-gon to the next, by k
     runs: Runs
-    surveys: list[Survey]
-    known: dict[str, float]
+    surveys: list[Survey]  # of each run
+    known: dict[str, float]  # loss of every level, by name
     moves: list[Stair]
 
 
@@ -194,7 +184,6 @@ def _phase_diagram(config: Config, found: PhasePosterior) -> Section:
 
 
 def _critical(found: PhasePosterior, crossings: dict[int, Crossing]) -> Section:
-    """Predicted against observed critical n."""
     figure, beside = panels(8.4, 3.4, columns=len(crossings))
     for axes, (k, each) in zip(beside, crossings.items(), strict=True):
         axes.axhline(0, color="0.7", linewidth=0.8)
@@ -234,7 +223,6 @@ def _critical(found: PhasePosterior, crossings: dict[int, Crossing]) -> Section:
 
 
 def _coefficients(table: list[Reading]) -> Section:
-    """The table of lambda."""
 
     def verdict(reading: Reading) -> str:
         if reading.agrees is None:

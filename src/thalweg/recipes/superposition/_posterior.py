@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from pydantic import BaseModel, ConfigDict
 from torch import Tensor
 
 from thalweg.phases import Phase, critical_n, integrate
+from thalweg.recipes._configuration import Configuration
 from thalweg.recipes._parallel import in_parallel
 from thalweg.rng import seed_of
 from thalweg.runtime import atomic_write
@@ -20,7 +20,7 @@ SIDES = (4, 6)  # corners of the polygon that a side's ladders start from
 ASLEEP = -0.1  # bias of the zero columns there: a standard normal prior allows it
 
 
-class Tempering(BaseModel):
+class Tempering(Configuration):
     """How the posterior over phases is sampled.
 
     Attributes:
@@ -30,8 +30,6 @@ class Tempering(BaseModel):
         burn_in: sweeps.
         every: sweeps from one draw that is kept to the next.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     rungs: tuple[float, ...]
     ladders: int
@@ -166,11 +164,7 @@ def phase(features: int, k: int) -> Phase:
 def crossing(found: PhasePosterior, features: int, k: int, least: int) -> Crossing:
     """Hold the prediction for k -> k + 1 against the posterior.
 
-    Args:
-        found: the draws.
-        features: c.
-        k: corners before.
-        least: draws of both phases that a rung needs to be read.
+    A rung needs at least so many draws of both phases to be read.
     """
     first, second = phase(features, k), phase(features, k + 1)
     rungs = found.rungs

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from pydantic import BaseModel, ConfigDict
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from thalweg.checkpoints import checkpoints, save
 from thalweg.landscape import landscape
 from thalweg.phases import Plateau, plateaus
+from thalweg.recipes._configuration import Configuration
 from thalweg.recipes._parallel import in_parallel
 from thalweg.rng import seed_of, stream
 from thalweg.runtime import atomic_write
@@ -26,7 +26,7 @@ from thalweg.theory import superposition_loss
 NEAR = 3e-4  # nats: a checkpoint this close to a level is on it
 
 
-class Descent(BaseModel):
+class Descent(Configuration):
     """The published protocol: plain SGD from the 4-gon, all runs at once.
 
     Attributes:
@@ -41,16 +41,14 @@ class Descent(BaseModel):
         sampler: of the surveys.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     runs: int
     samples: int
-    batch_size: int
+    batch_size: int = 20
     learning_rate: float
     noise: float
     epochs: int
     every: int
-    surveyed: int
+    surveyed: int = 6
     sampler: Settings
 
 
@@ -158,9 +156,8 @@ def survey_all(features: int, protocol: Descent, runs: Runs, folder: Path, seed:
 
 def _survey(features: int, sampler: Settings, data: Tensor, place: Path, seed: int) -> None:
     """One run, in this process."""
-    seeded = sampler.model_copy(update={"seed": seed})
-    scape = landscape(Toy(features), (data, data), squared)
-    survey(scape, checkpoints(place), place.with_suffix(".zarr"), settings=seeded, workers=1, progress=False)
+    scape, out = landscape(Toy(features), (data, data), squared), place.with_suffix(".zarr")
+    survey(scape, checkpoints(place), out, settings=sampler, seed=seed, workers=1, progress=False)
 
 
 @dataclass(frozen=True)

@@ -1,19 +1,19 @@
 """The coefficient of every phase, at several n: estimate, theory, the quadratic part exactly, and the paper's."""
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
-from pydantic import BaseModel, ConfigDict
 from torch import Tensor
 from torch.func import grad, jacrev
 
 from thalweg.estimators import Auto, estimate_llc
 from thalweg.landscape import potential
-from thalweg.recipes._cache import cached
-from thalweg.recipes._parallel import in_parallel
+from thalweg.recipes._cache import all_cached
+from thalweg.recipes._configuration import Configuration
 from thalweg.rng import seed_of
 from thalweg.samplers import threads
 from thalweg.theory import superposition_gon, superposition_loss
@@ -24,7 +24,7 @@ PAPER_THEORY = {"4+": 5.0}  # that its critical n of 380 needs
 AGREES = 0.03  # of the theory
 
 
-class Phases(BaseModel):
+class Phases(Configuration):
     """Which phases are estimated, and how.
 
     Attributes:
@@ -32,8 +32,6 @@ class Phases(BaseModel):
         samples: n, each phase at each.
         auto: how; the sampler is HMC, as a potential's gradient is exact.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     phases: tuple[tuple[int, int], ...]
     samples: tuple[int, ...]
@@ -82,40 +80,34 @@ class Reading:
 def read(features: int, phases: Phases, folder: Path, seed: int) -> list[Reading]:
     """Estimate all, in as many processes as there are cores; what is on disk is read."""
     jobs = [(k, s, n) for n in phases.samples for k, s in phases.phases]
-    return list(in_parallel(partial(_read, features, phases.auto, folder, seed), *zip(*jobs, strict=True)))
+    places = [folder / f"{k}{'+' * s}-{n}.json" for k, s, n in jobs]
+    found = all_cached(places, partial(_estimated, features, phases.auto, seed), *zip(*jobs, strict=True))
+    return [Reading(**fields | {"reasons": tuple(fields["reasons"])}) for fields in found]
 
 
-def _read(features: int, auto: Auto, folder: Path, seed: int, k: int, positive: int, n: int) -> Reading:
-    """One phase at one n, kept in a file of its own."""
-    make = lambda: asdict(_estimated(features, auto, seed, k, positive, n))  # noqa: E731
-    fields = cached(folder / f"{k}{'+' * positive}-{n}.json", make)
-    return Reading(**fields | {"reasons": tuple(fields["reasons"])})
-
-
-def _estimated(features: int, auto: Auto, seed: int, k: int, positive: int, n: int) -> Reading:
-    """One phase at one n."""
+def _estimated(features: int, auto: Auto, seed: int, k: int, positive: int, n: int) -> dict[str, Any]:
+    """Fields of `Reading` for one phase at one n."""
     weights, biases = superposition_loss.gon(features, k, positive)
     biases = torch.where(biases == superposition_loss.DEAD, BEYOND, biases)
     name = f"{k}{'+' * positive}"
     with threads(1):
         scape = potential(lambda p: superposition_loss.loss(p["W"], p["b"]), {"W": weights, "b": biases}, n)
-        chosen = auto.model_copy(update={"seed": seed_of(seed, "phase", name, n)})
-        found = estimate_llc(scape, chosen)
+        found = estimate_llc(scape, auto, seed=seed_of(seed, "phase", name, n))
     nbeta, gamma = found.settings["nbeta"], found.settings["gamma"]
-    return Reading(
-        phase=name,
-        n=n,
-        nbeta=nbeta,
-        gamma=gamma,
-        loss=float(superposition_loss.loss(weights, biases)),
-        theory=float(superposition_gon(features, k, positive).llc),
-        quadratic=None if k == 4 else _quadratic(weights, biases, nbeta, gamma),
-        llc=found.raw if found.verdict == "healthy" else None,
-        raw=found.raw,
-        stderr=found.stderr,
-        verdict=str(found.verdict),
-        reasons=tuple(found.reasons),
-    )
+    return {
+        "phase": name,
+        "n": n,
+        "nbeta": nbeta,
+        "gamma": gamma,
+        "loss": float(superposition_loss.loss(weights, biases)),
+        "theory": float(superposition_gon(features, k, positive).llc),
+        "quadratic": None if k == 4 else _quadratic(weights, biases, nbeta, gamma),
+        "llc": found.raw if found.verdict == "healthy" else None,
+        "raw": found.raw,
+        "stderr": found.stderr,
+        "verdict": str(found.verdict),
+        "reasons": found.reasons,
+    }
 
 
 def _quadratic(weights: Tensor, biases: Tensor, nbeta: float, gamma: float) -> float:

@@ -49,16 +49,15 @@ def even(fn: Callable[..., np.ndarray], dims: int, nbeta: float, gamma: float) -
         if abs(one - two) > 1e-9 * (abs(one) + abs(two)):
             raise InputError(f"fn is {one:.6g} at {point} and {two:.6g} at {other}: not even, take `quadrature`")
 
-    def rules(step: float, level: int) -> list[Rule]:
+    def rules(level: int) -> list[Rule]:
+        step = 0.5 / FINER**level
         low, high = -0.5 * log(n + localization) - 6 - level, 0.5 * log(REACH / localization)
         w = np.exp(np.arange(high, low, -step)[::-1])
         weights = w.copy()
         weights[0] /= 1 - np.exp(-step)  # all nodes below the first: the density is flat there
         return [(w, weights)] * d
 
-    return _settle(
-        lambda level: rules(0.5 / FINER**level, level), _localized(_energy(fn, n), np.zeros(d), localization)
-    )
+    return _settle(rules, _localized(_energy(fn, n), np.zeros(d), localization))
 
 
 def quadrature(
