@@ -11,7 +11,7 @@ from thalweg.estimators.adaptation._settle import Settled, settle
 from thalweg.estimators.adaptation.auto import Auto
 from thalweg.estimators.diagnostics import Health
 from thalweg.landscape import Center, Trace, sampled_point
-from thalweg.samplers import Engine, Settings
+from thalweg.samplers import SEEN, Engine, Settings
 from thalweg.types import Verdict
 
 FAR = 1.0  # of the localization's length, beyond which w_r is not the checkpoint's own
@@ -19,10 +19,9 @@ NAN = math.nan
 NO_HEALTH = Health(NAN, NAN, NAN, NAN, NAN, NAN, NAN, Verdict.NOT_RELAXED, ())  # where there is nothing to sample
 
 
-def nothing(settings: Settings) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Loss, excess and slope (C, N) of chains that were not sampled."""
-    lost = np.full((settings.chains, settings.steps), NAN)
-    return lost, lost, lost
+def nothing(settings: Settings) -> dict[str, np.ndarray]:
+    """Fields (C, N) of chains that were not sampled."""
+    return dict.fromkeys(SEEN, np.full((settings.chains, settings.steps), NAN))
 
 
 def moved(seen: Trace) -> dict[str, Any]:
@@ -59,16 +58,17 @@ def settle_point(engine: Engine, auto: Auto, center: Center, step: int, tick: Ti
         What was found, None where no point was; and the point.
     """
     scape, nbeta = engine.scape, auto.nbeta or NAN
-    point = sampled_point(scape, center, nbeta, auto.first_gamma)
+    first = auto.first_gamma(scape)
+    point = sampled_point(scape, center, nbeta, first)
     if point.unreached:
         return None, point
     found = settle(engine, auto, point, step, tick)
     gamma = found.settings.gamma
-    if point.relaxation is None or gamma == auto.first_gamma or found.health.verdict is not Verdict.HEALTHY:
+    if point.relaxation is None or gamma == first or found.health.verdict is not Verdict.HEALTHY:
         return found, point
     point = sampled_point(scape, center, nbeta, gamma)
     if point.unreached:
         return None, point
     again = settle(engine, auto.model_copy(update={"gamma": gamma}), point, step, tick)
-    told = f"gamma = {gamma:g}: chains around the w_r of gamma = {auto.first_gamma:g} asked for it; relaxed anew"
+    told = f"gamma = {gamma:g}: chains around the w_r of gamma = {first:g} asked for it; relaxed anew"
     return replace(again, choices=(*again.choices[:-1], told)), point

@@ -11,6 +11,7 @@ from typing import Any, Literal
 import numpy as np
 
 from thalweg.errors import InputError
+from thalweg.estimators._gamma import change_in_a_decade, rising, said_of_gamma
 from thalweg.estimators._kinds import NO_HEALTH, moved, nothing, settle_point, told_of_kind
 from thalweg.estimators._progress import bar
 from thalweg.estimators.adaptation.auto import Auto
@@ -85,9 +86,9 @@ def estimate_llc(
     with threads(resolved.threads):
         center = sampled_point(landscape, center, resolved.nbeta or math.nan, resolved.gamma)
         if center.unreached:
-            return estimate(trace(*nothing(resolved), resolved, center), resolved, landscape)
+            return estimate(trace(nothing(resolved), resolved, center), resolved, landscape)
         seen = _sample(landscape, resolved, chunks([center], [0], resolved.chains, width(landscape)))
-    return estimate(trace(*seen, resolved, center), resolved, landscape)
+    return estimate(trace(seen, resolved, center), resolved, landscape)
 
 
 def choice(settings: Settings | Auto | Literal["auto"] | None, **changes: Any) -> Settings | Auto:
@@ -138,17 +139,19 @@ def estimate_auto(
         found, center = settle_point(engine or Engine(landscape, compiled=False), resolved, center, step, tick)
     if found is None:
         sampler = resolved.largest.sampler
-        settings = resolved.settings(sampler=sampler, gamma=resolved.first_gamma, draws=8).resolve(landscape.n)
-        return estimate(trace(*nothing(settings), settings, center), settings, landscape, made | {"gradients": 0})
+        settings = resolved.settings(sampler=sampler, gamma=resolved.first_gamma(landscape), draws=8).resolve(
+            landscape.n
+        )
+        return estimate(trace(nothing(settings), settings, center), settings, landscape, made | {"gradients": 0})
     cut = found.burn_in
-    settings = found.settings.model_copy(update={"burn_in": cut, "draws": found.loss.shape[1] - cut})
+    settings = found.settings.model_copy(update={"burn_in": cut, "draws": found.seen["loss"].shape[1] - cut})
     made["gradients"] = round(found.spent)
-    seen = trace(found.loss, found.excess, found.slope, settings, center)
+    seen = trace(found.seen, settings, center)
     return _estimate(found.health, seen, describe(settings, landscape) | made, landscape, found.choices)
 
 
-def _sample(landscape: Landscape, settings: Settings, parts: list) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Losses, excess and slope (R, steps) of every replica, in this process."""
+def _sample(landscape: Landscape, settings: Settings, parts: list) -> dict[str, np.ndarray]:
+    """What was seen (R, steps) of every replica, in this process."""
     engine = Engine(landscape, compiled=settings.compile)
     rows = []
     for chunk in parts:
@@ -157,8 +160,7 @@ def _sample(landscape: Landscape, settings: Settings, parts: list) -> tuple[np.n
             state, block = advance(engine, settings, chunk, state)
             blocks.append(block)
         rows.append(Block.join(blocks))
-    seen = Block.join(rows, axis=0)
-    return seen.loss.cpu().numpy(), seen.excess.cpu().numpy(), seen.slope.cpu().numpy()
+    return Block.join(rows, axis=0).arrays()
 
 
 def begin(engine: Engine, settings: Settings, chunk: Chunk) -> State:
@@ -167,12 +169,20 @@ def begin(engine: Engine, settings: Settings, chunk: Chunk) -> State:
     return bracket(engine, settings, chunk, state)[0] if settings.bracketed else state
 
 
-def trace(loss: np.ndarray, excess: np.ndarray, slope: np.ndarray, settings: Settings, center: Center) -> Trace:
-    """Cut burn-in off the losses (C, steps) of one checkpoint."""
+def trace(seen: dict[str, np.ndarray], settings: Settings, center: Center) -> Trace:
+    """Cut burn-in off what was seen (C, steps) of one checkpoint."""
     cut = settings.burn_in
-    early, late = np.s_[:, :cut], np.s_[:, cut:]
-    told = center.doubt, center.relaxation
-    return Trace(loss[late], excess[late], loss[early], excess[early], center.loss, slope[late], *told)
+    return Trace(
+        loss=seen["loss"][:, cut:],
+        excess=seen["excess"][:, cut:],
+        burn_in_loss=seen["loss"][:, :cut],
+        burn_in_excess=seen["excess"][:, :cut],
+        baseline=center.loss,
+        slope=seen["slope"][:, cut:],
+        doubt=center.doubt,
+        relaxation=center.relaxation,
+        away=seen["away"][:, cut:],
+    )
 
 
 def estimate(seen: Trace, settings: Settings, landscape: Landscape, made: dict[str, Any] | None = None) -> Estimate:
@@ -197,16 +207,25 @@ def _estimate(
     found = [health.verdict]
     if health.verdict is not Verdict.DIVERGED:
         found = [*([Verdict.NO_MINIMUM] if seen.doubt else []), *found]
-    doubts = [seen.doubt, seen.relaxation.reason if seen.relaxation else ""]
+    raw = made["nbeta"] * health.mean
+    decade = change_in_a_decade(seen, made["nbeta"], made["gamma"])
+    rises = [] if found[0] is not Verdict.HEALTHY else rising(decade, made, raw)
+    found = [*([Verdict.NOT_LOCALISED] if rises else []), *found]
+    doubts = [*rises, seen.doubt, seen.relaxation.reason if seen.relaxation else ""]
     return Estimate(
-        raw=made["nbeta"] * health.mean,
+        raw=raw,
         stderr=made["nbeta"] * health.stderr,
         rhat=health.rhat,
         ess=health.ess,
         verdict=found[0],
         reasons=(*(doubt for doubt in doubts if doubt), *health.reasons),
-        choices=(*([said(landscape)] if landscape.restriction.held else []), *told_of_kind(made, seen), *choices),
-        settings=made | moved(seen),
+        choices=(
+            *([said(landscape)] if landscape.restriction.held else []),
+            *told_of_kind(made, seen),
+            *choices,
+            *said_of_gamma(decade, made, raw),
+        ),
+        settings=made | moved(seen) | (decade._asdict() if decade else {}),
         trace=seen,
     )
 

@@ -25,7 +25,7 @@ from torch import Tensor
 from thalweg.types import Params
 
 Kind = Literal["at", "orthogonal", "tilted", "relaxed"]
-KINDS: tuple[Kind, ...] = get_args(Kind)
+KINDS: tuple[Kind, ...] = get_args(Kind)  # of points, by name
 
 
 @dataclass(frozen=True, eq=False)

@@ -47,6 +47,7 @@ class Trace:
         baseline: L_n(w*) over the full data, before any step.
         slope: (C, N) g . (w - w*), nats per sample, g the gradient of the full data at w*; zero at a minimum, and
             where it is taken off.
+        away: (C, N) |t (w - w*)|^2, in squared weights; None where it was not kept.
         doubt: why w* is no minimum whatever the draws say; empty where nothing is known.
         relaxation: how w_r was found; None where w* itself is sampled.
     """
@@ -59,6 +60,7 @@ class Trace:
     slope: np.ndarray
     doubt: str = ""
     relaxation: Relaxation | None = None
+    away: np.ndarray | None = None
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -23,7 +24,8 @@ from thalweg.samplers.settings import Settings
 
 SLAB = 1 << 20  # normal draws held for a replica at a time
 COPIES = 14  # of a replica's weights, while it moves
-SEEN = ("loss", "excess", "accepted", "slope")  # fields of a block
+BOUND = math.sqrt(3.0)  # of a uniform number of variance 1
+SEEN = ("loss", "excess", "accepted", "slope", "away")  # fields of a block
 
 
 class State(NamedTuple):
@@ -66,17 +68,23 @@ class Block:
         accepted: (R, K) probability of acceptance; 1 where nothing is refused.
         slope: (R, K) g . (w - w*) after the step, g the gradient of the full data at w* in the open
             directions: the part of the excess that is there because w* is no minimum; zero where it is taken off.
+        away: (R, K) |t (w - w*)|^2 after the step.
     """
 
     loss: Tensor
     excess: Tensor
     accepted: Tensor
     slope: Tensor
+    away: Tensor
 
     @staticmethod
     def join(blocks: Sequence["Block"], axis: int = 1) -> "Block":
         """Blocks one after another in time (axis 1), or replicas one below another (axis 0)."""
         return Block(*(torch.cat([getattr(b, k) for b in blocks], axis) for k in SEEN))
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Every field by name."""
+        return {name: getattr(self, name).cpu().numpy() for name in SEEN}
 
 
 def chunks(centers: Sequence[Center], steps: Sequence[int], chains: int, at_once: int) -> list[Chunk]:
@@ -103,13 +111,16 @@ def start(chunk: Chunk) -> State:
 
 
 def start_wide(chunk: Chunk, settings: Settings, scape: Landscape) -> State:
-    """Every replica drawn from the localization alone, N(w*, 1/gamma) in the open directions."""
+    """Every replica as wide as the localization: of variance 1/gamma in each open direction, and nowhere far beyond.
+
+    Uniform: the tails of a normal lie where a singular landscape is so narrow that a chain hardly leaves them.
+    """
     home = start(chunk).carried["params"]
     which = torch.tensor(chunk.which)
     anchor = _narrow(torch.stack([c.gradient for c in chunk.centers])[which], scape)
     noise = torch.empty_like(home)
     for row, name in zip(noise, chunk.names, strict=True):
-        row.normal_(generator=stream(settings.seed, "start wide", *name, device=scape.device))
+        row.uniform_(-BOUND, BOUND, generator=stream(settings.seed, "start wide", *name, device=scape.device))
     away = _posterior(chunk, which, anchor, settings, scape).project(noise)
     return State({"params": home + away / math.sqrt(settings.gamma)}, 0)
 
@@ -191,7 +202,8 @@ def move(
                     slope = 0 * info.loss
                 else:
                     slope = (slope_at * (carried["params"] - posterior.center)).sum(1)
-                columns.append((info.loss, info.accepted, slope))
+                away = (carried["params"] - posterior.center).square().sum(1)
+                columns.append((info.loss, info.accepted, slope, away))
             loss, *rest = (torch.stack(column, 1)[:count] for column in zip(*columns, strict=True))
             if batch is not None:
                 drawn = zip(chunk.which, batch[:count, taken[0] - first : taken[-1] + 1 - first], strict=True)

@@ -1,11 +1,12 @@
 """Start half of the chains wider than the posterior: from the localization alone.          R replicas, D weights
 
-Every second chain is drawn from N(w*, 1/gamma), nearer where the loss is not finite there, and falls to the posterior
-by HMC whose step follows each chain's own acceptance, until its U is one that the posterior has: what relaxes fast is
-then in equilibrium or above it, and what relaxes slowly is still as wide as the localization. One that is held where
-the posterior has nothing starts anew, from half as far. The other half starts from w* itself. What has not relaxed
-when draws are taken reads high in one half and low in the other, and the truth lies between. Steps that follow each
-chain bias what they visit; nothing of this is counted.
+Every second chain is drawn as wide as the localization, nearer where the loss is not finite there, and falls to the
+posterior by HMC whose step follows each chain's own acceptance, until its U is one that the posterior has: what
+relaxes fast is then in equilibrium or above it, and what relaxes slowly is still as wide as the localization. One
+that is held where the posterior has nothing, or in a place so narrow that the posterior's step would not move it,
+starts anew, from half as far. The other half starts from w* itself. What has not relaxed when draws are taken reads
+high in one half and low in the other, and the truth lies between. Steps that follow each chain bias what they visit;
+nothing of this is counted.
 Source: starts wider than the target, Gelman & Rubin 1992, section 2.
 """
 
@@ -19,8 +20,10 @@ from thalweg.samplers.run import Chunk, State, losses, move, start, start_wide
 from thalweg.samplers.settings import Settings
 
 LEAPS, ACCEPTANCE, RATE = 4, 0.8, 1.0  # of a fall: mean leapfrog steps; what the step aims at, and how fast
-SPELL, SPELLS = 48, 4  # trajectories after which a chain that has not arrived falls anew, from half as far; how often
+SPELL, FALLS, MOST = 48, 8, 256  # trajectories of a fall that is given up; falls anew; trajectories in all
+NARROW = 10.0  # times the step of the posterior over a chain's own, beyond which that would hardly move it
 ARRIVED = 20.0  # nats beside one for each weight: U of a chain that has fallen
+SETTLED = 8  # trajectories from there on
 HALVINGS = 40  # of the distance, where the loss is not finite
 
 
@@ -59,24 +62,26 @@ def bracket(engine: Engine, settings: Settings, chunk: Chunk, state: State) -> t
 def _fall(engine: Engine, settings: Settings, part: Chunk) -> tuple[Tensor, float]:
     """Weights (R, D) of replicas that came from the localization, and the gradients that each took."""
     falling = settings.model_copy(update={"sampler": "hmc", "leapfrog_steps": LEAPS, "burn_in": 0})
-    home = start(part).carried["params"]
+    home, given = start(part).carried["params"], math.log(falling.step_size or math.nan)
     state, looks = _finite_start(engine, falling, part)
     weights = engine.scape.layout.width if engine.scape.mask is None else int(engine.scape.mask.sum())
     nbeta, gamma = falling.nbeta or math.nan, falling.gamma
-    log_size = torch.full((len(home),), math.log(falling.step_size or math.nan), dtype=torch.float64)
-    fallen, arrived = state.carried["params"], torch.zeros(len(home), dtype=torch.bool)
-    away = fallen - home
-    for fall in range(SPELLS * SPELL):
-        if fall and fall % SPELL == 0:  # held by a basin that the posterior does not have
-            away = 0.5 * away
-            state = State({"params": torch.where(arrived[:, None], fallen, home + away)}, state.step)
-            log_size = torch.full_like(log_size, math.log(falling.step_size or math.nan))
-        state, seen = move(engine, falling, part, state, state.step + 1, "fall", log_size.exp())
-        log_size += 2 * RATE * (seen.accepted[:, 0].double() - ACCEPTANCE)
-        fallen = torch.where(arrived[:, None], fallen, state.carried["params"])
-        pulled = 0.5 * gamma * (fallen - home).double().square().sum(1)
-        arrived |= nbeta * seen.excess[:, 0].double() + pulled <= weights + ARRIVED
-        if arrived.all():
+    fallen = state.carried["params"]
+    away, size = fallen - home, torch.full((len(home),), given, dtype=torch.float64)
+    age, since, falls = (torch.zeros(len(home), dtype=torch.long) for _ in range(3))
+    for _ in range(MOST):
+        state, seen = move(engine, falling, part, state, state.step + 1, "fall", size.exp())
+        size += 2 * RATE * (seen.accepted[:, 0].double() - ACCEPTANCE)
+        fallen = torch.where((since < SETTLED)[:, None], state.carried["params"], fallen)
+        energy = nbeta * seen.excess[:, 0].double() + 0.5 * gamma * (fallen - home).double().square().sum(1)
+        age, since = age + 1, since + ((since > 0) | (energy <= weights + ARRIVED))
+        held = ((since == 0) & (age >= SPELL)) | ((since == SETTLED) & (size < given - 2 * math.log(NARROW)))
+        if held.any():
+            away = torch.where(held[:, None], 0.5 * away, away)
+            state = State({"params": torch.where(held[:, None], home + away, state.carried["params"])}, state.step)
+            size, falls = torch.where(held, given, size), falls + held
+            age, since = torch.where(held, 0, age), torch.where(held, 0, since)
+        if ((since >= SETTLED) | (falls > FALLS)).all():
             break
     return fallen, looks + LEAPS * state.step
 

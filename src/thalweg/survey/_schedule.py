@@ -158,13 +158,13 @@ class Schedule:
         """Scalars and traces of a shard's checkpoints."""
         seen = Block.join([block for part in progress.parts for block in part.seen], axis=0)
         shape = (len(progress.shard.checkpoints), self.settings.chains, -1)
-        loss, excess, slope = (t.cpu().numpy().reshape(shape) for t in (seen.loss, seen.excess, seen.slope))
+        each = {name: x.reshape(shape) for name, x in seen.arrays().items()}
         variances = self._variances(progress)
         rows = []
         for i in range(shape[0]):
             reading = progress.readings[i]
             reading = replace(reading, logged=reading.logged | variances[i])
-            found = trace(loss[i], excess[i], slope[i], self.settings, reading.center)
+            found = trace({name: x[i] for name, x in each.items()}, self.settings, reading.center)
             rows.append(_row(progress.shard, i, reading, estimate(found, self.settings, self.job.landscape)))
         return rows
 

@@ -14,12 +14,15 @@ from thalweg.checkpoints import Series, checkpoints
 from thalweg.errors import InputError
 from thalweg.estimators import LOGGED, Auto, choice, counted, describe
 from thalweg.landscape import Landscape, announce, other_data
+from thalweg.runtime import cores
 from thalweg.samplers import Settings, check_memory, width
 from thalweg.store import RESERVED, Store, Survey, scalars, shard_dataset, table_dataset, versions
 from thalweg.survey._plan import Plan, Shard, checked, plan
 from thalweg.survey._pool import workers_for, workers_of
 from thalweg.survey._schedule import Schedule, Settling
 from thalweg.survey._work import Job
+
+SPENT = 0.7  # of the seconds of a survey, on gradients
 
 
 def survey(
@@ -64,7 +67,8 @@ def survey(
     if not len(series):
         raise InputError("no checkpoints are left in the series: give at least one")
     check_memory(landscape.layout.width, landscape.layout.dtype.itemsize, 0, memory)
-    job = _job(landscape, _resolved(choice(settings, **changes), landscape, store), test_data, logged)
+    chosen = _resolved(choice(settings, **changes), landscape, store, _share(len(series), workers))
+    job = _job(landscape, chosen, test_data, logged)
     workers_for(job, 1, workers, memory)  # refuses what does not fit before the checkpoints are read
     job = replace(job, landscape=checked(landscape, series.items))
     announce(landscape, job.landscape)
@@ -150,14 +154,23 @@ def _write_table(store: Store, planned: Plan, job: Job, finished: dict[str, xr.D
         store.write_attributes(attributes)
 
 
-def _resolved(chosen: Settings | Auto, landscape: Landscape, store: Store) -> Settings | Auto:
-    """Choices with all filled in that sizes decide; seconds as the count that they were when the survey began."""
+def _share(checkpoints: int, workers: int | None) -> float:
+    """Of a survey's seconds, what each checkpoint has: the rest is for reading, and for what pace does not tell."""
+    return SPENT * min(workers or cores(), checkpoints) / checkpoints
+
+
+def _resolved(chosen: Settings | Auto, landscape: Landscape, store: Store, share: float) -> Settings | Auto:
+    """Choices with all filled in that sizes decide; seconds as the count that they were when the survey began.
+
+    One localization is for all checkpoints, so that their estimates can be compared.
+    """
     if isinstance(chosen, Auto):
         asked = chosen.resolve(landscape)
+        asked = asked.model_copy(update={"gamma": asked.first_gamma(landscape)})
         before = store.remembered().get("settings", {}) if chosen.seconds else {}
         if all(before.get(name) == value for name, value in asked.model_dump(exclude={"budget"}).items()):
             return asked.model_copy(update={"budget": before["budget"]})
-        return counted(asked, landscape)
+        return counted(asked, landscape, share)
     return chosen.resolve(landscape.n, len(landscape.data) if landscape.data else None)
 
 

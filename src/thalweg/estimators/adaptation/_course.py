@@ -129,10 +129,6 @@ class Course:
                 break
         return tried[-1]
 
-    def arrays(self) -> tuple[np.ndarray, ...]:
-        """Loss, excess and slope (C, N) of all that may count."""
-        return tuple(x.cpu().numpy() for x in (self.seen[0].loss, self.seen[0].excess, self.seen[0].slope))
-
 
 def sample(
     courses: Sequence[Course],

@@ -18,7 +18,7 @@ from thalweg.estimators.adaptation._noisy import run_noisy
 from thalweg.estimators.adaptation.auto import Auto
 from thalweg.estimators.diagnostics import Health
 from thalweg.landscape import Center
-from thalweg.samplers import Engine, Settings
+from thalweg.samplers import Block, Engine, Settings
 from thalweg.types import Verdict
 
 DECADE, RISE, SIGMAS = 10.0, 0.1, 3.0
@@ -34,9 +34,7 @@ class Settled:
     Attributes:
         health: mean and error of the excess, verdict and reasons.
         settings: that it was sampled with.
-        loss: (C, N) of all draws, burn-in first.
-        excess: (C, N).
-        slope: (C, N).
+        seen: (C, N) of all draws, burn-in first: the fields of a block.
         burn_in: how many of them are burn-in.
         spent: gradients of the full data that a chain has taken in all.
         reach: gamma |w - w*|^2 / D where the chains end; 1 in directions that only the localization holds.
@@ -45,9 +43,7 @@ class Settled:
 
     health: Health
     settings: Settings
-    loss: np.ndarray
-    excess: np.ndarray
-    slope: np.ndarray
+    seen: dict[str, np.ndarray]
     burn_in: int
     spent: float
     reach: float
@@ -64,7 +60,7 @@ def settle(engine: Engine, auto: Auto, center: Center, step: int, tick: Tick = l
         step: its training step; names the streams.
         tick: told of the gradients spent.
     """
-    gamma, choices = auto.first_gamma, []
+    gamma, choices = auto.first_gamma(engine.scape), []
     task = Task(engine, auto, center, step, tick)
     found = _run(task, gamma, auto.rtol or COARSE, float(auto.budget))
     while auto.gamma is None and found.health.verdict is Verdict.HEALTHY:
@@ -77,7 +73,7 @@ def settle(engine: Engine, auto: Auto, center: Center, step: int, tick: Tick = l
         if rise is None:
             choices.append(looked)
             break
-        if gamma * DECADE > auto.last_gamma:
+        if gamma * DECADE > auto.last_gamma(engine.scape):
             health = replace(found.health, verdict=Verdict.NOT_LOCALISED, reasons=(rise,))
             found = replace(found, health=health)
             break
@@ -85,7 +81,7 @@ def settle(engine: Engine, auto: Auto, center: Center, step: int, tick: Tick = l
         gamma *= DECADE
         found = _run(task, gamma, auto.rtol or COARSE, float(auto.budget))
     if auto.gamma is not None:
-        choices.append(f"gamma = {gamma:g} was given: whether it isolates w* was not looked at")
+        choices.append(f"gamma = {gamma:g} was given: no stronger one was tried")
     return replace(found, choices=(*found.choices, *choices))
 
 
@@ -93,12 +89,13 @@ def _run(task: Task, gamma: float, rtol: float, budget: float) -> Settled:
     """One strength of the localization."""
     run = run_exact if task.auto.full_gradient else run_noisy
     courses, health, cut = run(task, gamma, rtol, budget)
-    loss, excess, slope = (np.concatenate(parts) for parts in zip(*(c.arrays() for c in courses), strict=True))
+    seen = Block.join([c.seen[0] for c in courses], axis=0).arrays()
     made = courses[-1].settings  # of the finer half, where there are two
     data = task.engine.scape.data
     kind = "the full gradient" if data is None or made.exact else f"batches of {min(made.batch_size, len(data))}"
+    chains, steps = seen["loss"].shape
     choices = [
-        f"{made.sampler} on {kind}: {len(loss)} chains, {loss.shape[1] - cut} draws after {cut} of burn-in, longest"
+        f"{made.sampler} on {kind}: {chains} chains, {steps - cut} draws after {cut} of burn-in, longest"
         f" step {math.sqrt(made.step_size or math.nan) * (2 if len(courses) > 1 else 1):.3g}"
     ]
     if health.verdict is Verdict.HEALTHY and health.stderr > rtol * abs(health.mean):
@@ -106,9 +103,7 @@ def _run(task: Task, gamma: float, rtol: float, budget: float) -> Settled:
     return Settled(
         health=health,
         settings=made,
-        loss=loss,
-        excess=excess,
-        slope=slope,
+        seen=seen,
         burn_in=cut,
         spent=sum(c.spent for c in courses) / len(courses),
         reach=_reach(courses, task.center),

@@ -9,6 +9,7 @@ from thalweg.landscape import Landscape
 from thalweg.samplers import WIDTH, Choices, Settings
 
 BATCH = 512  # samples, where all would be too many
+THOUSAND = 1000.0  # weights
 FINE, ROUGH, CHEAP = 0.015, 0.05, 1 << 17  # relative errors, where a gradient is cheap and where it is dear
 AFFORDABLE_SAMPLES, AFFORDABLE_WORK, AFFORDABLE_WEIGHTS = 1 << 14, 1 << 28, 1 << 20
 
@@ -21,8 +22,9 @@ class Auto(Choices):
         budget: gradients of the full data that a chain may take; batches count by their share.
         seconds: turned into such a budget, by the time that gradients take here, once: it is kept with the
             result, and a survey that goes on goes on with it. Looks at stronger localizations come on top.
-        gamma: strength of the localization to w*, nats per squared weight; default 1, raised where chains
-            would otherwise reach more singular points.
+        gamma: strength of the localization to w*, nats per squared weight; default 1, or one for each thousand
+            weights of a network, at most sqrt(nbeta)/10; of a single estimate raised where chains would otherwise
+            reach more singular points, of a survey the same for all checkpoints.
         nbeta: n times inverse temperature; default n / log n.
         chains: default by the cost of a gradient, 16 to 512 (4 where chains run one by one).
         full_gradient: HMC on the gradient of the full data, or SGHMC; default HMC where that is affordable.
@@ -67,15 +69,18 @@ class Auto(Choices):
         """Of the sampler that takes most memory among those that are tried."""
         return Settings(sampler="hmc" if self.full_gradient else "sghmc", batch_size=BATCH)
 
-    @property
-    def first_gamma(self) -> float:
-        """The localization that is tried first: 1, or less where singular directions would feel it."""
-        return self.gamma or min(1.0, sqrt(self.nbeta or 1.0) / 10)
+    def first_gamma(self, scape: Landscape) -> float:
+        """The localization that is tried first, below what singular directions would feel.
 
-    @property
-    def last_gamma(self) -> float:
+        It is 1, or for a network of many weights 1 for each thousand: every direction that the loss leaves free takes
+        a chain 1/sqrt(gamma) away from w*, and thousands of them lead out of any neighbourhood.
+        """
+        many = 1.0 if scape.data is None else max(1.0, scape.layout.width / THOUSAND)
+        return self.gamma or min(many, sqrt(self.nbeta or 1.0) / 10)
+
+    def last_gamma(self, scape: Landscape) -> float:
         """The strongest localization that leaves singular directions free: gamma well below sqrt(nbeta)."""
-        return self.gamma or max(self.first_gamma, sqrt(self.nbeta or 1.0) / 3)
+        return self.gamma or max(self.first_gamma(scape), sqrt(self.nbeta or 1.0) / 3)
 
 
 def _chains(scape: Landscape, full: bool) -> int:

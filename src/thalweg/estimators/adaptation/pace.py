@@ -9,12 +9,13 @@ from thalweg.samplers import Engine, threads, width
 TRIALS, FEWEST = 5, 100
 
 
-def counted(auto: Auto, scape: Landscape) -> Auto:
+def counted(auto: Auto, scape: Landscape, share: float = 1.0) -> Auto:
     """The same with a budget that takes about `seconds`; as it is, where there are none.
 
     Args:
         auto: resolved.
         scape: whose gradients are timed, once to warm up and then a few times, the fastest counts.
+        share: of the seconds that one estimate may take.
     """
     if auto.seconds is None:
         return auto
@@ -25,4 +26,4 @@ def counted(auto: Auto, scape: Landscape) -> Auto:
         gradient = Engine(scape, compiled=False).gradient(frozen, None)
         gradient(params)
         pace = min(repeat(lambda: gradient(params), number=1, repeat=TRIALS)) * -(-chains // rows)
-    return auto.model_copy(update={"budget": max(FEWEST, int(float(f"{auto.seconds / pace:.2g}")))})
+    return auto.model_copy(update={"budget": max(FEWEST, int(float(f"{share * auto.seconds / pace:.2g}")))})
