@@ -10,7 +10,7 @@ from thalweg.samplers import WIDTH, Choices, Settings
 
 BATCH = 512  # samples, where all would be too many
 THOUSAND = 1000.0  # weights
-FINE, ROUGH, CHEAP = 0.015, 0.05, 1 << 17  # relative errors, where a gradient is cheap and where it is dear
+FINE, ROUGH, CHEAP = 0.012, 0.05, 1 << 17  # relative errors, where a gradient is cheap and where it is dear
 AFFORDABLE_SAMPLES, AFFORDABLE_WORK, AFFORDABLE_WEIGHTS = 1 << 14, 1 << 28, 1 << 20
 
 
@@ -18,7 +18,7 @@ class Auto(Choices):
     """An estimate that finds its own sampler, step, burn-in and length.
 
     Attributes:
-        rtol: relative standard error at which it stops; default 0.015 where gradients cost little, 0.05 else.
+        rtol: relative standard error at which it stops; default 0.012 where gradients cost little, 0.05 else.
         budget: gradients of the full data that a chain may take; batches count by their share.
         seconds: turned into such a budget, by the time that gradients take here, once: it is kept with the
             result, and a survey that goes on goes on with it. Looks at stronger localizations come on top.
