@@ -3,10 +3,10 @@
 Every second chain is drawn as wide as the localization, nearer where the loss is not finite there, and falls to the
 posterior by HMC whose step follows each chain's own acceptance, until its U is one that the posterior has: what
 relaxes fast is then in equilibrium or above it, and what relaxes slowly is still as wide as the localization. One
-that is held where the posterior has nothing, or in a place so narrow that the posterior's step would not move it,
-starts anew, from half as far. The other half starts from w* itself. What has not relaxed when draws are taken reads
-high in one half and low in the other, and the truth lies between. Steps that follow each chain bias what they visit;
-nothing of this is counted.
+that is held where the posterior has nothing, that left the basin of a minimum for a lower one, or that came to a
+place so narrow that the posterior's step would not move it, starts anew, from half as far. The other half starts from
+w* itself. What has not relaxed when draws are taken reads high in one half and low in the other, and the truth lies
+between. Steps that follow each chain bias what they visit; nothing of this is counted.
 Source: starts wider than the target, Gelman & Rubin 1992, section 2.
 """
 
@@ -15,6 +15,7 @@ import math
 import torch
 from torch import Tensor
 
+from thalweg.landscape import Center, Landscape
 from thalweg.samplers.engine import Engine
 from thalweg.samplers.run import Chunk, State, losses, move, start, start_wide
 from thalweg.samplers.settings import Settings
@@ -24,6 +25,7 @@ SPELL, FALLS, MOST = 48, 8, 256  # trajectories of a fall that is given up; fall
 NARROW = 10.0  # times the step of the posterior over a chain's own, beyond which that would hardly move it
 ARRIVED = 20.0  # nats beside one for each weight: U of a chain that has fallen
 SETTLED = 8  # trajectories from there on
+BELOW = 1.0  # nats below a minimum, which only another basin has
 HALVINGS = 40  # of the distance, where the loss is not finite
 
 
@@ -66,6 +68,7 @@ def _fall(engine: Engine, settings: Settings, part: Chunk) -> tuple[Tensor, floa
     state, looks = _finite_start(engine, falling, part)
     weights = engine.scape.layout.width if engine.scape.mask is None else int(engine.scape.mask.sum())
     nbeta, gamma = falling.nbeta or math.nan, falling.gamma
+    settled = torch.tensor([_settled(engine.scape, settings, part.centers[t]) for t in part.which])
     fallen = state.carried["params"]
     away, size = fallen - home, torch.full((len(home),), given, dtype=torch.float64)
     age, since, falls = (torch.zeros(len(home), dtype=torch.long) for _ in range(3))
@@ -73,9 +76,11 @@ def _fall(engine: Engine, settings: Settings, part: Chunk) -> tuple[Tensor, floa
         state, seen = move(engine, falling, part, state, state.step + 1, "fall", size.exp())
         size += 2 * RATE * (seen.accepted[:, 0].double() - ACCEPTANCE)
         fallen = torch.where((since < SETTLED)[:, None], state.carried["params"], fallen)
-        energy = nbeta * seen.excess[:, 0].double() + 0.5 * gamma * (fallen - home).double().square().sum(1)
-        age, since = age + 1, since + ((since > 0) | (energy <= weights + ARRIVED))
-        held = ((since == 0) & (age >= SPELL)) | ((since == SETTLED) & (size < given - 2 * math.log(NARROW)))
+        excess = nbeta * seen.excess[:, 0].double()
+        pulled = 0.5 * gamma * (fallen - home).double().square().sum(1)
+        age, since = age + 1, since + ((since > 0) | (excess + pulled <= weights + ARRIVED))
+        elsewhere = (size < given - 2 * math.log(NARROW)) | (settled & (excess < -BELOW))
+        held = ((since == 0) & (age >= SPELL)) | ((since == SETTLED) & elsewhere)
         if held.any():
             away = torch.where(held[:, None], 0.5 * away, away)
             state = State({"params": torch.where(held[:, None], home + away, state.carried["params"])}, state.step)
@@ -84,6 +89,14 @@ def _fall(engine: Engine, settings: Settings, part: Chunk) -> tuple[Tensor, floa
         if ((since >= SETTLED) | (falls > FALLS)).all():
             break
     return fallen, looks + LEAPS * state.step
+
+
+def _settled(scape: Landscape, settings: Settings, center: Center) -> bool:
+    """Whether the gradient at w* gains less than a nat within the localization: no chain of its basin lies below."""
+    if scape.restriction.tilted or scape.restriction.orthogonal_to_gradient:
+        return True
+    push = (settings.nbeta or math.nan) * float(center.gradient.double().norm())
+    return push**2 < 2 * BELOW * settings.gamma
 
 
 def _finite_start(engine: Engine, settings: Settings, part: Chunk) -> tuple[State, int]:
