@@ -31,6 +31,7 @@ BLOCKS = 50  # block means of each chain
 LUMPS = 64  # block means of each chain, for errors
 TILT_CUT, TILT = 0.1, 4.0  # share of the mean that the gradient at w* takes away; standard errors
 
+OTHERWISE = "train it further, or take another kind of point: restrict(kind='relaxed'), --kind relaxed"
 LONGER = "where settings are found, a larger budget"
 LONGER_RUN = "take a longer burn_in and more draws; where settings are found, a larger budget"
 NORMAL = 1.96  # the 97.5 % point
@@ -187,7 +188,7 @@ def _found(
     if share_below > SHARE_CUT:
         reason = (
             f"{share_below:.0%} of the block means lie significantly below L(w*) (cut {SHARE_CUT:.0%}): w* is no"
-            " local minimum"
+            f" local minimum; {OTHERWISE}"
         )
         found.append((Verdict.BELOW_BASELINE, reason))
     if drift > DRIFT_CUT and moved > DRIFT_SIZE * abs(mean):
@@ -224,10 +225,7 @@ def _tilted(slope: np.ndarray, mean: float) -> list[tuple[Verdict, str]]:
     if lost <= TILT_CUT * abs(mean) or lost <= TILT * error:
         return []
     share = lost / abs(mean) if mean else float("inf")
-    reason = (
-        f"the gradient at w* lowers the excess by {share:.0%} of it (cut {TILT_CUT:.0%}): w* is no minimum; train it"
-        " further, or restrict to orthogonal_to_gradient"
-    )
+    reason = f"the gradient at w* lowers the excess by {share:.0%} of it (cut {TILT_CUT:.0%}): w* is no minimum; {OTHERWISE}"
     return [(Verdict.BELOW_BASELINE, reason)]
 
 

@@ -1,14 +1,11 @@
 """Survey: the learning coefficient of every checkpoint of a run, on disk, resumable."""
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
 import xarray as xr
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from thalweg.checkpoints import Series, checkpoints
 from thalweg.errors import InputError
@@ -19,6 +16,7 @@ from thalweg.samplers import Settings, check_memory, width
 from thalweg.store import RESERVED, Store, Survey, scalars, shard_dataset, table_dataset, versions
 from thalweg.survey._plan import Plan, Shard, checked, plan
 from thalweg.survey._pool import workers_for, workers_of
+from thalweg.survey._progress import shown, tell
 from thalweg.survey._schedule import Schedule, Settling
 from thalweg.survey._work import Job
 
@@ -55,7 +53,8 @@ def survey(
             Those from outside: `thalweg.estimators.LOGGED`.
         workers: processes; default one for each core, as far as memory goes. 1 stays in this process.
         memory: bytes for all processes together; default half of the free memory.
-        progress: a bar on standard error; default when that is a terminal.
+        progress: a bar on standard error; default when that is a terminal. Elsewhere the logger `thalweg` has a line
+            every 15 seconds, and the reading of each checkpoint.
         **changes: single choices, as of `tw.estimate_llc`.
 
     Raises:
@@ -79,7 +78,9 @@ def survey(
         finished = _finished(store, planned, finished)  # another process may have written meanwhile
         _write_table(store, planned, job, finished)
         if missing := planned.missing(finished):
-            with workers_of(job, pool_size) as pool, _bar(job, planned, missing, progress) as tick:
+            size = job.settings.chains * job.settings.steps if isinstance(job.settings, Settings) else 1
+            total, left = (size * sum(len(s.checkpoints) for s in shards) for shards in (planned.shards, missing))
+            with workers_of(job, pool_size) as pool, shown(total, total - left, progress) as tick:
                 auto = isinstance(job.settings, Auto)
                 runs = Settling(job, missing, pool, tick) if auto else Schedule(job, store, missing, pool, tick)
                 _write(store, planned, job, finished, runs)
@@ -93,6 +94,7 @@ def _write(store: Store, planned: Plan, job: Job, finished: dict[str, xr.Dataset
         store.write_shard(shard.key, shard_dataset(rows))
         finished[shard.key] = scalars(store.read_shard(shard.key))
         _write_table(store, planned, job, finished)
+        tell(rows)
 
 
 def _tasks(job: Job, missing: list[Shard]) -> int:
@@ -172,26 +174,3 @@ def _resolved(chosen: Settings | Auto, landscape: Landscape, store: Store, share
             return asked.model_copy(update={"budget": before["budget"]})
         return counted(asked, landscape, share)
     return chosen.resolve(landscape.n, len(landscape.data) if landscape.data else None)
-
-
-@contextmanager
-def _bar(job: Job, planned: Plan, missing: list[Shard], wanted: bool | None) -> Iterator[Callable[[int], None]]:
-    """A progress bar of replica steps on standard error, silent when that is no terminal."""
-    console = Console(stderr=True)
-    shown = console.is_terminal if wanted is None else wanted
-    size = job.settings.chains * job.settings.steps if isinstance(job.settings, Settings) else 1
-    total, left = (size * sum(len(s.checkpoints) for s in shards) for shards in (planned.shards, missing))
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.percentage:>3.0f}%"),
-        TimeRemainingColumn(),
-    )
-    try:
-        with Progress(*columns, console=console, disable=not shown) as progress:
-            task = progress.add_task("survey", total=total, completed=total - left)
-            yield lambda steps: progress.advance(task, steps)
-    except KeyboardInterrupt:
-        if shown:
-            console.print("stopped: every finished block is kept, the same call goes on from there")
-        raise
