@@ -107,9 +107,9 @@ def _run_survey(
     ] = None,
     orthogonal: Annotated[bool, typer.Option("--orthogonal", help="The same as --kind orthogonal.")] = False,
     n: Annotated[int | None, typer.Option(help="Sample size of the theory.", show_default="samples")] = None,
-    rtol: Annotated[float | None, typer.Option(help="Relative error at which it stops.", show_default="0.05")] = None,
+    rtol: Annotated[float | None, typer.Option(help="Relative error to stop at.", show_default="chosen")] = None,
     budget: Annotated[int | None, typer.Option(help="Full gradients a chain may take.", show_default="20000")] = None,
-    seconds: Annotated[float | None, typer.Option(help="Turned into such a budget, once.")] = None,
+    seconds: Annotated[float | None, typer.Option(help="For all checkpoints, turned into such a budget.")] = None,
     sampler: Annotated[str | None, typer.Option(help="sgld, sghmc, hmc, …", show_default="chosen")] = None,
     chains: Annotated[int | None, typer.Option(help="Chains for each checkpoint.", show_default="chosen")] = None,
     draws: Annotated[int | None, typer.Option(help="Steps that count.", show_default="chosen")] = None,
@@ -148,14 +148,19 @@ def _run_survey(
             scape = scape.restrict(restrict or None, kind=chosen)
         beside = {"test_data": held_out, "logged": log or ()}
         done = survey(scape, series, out, workers=workers, memory=limit, **beside, **settings)
+    raise typer.Exit(_tell_survey(done, out, time.monotonic() - began, as_json))
+
+
+def _tell_survey(done: Survey, out: Path, seconds: float, as_json: bool) -> int:
+    """Print what a survey found; the exit code."""
     unhealthy = float((~done.healthy).mean())
     verdict = "unhealthy" if unhealthy > UNHEALTHY_SHARE else "healthy"
     if as_json:
-        _print_json({"seconds": round(time.monotonic() - began, 1), "verdict": verdict, **done.to_dict()})
+        _print_json({"seconds": round(seconds, 1), "verdict": verdict, **done.to_dict()})
     else:
         _print_survey(done)
         typer.echo(f"{verdict}: {unhealthy:.0%} of the estimates have no value; draw it with: thalweg atlas {out}")
-    raise typer.Exit(0 if verdict == "healthy" else 1)
+    return 0 if verdict == "healthy" else 1
 
 
 def _print_survey(done: Survey) -> None:

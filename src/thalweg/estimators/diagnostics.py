@@ -225,7 +225,10 @@ def _tilted(slope: np.ndarray, mean: float) -> list[tuple[Verdict, str]]:
     if lost <= TILT_CUT * abs(mean) or lost <= TILT * error:
         return []
     share = lost / abs(mean) if mean else float("inf")
-    reason = f"the gradient at w* lowers the excess by {share:.0%} of it (cut {TILT_CUT:.0%}): w* is no minimum; {OTHERWISE}"
+    reason = (
+        f"the gradient at w* lowers the excess by {share:.0%} of it (cut {TILT_CUT:.0%}): w* is no minimum;"
+        f" {OTHERWISE}"
+    )
     return [(Verdict.BELOW_BASELINE, reason)]
 
 

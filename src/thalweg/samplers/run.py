@@ -21,6 +21,7 @@ from thalweg.samplers._target import Draw, Gradient
 from thalweg.samplers.algorithm import BLOCK, Dial
 from thalweg.samplers.engine import Engine
 from thalweg.samplers.settings import Settings
+from thalweg.types import Params
 
 SLAB = 1 << 20  # normal draws held for a replica at a time
 COPIES = 14  # of a replica's weights, while it moves
@@ -162,8 +163,6 @@ def move(
         sizes: (R,) step sizes of the replicas, in the place of the settings' one.
     """
     scape, count, algorithm = engine.scape, len(chunk.which), settings.algorithm
-    if scape.restriction.kind == "relaxed" and any(center.relaxation is None for center in chunk.centers):
-        raise InputError("a relaxed point is found before it is sampled: take the center that landscape.relax gives")
     padding = chunk.rows - count
     which = torch.tensor(chunk.which + (chunk.which[0],) * padding)
     anchor = _narrow(torch.stack([c.gradient for c in chunk.centers])[which], scape)
@@ -188,29 +187,43 @@ def move(
             columns = []
             for j in taken:
                 own = None if batch is None else batch[:, j - first]
-                gradient = _stretched(engine.gradient(frozen, own), posterior.center, scape)
-                if own is not None and settings.control_variates:
-                    gradient = _controlled(gradient, posterior.center, anchor)
-                if tilted:
-                    gradient = _tilted(gradient, posterior.center, anchor)
+                gradient = _gradient(engine, settings, frozen, own, posterior.center, anchor)
                 if len(carried) < len(algorithm.state._fields):
                     carried = algorithm.start(carried["params"], gradient, posterior)._asdict()
                 dial = dial._replace(frozen=j >= settings.burn_in)
                 moved, info = algorithm.step(algorithm.state(**carried), draws[j - first], gradient, posterior, dial)
                 carried = moved._asdict()
-                if tilted or slope_at is None:
-                    slope = 0 * info.loss
-                else:
-                    slope = (slope_at * (carried["params"] - posterior.center)).sum(1)
-                away = (carried["params"] - posterior.center).square().sum(1)
-                columns.append((info.loss, info.accepted, slope, away))
+                gone = carried["params"] - posterior.center
+                slope = 0 * info.loss if tilted or slope_at is None else (slope_at * gone).sum(1)
+                columns.append((info.loss, info.accepted, slope, gone.square().sum(1)))
             loss, *rest = (torch.stack(column, 1)[:count] for column in zip(*columns, strict=True))
             if batch is not None:
-                drawn = zip(chunk.which, batch[:count, taken[0] - first : taken[-1] + 1 - first], strict=True)
-                base = torch.stack([chunk.centers[t].losses[b].mean(1) for t, b in drawn])  # w* on the same batches
+                base = _at_home(chunk, batch[:count, taken[0] - first : taken[-1] + 1 - first])
             seen.append(Block(loss, loss - base, *rest))
             step = taken[-1] + 1
     return State({k: t[:count].clone() for k, t in carried.items()}, end), Block.join(seen)
+
+
+def _check_relaxed(scape: Landscape, chunk: Chunk) -> None:
+    """Refuse a point that is to be relaxed and is not."""
+    if scape.restriction.kind == "relaxed" and any(center.relaxation is None for center in chunk.centers):
+        raise InputError("a relaxed point is found before it is sampled: take the center that landscape.relax gives")
+
+
+def _at_home(chunk: Chunk, batches: Tensor) -> Tensor:
+    """(R, J) mean losses of w* on batches (R, J, B) of sample numbers."""
+    drawn = zip(chunk.which, batches, strict=True)
+    return torch.stack([chunk.centers[t].losses[batch].mean(1) for t, batch in drawn])
+
+
+def _gradient(
+    engine: Engine, settings: Settings, frozen: Params, batch: Tensor | None, center: Tensor, anchor: Tensor
+) -> Gradient:
+    """Of what moves, on a step's batch, as settings and the kind of point ask for it."""
+    gradient = _stretched(engine.gradient(frozen, batch), center, engine.scape)
+    if batch is not None and settings.control_variates:
+        gradient = _controlled(gradient, center, anchor)
+    return _tilted(gradient, center, anchor) if engine.scape.restriction.tilted and anchor.any() else gradient
 
 
 def _dial(posterior: LocalizedPosterior, settings: Settings, sizes: Tensor | None, padding: int) -> Dial:
@@ -303,6 +316,7 @@ def _posterior(
     chunk: Chunk, which: Tensor, gradient: Tensor, settings: Settings, scape: Landscape
 ) -> LocalizedPosterior:
     """The target of every row, given the gradient (R, D) at its centre."""
+    _check_relaxed(scape, chunk)
     center = torch.stack([c.params for c in chunk.centers])[which]
     normal = torch.nn.functional.normalize(gradient) if scape.restriction.orthogonal_to_gradient else None
     nbeta, gamma = (center.new_full((len(which), 1), x) for x in (settings.nbeta or math.nan, settings.gamma))

@@ -49,12 +49,10 @@ def survey(
         test_data: as data of `tw.landscape`; its loss is logged at each checkpoint.
         logged: more to log at each checkpoint, with settings of a sampler. `log_determinant`: log det of
             I + (nbeta/gamma) H+, nats, see `tw.estimators.log_determinant`. `functional_variance`: V, the sum over
-            samples of the variance of their losses at the survey's own nbeta (of the posterior itself: nbeta = n).
-            Those from outside: `thalweg.estimators.LOGGED`.
+            samples of the variance of their losses at the survey's own nbeta (of the posterior itself: nbeta = n). More: `LOGGED`.
         workers: processes; default one for each core, as far as memory goes. 1 stays in this process.
         memory: bytes for all processes together; default half of the free memory.
-        progress: a bar on standard error; default when that is a terminal. Elsewhere the logger `thalweg` has a line
-            every 15 seconds, and the reading of each checkpoint.
+        progress: a bar on standard error; default where that is a terminal, lines of the logger `thalweg` elsewhere.
         **changes: single choices, as of `tw.estimate_llc`.
 
     Raises:
@@ -78,8 +76,7 @@ def survey(
         finished = _finished(store, planned, finished)  # another process may have written meanwhile
         _write_table(store, planned, job, finished)
         if missing := planned.missing(finished):
-            size = job.settings.chains * job.settings.steps if isinstance(job.settings, Settings) else 1
-            total, left = (size * sum(len(s.checkpoints) for s in shards) for shards in (planned.shards, missing))
+            total, left = _steps(job, planned.shards), _steps(job, missing)
             with workers_of(job, pool_size) as pool, shown(total, total - left, progress) as tick:
                 auto = isinstance(job.settings, Auto)
                 runs = Settling(job, missing, pool, tick) if auto else Schedule(job, store, missing, pool, tick)
@@ -95,6 +92,12 @@ def _write(store: Store, planned: Plan, job: Job, finished: dict[str, xr.Dataset
         finished[shard.key] = scalars(store.read_shard(shard.key))
         _write_table(store, planned, job, finished)
         tell(rows)
+
+
+def _steps(job: Job, shards: Sequence[Shard]) -> int:
+    """Steps of replicas, or checkpoints where each finds its settings."""
+    size = job.settings.chains * job.settings.steps if isinstance(job.settings, Settings) else 1
+    return size * sum(len(s.checkpoints) for s in shards)
 
 
 def _tasks(job: Job, missing: list[Shard]) -> int:
