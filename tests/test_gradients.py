@@ -310,7 +310,7 @@ def test_nothing_that_is_right_changes():
         warnings.simplefilter("error")
         found = tw.estimate_llc(tw.landscape(module, given, "mse"), chains=4, burn_in=10, draws=100)
     assert "held" not in found.settings
-    assert found.choices == ()
+    assert not any("held" in choice for choice in found.choices)
 
 
 def test_a_survey_holds_the_row_at_all_checkpoints(tmp_path):

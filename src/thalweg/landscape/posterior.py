@@ -24,7 +24,7 @@ from torch import Tensor
 
 from thalweg.types import Params
 
-Kind = Literal["at", "orthogonal", "tilted", "relaxed"]
+Kind = Literal["at", "orthogonal", "tilted", "relaxed"]  # of point
 KINDS: tuple[Kind, ...] = get_args(Kind)  # of points, by name
 
 

@@ -13,7 +13,7 @@ from thalweg.types import Verdict
 
 # By code. None has code 0, which is what a reader of Zarr sees where a chunk is lost. Codes stay: new ones come last.
 LATER = (Verdict.HEALTHY, Verdict.NOT_RELAXED)
-VERDICTS = ("none", *(v for v in Verdict if v not in LATER), *LATER)
+VERDICTS = ("none", *(v for v in Verdict if v not in LATER), *LATER)  # by code
 
 UNITS = {
     "train_loss": "nats per sample",

@@ -49,7 +49,7 @@ def survey(
         test_data: as data of `tw.landscape`; its loss is logged at each checkpoint.
         logged: more to log at each checkpoint, with settings of a sampler. `log_determinant`: log det of
             I + (nbeta/gamma) H+, nats, see `tw.estimators.log_determinant`. `functional_variance`: V, the sum over
-            samples of the variance of their losses at the survey's own nbeta (of the posterior itself: nbeta = n). More: `LOGGED`.
+            samples of the variance of their losses at the survey's nbeta (the posterior itself has n); or of `LOGGED`
         workers: processes; default one for each core, as far as memory goes. 1 stays in this process.
         memory: bytes for all processes together; default half of the free memory.
         progress: a bar on standard error; default where that is a terminal, lines of the logger `thalweg` elsewhere.

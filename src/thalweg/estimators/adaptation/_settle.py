@@ -24,7 +24,7 @@ from thalweg.types import Verdict
 DECADE, RISE, SIGMAS = 10.0, 0.1, 3.0
 LOOK = 0.15  # of the budget, for each look at a stronger localization
 UNFELT = 0.02
-COARSE = 0.03  # relative error of a look
+COARSE = 0.015  # relative error of a look
 
 
 @dataclass(frozen=True, eq=False)
