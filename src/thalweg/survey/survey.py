@@ -11,12 +11,12 @@ from thalweg.checkpoints import Series, checkpoints
 from thalweg.errors import InputError
 from thalweg.estimators import LOGGED, Auto, choice, counted, describe
 from thalweg.landscape import Landscape, announce, other_data
-from thalweg.runtime import cores
+from thalweg.runtime import Here, Workers, cores
 from thalweg.samplers import Settings, check_memory, width
 from thalweg.store import RESERVED, Store, Survey, scalars, shard_dataset, table_dataset, versions
 from thalweg.survey._plan import Plan, Shard, checked, plan
 from thalweg.survey._pool import workers_for, workers_of
-from thalweg.survey._progress import shown, tell
+from thalweg.survey._progress import Signs, shown
 from thalweg.survey._schedule import Schedule, Settling
 from thalweg.survey._work import Job
 
@@ -77,21 +77,34 @@ def survey(
         _write_table(store, planned, job, finished)
         if missing := planned.missing(finished):
             total, left = _steps(job, planned.shards), _steps(job, missing)
-            with workers_of(job, pool_size) as pool, shown(total, total - left, progress) as tick:
-                auto = isinstance(job.settings, Auto)
-                runs = Settling(job, missing, pool, tick) if auto else Schedule(job, store, missing, pool, tick)
-                _write(store, planned, job, finished, runs)
+            with workers_of(job, pool_size) as pool, shown(total, total - left, progress) as signs:
+                runs = _runs(job, store, missing, pool, signs)
+                _write(store, planned, job, finished, runs, signs)
         store.finish()
     return Survey(out)
 
 
-def _write(store: Store, planned: Plan, job: Job, finished: dict[str, xr.Dataset], runs: Schedule | Settling) -> None:
+def _runs(job: Job, store: Store, missing: list[Shard], pool: Workers | Here, signs: Signs) -> Schedule | Settling:
+    """What computes the shards that are missing."""
+    if isinstance(job.settings, Auto):
+        return Settling(job, missing, pool, signs.tick)
+    return Schedule(job, store, missing, pool, signs.tick)
+
+
+def _write(
+    store: Store,
+    planned: Plan,
+    job: Job,
+    finished: dict[str, xr.Dataset],
+    runs: Schedule | Settling,
+    signs: Signs,
+) -> None:
     """Write each shard as soon as it is computed, and the table with it."""
     for shard, rows in runs.finished():
         store.write_shard(shard.key, shard_dataset(rows))
         finished[shard.key] = scalars(store.read_shard(shard.key))
         _write_table(store, planned, job, finished)
-        tell(rows)
+        signs.tell(rows)
 
 
 def _steps(job: Job, shards: Sequence[Shard]) -> int:
