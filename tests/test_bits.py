@@ -7,7 +7,8 @@ from torch import nn
 
 import thalweg as tw
 from thalweg.landscape import measure
-from thalweg.samplers import Engine, Settings, advance, chunks, start, threads, width
+from thalweg.runtime import threads
+from thalweg.samplers import Engine, Settings, advance, chunks, start, width
 
 CHECKPOINTS, CHAINS, STEPS = 11, 3, 140  # more than a block, and no multiple of a slab
 

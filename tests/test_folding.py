@@ -10,7 +10,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 import thalweg as tw
 from thalweg.landscape import ModuleLosses, measure
-from thalweg.samplers import Engine, Settings, _fold, advance, chunks, start, threads, width
+from thalweg.runtime import threads
+from thalweg.samplers import Engine, Settings, _fold, advance, chunks, start, width
 from thalweg.samplers._cut import PRODUCTS
 
 N = 70

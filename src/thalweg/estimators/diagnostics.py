@@ -33,7 +33,6 @@ TILT_CUT, TILT = 0.1, 4.0  # share of the mean that the gradient at w* takes awa
 
 OTHERWISE = "train it further, or take another kind of point: restrict(kind='relaxed'), --kind relaxed"
 LONGER = "where settings are found, a larger budget"
-LONGER_RUN = "take a longer burn_in and more draws; where settings are found, a larger budget"
 NORMAL = 1.96  # the 97.5 % point
 
 
@@ -139,12 +138,13 @@ class _Bracket:
         if self.score > BRACKET_CUT and share > BRACKET_SIZE:
             reason = (
                 f"chains that started wide and chains that started at w* differ by {self.score:.1f} standard errors,"
-                f" {share:.0%} of the mean (cuts {BRACKET_CUT:g}, {BRACKET_SIZE:.0%}): {LONGER_RUN}"
+                f" {share:.0%} of the mean (cuts {BRACKET_CUT:g}, {BRACKET_SIZE:.0%}):"
+                f" take a longer burn_in and more draws; {LONGER}"
             )
             return [(Verdict.NOT_STATIONARY, reason)]
         if stderr > LOOSE_CUT * abs(mean):
             share = stderr / abs(mean) if mean else float("inf")
-            reason = f"the error is {share:.0%} of the mean (cut {LOOSE_CUT:.0%}): {LONGER_RUN}"
+            reason = f"the error is {share:.0%} of the mean (cut {LOOSE_CUT:.0%}): take more draws; {LONGER}"
             return [(Verdict.NOT_STATIONARY, reason)]
         return []
 

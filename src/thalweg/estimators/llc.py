@@ -28,6 +28,7 @@ from thalweg.landscape import (
     said,
     sampled_point,
 )
+from thalweg.runtime import threads
 from thalweg.samplers import (
     Block,
     Chunk,
@@ -37,10 +38,9 @@ from thalweg.samplers import (
     advance,
     bracket,
     chunks,
-    is_wide,
     known,
     start,
-    threads,
+    wide_of,
     width,
 )
 from thalweg.types import Verdict
@@ -195,8 +195,7 @@ def estimate(seen: Trace, settings: Settings, landscape: Landscape, made: dict[s
         made: what it was made with beside.
     """
     lost = seen.relaxation is not None and seen.relaxation.reason
-    wide = np.array([is_wide(chain) for chain in range(settings.chains)]) if settings.bracketed else None
-    health = NO_HEALTH if lost else diagnose(seen.excess, seen.burn_in_excess, seen.slope, wide)
+    health = NO_HEALTH if lost else diagnose(seen.excess, seen.burn_in_excess, seen.slope, wide_of(settings))
     return _estimate(health, seen, describe(settings, landscape) | (made or {}), landscape)
 
 

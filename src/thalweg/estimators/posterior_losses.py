@@ -11,7 +11,8 @@ from thalweg.estimators.adaptation.auto import Auto
 from thalweg.estimators.adaptation.pace import counted
 from thalweg.estimators.llc import choice, estimate_auto
 from thalweg.landscape import Data, Landscape, announce, checked_gradients, measure, other_data, sampled_point
-from thalweg.samplers import Engine, Settings, State, chunks, move, place, start, threads, width
+from thalweg.runtime import threads
+from thalweg.samplers import Engine, Settings, State, chunks, move, place, start, width
 
 LIMIT = 2 << 30  # bytes of losses that are held
 ROWS = 1024

@@ -13,7 +13,8 @@ from thalweg.landscape import Landscape
 from thalweg.mdp import Levels
 from thalweg.recipes.recipe import Stages
 from thalweg.rl import PPO, Ascent, Reinforce, ascend, learn
-from thalweg.samplers import Settings, threads
+from thalweg.runtime import threads
+from thalweg.samplers import Settings
 from thalweg.store import Survey
 from thalweg.surfaces import Cliff, Line, Surface, along, cliffs, has_plane, surface
 from thalweg.survey import survey

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from thalweg.checkpoints import place, save
 from thalweg.rng import seeded, stream
-from thalweg.samplers import threads
+from thalweg.runtime import threads
 
 
 @dataclass(frozen=True)

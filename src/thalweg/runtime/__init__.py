@@ -4,7 +4,7 @@ from thalweg.runtime.files import atomic_write, remove, temporary
 from thalweg.runtime.machine import cores, memory_left
 from thalweg.runtime.numbers import all_finite, finite
 from thalweg.runtime.pool import Here, Workers, ended, outcome, pool
-from thalweg.runtime.threads import claim_process, one_thread
+from thalweg.runtime.threads import claim_process, one_thread, threads
 
 __all__ = [
     "Here",
@@ -21,4 +21,5 @@ __all__ = [
     "pool",
     "remove",
     "temporary",
+    "threads",
 ]

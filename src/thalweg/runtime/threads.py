@@ -31,15 +31,21 @@ def claim_process() -> None:
 
 
 @contextmanager
+def threads(count: int) -> Iterator[None]:
+    """Run a block on a number of torch threads, then go back."""
+    torch = sys.modules.get("torch")
+    before = torch.get_num_threads() if torch else count
+    try:
+        if torch:
+            torch.set_num_threads(count)
+        yield
+    finally:
+        if torch:
+            torch.set_num_threads(before)
+
+
+@contextmanager
 def one_thread() -> Iterator[None]:
     """Run a block on one thread, in torch and in what NumPy and SciPy have loaded; then as before."""
-    torch = sys.modules.get("torch")
-    before = torch.get_num_threads() if torch else 1
-    with threadpool_limits(limits=1):
-        try:
-            if torch:
-                torch.set_num_threads(1)
-            yield
-        finally:
-            if torch:
-                torch.set_num_threads(before)
+    with threadpool_limits(limits=1), threads(1):
+        yield

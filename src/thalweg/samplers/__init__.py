@@ -2,7 +2,7 @@
 
 from thalweg.samplers._target import Draw, Gradient, Info
 from thalweg.samplers.algorithm import BLOCK, Algorithm, Dial
-from thalweg.samplers.engine import ROWS, WIDTH, Engine, threads, width
+from thalweg.samplers.engine import ROWS, WIDTH, Engine, width
 from thalweg.samplers.footprint import check_memory, memory, spare_memory
 from thalweg.samplers.hmc import JITTER
 from thalweg.samplers.leapfrog import acceptance, kinetic, leapfrog
@@ -11,7 +11,7 @@ from thalweg.samplers.settings import Choices, Settings, known
 from thalweg.samplers.smc import Cloud, Move, Target, pilot, travel
 from thalweg.samplers.table import ALGORITHMS
 from thalweg.samplers.tempering import Tempered, temper
-from thalweg.samplers.wide import bracket, is_wide
+from thalweg.samplers.wide import bracket, wide_of
 
 __all__ = [
     "ALGORITHMS",
@@ -40,7 +40,6 @@ __all__ = [
     "bracket",
     "check_memory",
     "chunks",
-    "is_wide",
     "kinetic",
     "known",
     "leapfrog",
@@ -51,7 +50,7 @@ __all__ = [
     "spare_memory",
     "start",
     "temper",
-    "threads",
     "travel",
+    "wide_of",
     "width",
 ]

@@ -33,17 +33,6 @@ def width(scape: Landscape) -> int:
     return WIDTH if scape.engine == "batched" else 1
 
 
-@contextmanager
-def threads(count: int) -> Iterator[None]:
-    """Run a block on a number of torch threads, then go back."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
 class Engine:
     """Gives gradients of one landscape's replicas; keeps what was traced or compiled."""
 

@@ -12,6 +12,7 @@ Source: starts wider than the target, Gelman & Rubin 1992, section 2.
 
 import math
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -32,6 +33,11 @@ HALVINGS = 40  # of the distance, where the loss is not finite
 def is_wide(chain: int) -> bool:
     """Whether a chain starts wide: every second one, where chains are bracketed."""
     return chain % 2 == 1
+
+
+def wide_of(settings: Settings) -> np.ndarray | None:
+    """(C,) whether each chain of a checkpoint starts wide; None where all start at w*."""
+    return np.array([is_wide(chain) for chain in range(settings.chains)]) if settings.bracketed else None
 
 
 def bracket(engine: Engine, settings: Settings, chunk: Chunk, state: State) -> tuple[State, float]:

@@ -10,7 +10,8 @@ from thalweg.checkpoints import Checkpoint
 from thalweg.errors import InputError
 from thalweg.estimators import LOGGED, Auto
 from thalweg.landscape import Data, Landscape, checked_gradients, full_loss, measure
-from thalweg.samplers import ALGORITHMS, Settings, threads
+from thalweg.runtime import threads
+from thalweg.samplers import ALGORITHMS, Settings
 from thalweg.store import digest, of_addition, of_checkpoint, of_data, of_landscape, of_tensors, versions
 
 SHARD = 4  # checkpoints, whatever the memory; one where each finds its own settings

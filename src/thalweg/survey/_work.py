@@ -13,7 +13,8 @@ from torch import Tensor
 from thalweg.checkpoints import LOADERS, Checkpoint
 from thalweg.estimators import LOGGED, Auto, begin, estimate_auto, measured
 from thalweg.landscape import Center, Data, Estimate, Landscape, full_loss, measure, sampled_point
-from thalweg.samplers import ALGORITHMS, Block, Chunk, Engine, Settings, State, advance, place, threads
+from thalweg.runtime import threads
+from thalweg.samplers import ALGORITHMS, Block, Chunk, Engine, Settings, State, advance, place
 
 DOORS = (ALGORITHMS, LOADERS, LOGGED)  # what workers ask for by name
 SAMPLES = 1024  # of many samples about so many stand for all in the functional variance

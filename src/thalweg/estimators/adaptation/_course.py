@@ -5,12 +5,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-
 from thalweg.estimators.adaptation.auto import Auto
 from thalweg.estimators.diagnostics import ESS_CUT, Health, diagnose
 from thalweg.landscape import Center
-from thalweg.samplers import Block, Chunk, Engine, Settings, State, bracket, chunks, is_wide, move, start, width
+from thalweg.samplers import Block, Chunk, Engine, Settings, State, bracket, chunks, move, start, wide_of, width
 from thalweg.types import Verdict
 
 CUTS = (0.5, 0.6)  # shares of the draws that may be burn-in; chains start at w*, and less reads low
@@ -120,8 +118,7 @@ class Course:
     def judge(self) -> tuple[Health, int]:
         """Health after the shortest burn-in that leaves stationary draws, or the longest tried; and its length."""
         excess, slope = (x.double().cpu().numpy() for x in (self.seen[0].excess, self.seen[0].slope))
-        wide = np.array([is_wide(chain) for chunk, _ in self.parts for _, chain in chunk.names])
-        wide = wide if self.settings.bracketed else None
+        wide = wide_of(self.settings)
         tried = []
         for cut in (int(share * excess.shape[1]) for share in CUTS):
             tried.append((diagnose(excess[:, cut:], excess[:, :cut], slope[:, cut:], wide=wide), cut))

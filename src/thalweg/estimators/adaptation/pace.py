@@ -4,7 +4,8 @@ from timeit import repeat
 
 from thalweg.estimators.adaptation.auto import Auto
 from thalweg.landscape import Landscape
-from thalweg.samplers import Engine, threads, width
+from thalweg.runtime import threads
+from thalweg.samplers import Engine, width
 
 TRIALS, FEWEST = 5, 100
 

@@ -19,7 +19,7 @@ from thalweg.recipes._cache import all_cached
 from thalweg.recipes._configuration import Configuration
 from thalweg.recipes.alice_and_bob._alices import Simulated, alice, bayes_bob
 from thalweg.rng import seed_of
-from thalweg.samplers import threads
+from thalweg.runtime import threads
 
 DELTA = 0.1  # of every confidence set
 ROUNDING = 1e-9  # of the range, by which a realised regret may exceed a certificate

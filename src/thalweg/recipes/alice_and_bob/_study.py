@@ -18,7 +18,8 @@ from thalweg.recipes.alice_and_bob import _training as training
 from thalweg.recipes.alice_and_bob._lessons import Lessons
 from thalweg.recipes.recipe import Outcome, Recipe, Stages
 from thalweg.rl import Ascent
-from thalweg.samplers import Settings, threads
+from thalweg.runtime import threads
+from thalweg.samplers import Settings
 
 
 class Config(Configuration):

@@ -35,7 +35,8 @@ from thalweg.recipes.alice_and_bob._lessons import Lessons, Setup, setup
 from thalweg.recipes.alice_and_bob._rooms import ACTIONS, Walker
 from thalweg.rl import regret_landscape
 from thalweg.rng import seed_of
-from thalweg.samplers import Engine, Settings, chunks, move, place, start, threads, width
+from thalweg.runtime import threads
+from thalweg.samplers import Engine, Settings, chunks, move, place, start, width
 
 DELTA = 0.05  # of Alice's set, and of all learning gaps together
 SHARES = ("exact", "lp", "t1")

@@ -23,7 +23,8 @@ from thalweg.recipes.census._counts import Count, a_then_b, count
 from thalweg.recipes.census._families import FAMILIES, Task
 from thalweg.recipes.recipe import Outcome, Recipe, Stages
 from thalweg.rng import seed_of
-from thalweg.samplers import Settings, threads
+from thalweg.runtime import threads
+from thalweg.samplers import Settings
 from thalweg.store import Survey
 from thalweg.survey import survey
 

@@ -12,8 +12,8 @@ from thalweg.phases import Phase, critical_n, integrate
 from thalweg.recipes._configuration import Configuration
 from thalweg.recipes._parallel import in_parallel
 from thalweg.rng import seed_of
-from thalweg.runtime import atomic_write
-from thalweg.samplers import temper, threads
+from thalweg.runtime import atomic_write, threads
+from thalweg.samplers import temper
 from thalweg.theory import superposition_gon, superposition_loss
 
 SIDES = (4, 6)  # corners of the polygon that a side's ladders start from

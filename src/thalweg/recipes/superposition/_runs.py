@@ -17,8 +17,8 @@ from thalweg.phases import Plateau, plateaus
 from thalweg.recipes._configuration import Configuration
 from thalweg.recipes._parallel import in_parallel
 from thalweg.rng import seed_of, stream
-from thalweg.runtime import atomic_write
-from thalweg.samplers import Settings, threads
+from thalweg.runtime import atomic_write, threads
+from thalweg.samplers import Settings
 from thalweg.store import Survey
 from thalweg.survey import survey
 from thalweg.theory import superposition_loss

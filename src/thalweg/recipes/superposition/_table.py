@@ -15,7 +15,7 @@ from thalweg.landscape import potential
 from thalweg.recipes._cache import all_cached
 from thalweg.recipes._configuration import Configuration
 from thalweg.rng import seed_of
-from thalweg.samplers import threads
+from thalweg.runtime import threads
 from thalweg.theory import superposition_gon, superposition_loss
 
 BEYOND = -4.0  # bias of dead columns: the loss is the same, and the localization does not reach zero
